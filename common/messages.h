@@ -1,0 +1,161 @@
+// The messages between appd, the zygotes and their workers, and how they become bytes.
+//
+// Each message is one datagram of a SOCK_SEQPACKET unix socket, at most kMaxMessage bytes: a tag
+// byte, then the fields in order (integers little endian, strings and lists with a 32-bit length).
+// Descriptors travel beside it (SCM_RIGHTS). Decoding checks every length: a peer that sends
+// garbage gets an Error, never a crash.
+//
+//   appd  ── Load, Fork, Drain, Kill, Tune, Quit ──▶ zygote ── Drain, Tune ──▶ worker
+//   appd  ◀── Hello, Loaded, LoadFailed, Forked, ForkFailed, Ready, BootFailed, Tuned, Exited ── zygote
+//                                                    zygote ◀── Ready, BootFailed, Tuned, Stuck ── worker
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "common/result.h"
+#include "common/unique_fd.h"
+
+namespace appd::message {
+
+inline constexpr std::size_t kMaxMessage = 128 * 1024;
+inline constexpr std::size_t kMaxTraceback = 32 * 1024;
+inline constexpr std::size_t kMaxDescriptors = 64;
+inline constexpr std::uint32_t kProtocolVersion = 1;
+
+enum class Preload : std::uint8_t { Auto, On, Off };
+
+// What can be changed inside a running worker. Milliseconds; 0 turns a limit off.
+struct Settings {
+  std::int64_t revision = 0;  // the generation of the spec that these come from
+  std::uint32_t threads = 1;
+  std::uint32_t timeout_ms = 30'000;
+  std::uint32_t graceful_timeout_ms = 30'000;
+  std::uint32_t keepalive_ms = 75'000;
+  std::uint32_t client_header_timeout_ms = 30'000;
+  std::uint32_t client_body_timeout_ms = 30'000;
+  std::uint32_t send_timeout_ms = 30'000;
+  std::uint32_t limit_request_line = 4094;
+  std::uint32_t limit_request_fields = 100;
+  std::uint32_t limit_request_field_size = 8190;
+  std::int64_t limit_request_body = std::int64_t{1} << 30;
+
+  bool operator==(const Settings&) const = default;
+};
+
+// appd → zygote. Load comes first, with descriptors: the scoreboard, then the listening sockets.
+struct Load {
+  std::string app;  // the app's id, for titles and logs
+  std::int64_t rollout = 0;
+  std::string directory;
+  std::string app_uri;  // "module:callable"
+  Preload preload = Preload::Auto;
+  std::vector<std::string> warmup_paths;
+  Settings settings;
+};
+struct Fork {
+  std::uint32_t worker = 0;  // its id and its slot on the scoreboard
+};
+struct Drain {  // also zygote → worker: accept no more, finish, exit
+  std::uint32_t worker = 0;
+};
+struct Kill {
+  std::uint32_t worker = 0;
+};
+struct Tune {  // also zygote → worker
+  Settings settings;
+};
+struct Quit {};  // drain all workers, then exit
+
+// zygote → appd. Hello answers every new connection; when a zygote meets a later appd it carries
+// the descriptors of Load back, and is followed by Loaded, Forked and Ready for all that is there.
+struct Hello {
+  std::uint32_t protocol = kProtocolVersion;
+  std::int32_t pid = 0;
+  std::string app;  // empty until Load came
+  std::int64_t rollout = 0;
+  std::string python_version;  // "3.11.2"
+};
+struct Loaded {
+  bool preloaded = false;
+  std::string note;  // why not, although asked
+  std::uint32_t took_ms = 0;
+};
+struct LoadFailed {
+  bool not_found = false;  // the module was imported but has no such callable
+  std::string summary;     // "ModuleNotFoundError: No module named 'wsgi'"
+  std::string traceback;
+};
+struct Forked {
+  std::uint32_t worker = 0;
+  std::int32_t pid = 0;
+};
+struct ForkFailed {
+  std::uint32_t worker = 0;
+  std::int32_t sys_errno = 0;
+};
+struct Ready {  // also worker → zygote: accepts from now on
+  std::uint32_t worker = 0;
+  std::int64_t settings_revision = 0;
+};
+struct BootFailed {  // also worker → zygote: the import in the worker failed (not preloaded)
+  std::uint32_t worker = 0;
+  bool not_found = false;
+  std::string summary;
+  std::string traceback;
+};
+struct Tuned {  // also worker → zygote: the settings are in effect
+  std::uint32_t worker = 0;
+  std::int64_t settings_revision = 0;
+};
+struct Stuck {  // worker → zygote only: a request is over the timeout; kill me
+  std::uint32_t worker = 0;
+  std::uint32_t after_ms = 0;
+  std::string request;  // "GET /slow"
+};
+enum class ExitCause : std::uint8_t { Asked, Own, Timeout };  // Own: nobody asked for it
+struct Exited {
+  std::uint32_t worker = 0;
+  std::int32_t pid = 0;
+  std::int32_t wait_status = 0;  // as from waitpid(2)
+  ExitCause cause = ExitCause::Own;
+  std::string detail;  // the request that ran too long, …
+};
+
+using Message = std::variant<Load, Fork, Drain, Kill, Tune, Quit, Hello, Loaded, LoadFailed, Forked,
+                             ForkFailed, Ready, BootFailed, Tuned, Stuck, Exited>;
+
+std::string encode(const Message& message);
+Result<Message> decode(std::span<const std::byte> bytes);
+
+// A message and the descriptors that came with it.
+struct Received {
+  Message message;
+  std::vector<UniqueFd> descriptors;
+};
+
+// One end of a SEQPACKET link. Owns its socket; one thread at a time. Nonblocking:
+// receive() answers EAGAIN as an Error with sys_errno EAGAIN, the end of the peer with ECONNRESET.
+class Channel {
+ public:
+  Channel() = default;
+  explicit Channel(UniqueFd socket) : socket_(std::move(socket)) {}
+
+  Result<void> send(const Message& message, std::span<const int> descriptors = {}) const;
+  Result<Received> receive() const;
+  int fd() const { return socket_.get(); }
+  bool open() const { return socket_.valid(); }
+  void close() { socket_.reset(); }
+  UniqueFd release() { return std::move(socket_); }
+
+ private:
+  UniqueFd socket_;
+};
+
+// Two connected nonblocking close-on-exec ends.
+Result<std::pair<Channel, Channel>> channel_pair();
+
+}  // namespace appd::message
