@@ -1,0 +1,68 @@
+// AppSpec: what a user wants of one app, checked in one place. Values only.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/messages.h"
+
+namespace appd::model {
+
+using Milliseconds = std::chrono::milliseconds;
+
+enum class RunMode { Running, Stopped };
+using message::Preload;
+
+// Every field has its default here; the API documents the same values (apps.proto).
+struct AppSpec {
+  std::string directory;
+  std::string app;  // "module:callable"
+  std::vector<std::string> bind;
+  std::int32_t workers = 1;
+  std::int32_t threads = 1;
+  std::string worker_class = "sync";
+  std::string python = "/usr/bin/python3";
+  std::map<std::string, std::string> env;
+  Preload preload = Preload::Auto;
+  RunMode run_mode = RunMode::Running;
+  Milliseconds timeout{30'000};
+  Milliseconds graceful_timeout{30'000};
+  Milliseconds keepalive{75'000};
+  Milliseconds boot_timeout{60'000};
+  std::int32_t limit_request_line = 4094;
+  std::int32_t limit_request_fields = 100;
+  std::int32_t limit_request_field_size = 8190;
+  std::int64_t limit_request_body = std::int64_t{1} << 30;
+  Milliseconds client_header_timeout{30'000};
+  Milliseconds client_body_timeout{30'000};
+  Milliseconds send_timeout{30'000};
+  std::vector<std::string> warmup_paths;
+  std::int32_t backlog = 2048;
+
+  bool operator==(const AppSpec&) const = default;
+};
+
+// One rule that a spec breaks. `field` is the API's path: "spec.workers".
+struct Violation {
+  std::string field;
+  std::string description;  // the rule, the value that was given, and what to do
+};
+
+// All violations at once; pure, looks at nothing but the values.
+std::vector<Violation> validate(const AppSpec& spec);
+// An app's id: [a-z0-9-]{1,63}, a letter first, a letter or digit last (RFC 1034 labels, lower case).
+bool valid_app_id(std::string_view id);
+
+// The class that really serves: sync with several threads is gthread, as in gunicorn.
+std::string effective_worker_class(const AppSpec& spec);
+
+// The part of a spec that running workers can take over in place.
+message::Settings live_settings(const AppSpec& spec, std::int64_t generation);
+// Whether going from one spec to the other needs a new zygote (code, interpreter, environment, sockets).
+bool needs_rollout(const AppSpec& from, const AppSpec& to);
+
+}  // namespace appd::model

@@ -1,0 +1,155 @@
+// What the outside sees of apps, workers and operations: plain values, copied out of the core thread.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "common/result.h"
+#include "supervisor/model/app_spec.h"
+
+namespace appd::model {
+
+using WallTime = std::chrono::system_clock::time_point;
+
+enum class FailureCause {
+  ImportFailed,
+  AppNotFound,
+  InterpreterFailed,
+  BootTimeout,
+  WorkerDied,
+  SpawnFailed,
+  BindFailed,
+};
+
+// Why a rollout did not make it.
+struct Failure {
+  FailureCause cause = FailureCause::ImportFailed;
+  std::string message;    // one line for people
+  std::string traceback;  // Python's, or the last lines of output
+  std::int64_t rollout = 0;
+  WallTime time;
+};
+
+enum class AppState { Starting, Active, Updating, Stopping, Stopped, Failing, Deleting };
+
+struct AppObserved {
+  AppState state = AppState::Starting;
+  std::int64_t generation = 0;
+  bool reconciling = false;
+  std::int32_t ready_workers = 0;
+  std::int64_t rollout = 0;
+  std::string worker_class;
+  bool preloaded = false;
+  std::string preload_note;
+  std::string python_version;
+  std::optional<Failure> last_failure;
+  std::optional<WallTime> retry_time;
+  std::int64_t unexpected_exits = 0;
+  std::string log_path;
+};
+
+// What is stored of an app. `version` counts every edit of the row and is the etag.
+struct AppRecord {
+  std::string id;
+  std::string uid;
+  AppSpec spec;
+  std::int64_t generation = 1;  // edits of the spec
+  std::int64_t version = 1;     // edits of the row
+  std::int64_t rollout = 1;     // the copy of the code that is wanted; reload adds one
+  bool deleting = false;
+  // The spec and generation that last served as asked; absent until the first success.
+  std::optional<AppSpec> last_good_spec;
+  std::string operation;  // id of the newest operation
+  WallTime create_time;
+  WallTime update_time;
+
+  std::string etag() const { return "W/\"" + std::to_string(version) + "\""; }
+};
+
+struct AppView {
+  AppRecord record;
+  AppObserved observed;
+};
+
+enum class WorkerState { Starting, Ready, Draining, Exited };
+
+struct WorkerView {
+  std::string app;
+  std::int32_t id = 0;
+  std::int32_t pid = 0;
+  WorkerState state = WorkerState::Starting;
+  std::int64_t rollout = 0;
+  std::string worker_class;
+  std::string effective_worker_class;
+  std::int32_t threads = 1;
+  WallTime start_time;
+  std::optional<WallTime> ready_time;
+  std::int64_t requests = 0;
+  std::int64_t errors = 0;
+  std::int32_t busy = 0;
+  std::int32_t connections = 0;
+  std::string exit_reason;
+};
+
+enum class OperationKind { Create, Update, Scale, Reload, Delete };
+enum class OperationPhase {
+  Preparing,
+  Warming,
+  Switching,
+  Draining,
+  Applying,
+  Succeeded,
+  RolledBack,
+  Failed,
+  Superseded,
+};
+constexpr bool is_done(OperationPhase phase) { return phase >= OperationPhase::Succeeded; }
+
+struct Operation {
+  std::string id;  // UUID
+  std::string app;
+  OperationKind kind = OperationKind::Update;
+  OperationPhase phase = OperationPhase::Applying;
+  std::int64_t generation = 0;
+  std::int64_t rollout = 0;
+  std::string reason;          // the user's words
+  std::string error_message;   // set when done without success
+  std::optional<Failure> failure;
+  std::int32_t ready_workers = 0;
+  std::int32_t wanted_workers = 0;
+  std::int32_t draining_workers = 0;
+  WallTime create_time;
+  std::optional<WallTime> end_time;
+};
+
+// One published change. Events of one revision never change; they are shared by all watchers.
+struct Removed {
+  std::string name;  // "apps/x" or "apps/x/workers/3"
+};
+struct Note {
+  std::string text;
+};
+struct Event {
+  std::int64_t revision = 0;
+  WallTime time;
+  std::string app;
+  std::variant<AppView, WorkerView, Operation, Removed, Note> what;
+};
+using EventPtr = std::shared_ptr<const Event>;
+
+struct ServerInfo {
+  std::string version;
+  std::int32_t pid = 0;
+  WallTime start_time;
+  std::string state_dir;
+  std::string runtime_dir;
+  std::vector<std::string> listen;
+  std::int32_t schema_version = 0;
+};
+
+}  // namespace appd::model

@@ -1,0 +1,116 @@
+// Control: what the API asks of the core. One interface, so that api/ can be tested with a fake and
+// the core without gRPC.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/result.h"
+#include "supervisor/model/observed.h"
+
+namespace appd::reconcile {
+
+// Of every call that changes something.
+struct CallOptions {
+  std::string etag;        // empty: any
+  std::string request_id;  // empty: none
+  std::string fingerprint; // of method and request bytes, to tell a retry from a reused request_id
+  std::string caller;      // who, for the audit record: "uid 0 pid 4242"
+  bool validate_only = false;
+};
+
+struct CreateApp {
+  std::string id;
+  model::AppSpec spec;
+  CallOptions options;
+};
+
+// Edits the present spec in the core thread, so that two callers never overwrite each other.
+// Pure; may answer an Error (its violations go to Rejection).
+using SpecEdit = std::function<void(model::AppSpec&)>;
+
+struct UpdateApp {
+  std::string id;
+  SpecEdit edit;
+  model::OperationKind kind = model::OperationKind::Update;  // or Scale
+  bool allow_missing = false;  // create it: edit is then applied to a default spec
+  CallOptions options;
+};
+struct ReloadApp {
+  std::string id;
+  std::string reason;
+  CallOptions options;
+};
+struct DeleteApp {
+  std::string id;
+  bool allow_missing = false;
+  CallOptions options;
+};
+
+// Why a call was refused: the error, and each field that breaks a rule.
+struct Rejection {
+  Error error;  // reason is a name of errors.proto's ErrorReason
+  std::vector<model::Violation> violations;
+};
+
+template <typename T>
+class [[nodiscard]] Answer {
+ public:
+  Answer(T value) : value_(std::move(value)) {}                        // NOLINT(google-explicit-constructor)
+  Answer(Rejection rejection) : rejection_(std::move(rejection)) {}    // NOLINT(google-explicit-constructor)
+  Answer(Error error) : rejection_{std::move(error), {}} {}            // NOLINT(google-explicit-constructor)
+  explicit operator bool() const { return value_.has_value(); }
+  const T& value() const { return *value_; }
+  const Rejection& rejection() const { return rejection_; }
+
+ private:
+  std::optional<T> value_;
+  Rejection rejection_;
+};
+
+template <typename T>
+using Reply = std::function<void(Answer<T>)>;
+
+struct Snapshot {  // consistent: everything as of `revision`
+  std::int64_t revision = 0;
+  std::vector<model::AppView> apps;        // by id
+  std::vector<model::WorkerView> workers;  // by app, then id
+};
+
+// A watcher's cursor into the hub's ring. Any thread. Ends with the object.
+class Subscription {
+ public:
+  virtual ~Subscription() = default;
+  // The next events, at most `limit`; empty: none now, and `wake` is called once when there are.
+  // Error REVISION_COMPACTED when the cursor has fallen out of the ring.
+  virtual Result<std::vector<model::EventPtr>> next(std::size_t limit) = 0;
+};
+
+// Thread-safe. Replies are called once each, on the core thread: be quick, hand over.
+class Control {
+ public:
+  virtual ~Control() = default;
+  virtual void create_app(CreateApp request, Reply<model::AppView> reply) = 0;
+  virtual void update_app(UpdateApp request, Reply<model::AppView> reply) = 0;
+  virtual void reload_app(ReloadApp request, Reply<model::Operation> reply) = 0;
+  // The operation is empty (id "") when nothing was there and allow_missing was set.
+  virtual void delete_app(DeleteApp request, Reply<model::Operation> reply) = 0;
+  // apps and workers of all apps, or of the one that is named (APP_NOT_FOUND if there is none).
+  virtual void snapshot(std::optional<std::string> app, Reply<Snapshot> reply) = 0;
+  virtual void operation(std::string id, Reply<model::Operation> reply) = 0;
+  virtual void operations(std::string app, Reply<std::vector<model::Operation>> reply) = 0;
+  // Replies when the operation is done or `deadline` has come.
+  virtual void wait_operation(std::string id, std::chrono::steady_clock::time_point deadline,
+                              Reply<model::Operation> reply) = 0;
+  // Events with a revision of at least `from`, those of `app` only unless it is empty. `wake` may be
+  // called from any thread.
+  virtual Result<std::unique_ptr<Subscription>> subscribe(std::int64_t from, std::string app,
+                                                          std::function<void()> wake) = 0;
+  virtual std::int64_t revision() const = 0;
+};
+
+}  // namespace appd::reconcile

@@ -1,0 +1,62 @@
+// Store: what was asked for, on disk. The only folder that includes sqlite3.h.
+//
+// SQLite in WAL mode with synchronous=FULL: what commit() answered survives a power cut. The schema
+// is drawn in store.cc beside its migrations. One Store a state directory (the caller holds the lock).
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/result.h"
+#include "supervisor/model/observed.h"
+
+namespace appd::store {
+
+// The answer that a request_id already got: its operation, and what the request was.
+struct Replay {
+  std::string fingerprint;  // of the method and request it belongs to
+  std::string app;          // id
+  std::string operation;    // id
+};
+
+// Everything that one call changes, written in one transaction or not at all.
+struct Change {
+  std::optional<model::AppRecord> put_app;       // insert or replace
+  std::optional<std::string> remove_app;         // id; its operations stay
+  std::optional<model::Operation> put_operation; // insert or replace
+  std::vector<model::Operation> more_operations; // ended by this change (superseded)
+  struct Request {
+    std::string id;
+    Replay replay;
+  };
+  std::optional<Request> request;
+  std::string audit;  // one line: what was done; empty: nothing worth an audit record
+};
+
+// Core thread only. Failed writes leave the file as it was (reason STORE_FAILED; ResourceExhausted
+// when the disk is full).
+class Store {
+ public:
+  // Creates the file with mode 0600, or migrates an older one in one transaction. Refuses a newer
+  // schema, and a file that is damaged, with a message that names the file.
+  static Result<std::unique_ptr<Store>> open(const std::string& path);
+  ~Store();
+
+  Result<std::vector<model::AppRecord>> apps();
+  // Newest first. Ended ones are kept: the newest 200 of each app, and those of removed apps for 24 hours.
+  Result<std::vector<model::Operation>> operations();
+  Result<std::optional<Replay>> find_request(std::string_view request_id);
+  // Also forgets request ids older than 24 hours and operations beyond what is kept.
+  Result<void> commit(const Change& change, model::WallTime now);
+  std::int32_t schema_version() const;
+
+ private:
+  struct Impl;
+  explicit Store(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace appd::store
