@@ -1,0 +1,82 @@
+// Questions to the state of an app.
+#include "supervisor/core/state.h"
+
+#include <algorithm>
+
+namespace appd::core {
+namespace {
+
+std::int32_t count(const Rollout& rollout, model::WorkerState state) {
+  return static_cast<std::int32_t>(
+      std::count_if(rollout.workers.begin(), rollout.workers.end(),
+                    [state](const auto& entry) { return entry.second.state == state; }));
+}
+
+template <typename Wanted>
+std::optional<RolloutKey> newest(const AppState& app, Wanted wanted) {
+  for (auto it = app.rollouts.rbegin(); it != app.rollouts.rend(); ++it) {
+    if (wanted(it->second)) return it->first;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::int32_t Rollout::ready() const { return count(*this, model::WorkerState::Ready); }
+std::int32_t Rollout::draining() const { return count(*this, model::WorkerState::Draining); }
+
+Rollout* AppState::find(RolloutKey key) {
+  auto it = rollouts.find(key);
+  return it == rollouts.end() ? nullptr : &it->second;
+}
+
+const Rollout* AppState::find(RolloutKey key) const {
+  auto it = rollouts.find(key);
+  return it == rollouts.end() ? nullptr : &it->second;
+}
+
+std::optional<RolloutKey> AppState::serving() const {
+  return newest(*this, [](const Rollout& r) { return r.phase == RolloutPhase::Serving; });
+}
+
+std::optional<RolloutKey> AppState::coming() const {
+  return newest(*this, [](const Rollout& r) { return r.phase < RolloutPhase::Serving; });
+}
+
+std::int32_t AppState::ready() const {
+  std::int32_t ready = 0;
+  for (const auto& [key, rollout] : rollouts) ready += rollout.ready();
+  return ready;
+}
+
+WorkerId AppState::free_worker_id(const std::set<WorkerId>& given) const {
+  WorkerId id = 1;
+  auto taken = [&](WorkerId candidate) {
+    return given.contains(candidate) || std::any_of(rollouts.begin(), rollouts.end(), [candidate](const auto& entry) {
+      return entry.second.workers.contains(candidate);
+    });
+  };
+  while (taken(id)) ++id;
+  return id;
+}
+
+bool out_of_tune(const Desired& want, const Rollout& rollout) {
+  return model::live_settings(want.spec, rollout.settings.revision) != rollout.settings;
+}
+
+bool converged(const Desired& want, const AppState& have) {
+  if (!want.running()) return have.rollouts.empty() && !have.listening;
+  if (have.rollouts.size() != 1) return false;
+  const Rollout& rollout = have.rollouts.begin()->second;
+  // After a roll-back the older number serves on: that is what is wanted until something changes.
+  bool right_code = rollout.number == want.rollout || have.failed_rollout == want.rollout;
+  return right_code && rollout.phase == RolloutPhase::Serving && !rollout.zygote_gone &&
+         static_cast<std::int32_t>(rollout.workers.size()) == want.spec.workers &&
+         rollout.ready() == want.spec.workers &&
+         std::all_of(rollout.workers.begin(), rollout.workers.end(), [&](const auto& entry) {
+           return entry.second.settings_revision == rollout.settings.revision;
+         }) &&
+         !out_of_tune(want, rollout);
+}
+
+}  // namespace appd::core

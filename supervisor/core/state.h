@@ -1,0 +1,100 @@
+// The world of one app as the core sees it: desired values on one side, rollouts and their
+// processes on the other. Values only; time is passed in, nothing here touches the system.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+
+#include "common/messages.h"
+#include "supervisor/core/restart_policy.h"
+#include "supervisor/model/observed.h"
+
+namespace appd::core {
+
+using Time = std::chrono::steady_clock::time_point;
+
+// A rollout in this life of appd. Rollout numbers are the user's; a number may be tried twice.
+using RolloutKey = std::uint64_t;
+using WorkerId = std::uint32_t;
+
+// What is wanted of one app, derived from its stored record.
+struct Desired {
+  model::AppSpec spec;
+  std::int64_t generation = 0;
+  std::int64_t rollout = 0;
+  bool deleting = false;
+
+  bool running() const { return !deleting && spec.run_mode == model::RunMode::Running; }
+};
+
+struct Worker {
+  std::int32_t pid = 0;  // 0: asked for, not yet forked
+  model::WorkerState state = model::WorkerState::Starting;
+  std::int64_t settings_revision = 0;  // confirmed by the worker
+  Time asked;                          // when it was asked for
+  std::optional<Time> ready;
+  bool killed = false;  // for hanging in its import
+  model::WallTime start_time;
+  std::optional<model::WallTime> ready_time;
+};
+
+// Preparing → Warming → Switching → Serving → Retiring; Retiring is also where failure leads.
+enum class RolloutPhase {
+  Preparing,  // the zygote starts and imports
+  Warming,    // one worker comes up
+  Switching,  // the others come up, the old rollout still serves
+  Serving,
+  Retiring,   // told to drain all and exit
+};
+
+struct Rollout {
+  std::int64_t number = 0;
+  model::AppSpec spec;  // what it was loaded from
+  RolloutPhase phase = RolloutPhase::Preparing;
+  Time phase_began;
+  std::map<WorkerId, Worker> workers;
+  message::Settings settings;  // what its workers were told last
+  bool connected = false;      // its zygote has said Hello and listens to us
+  bool zygote_gone = false;    // its workers, if any, are orphans
+  bool doomed = false;         // it failed: to be killed, not drained
+  bool killed = false;         // and has been
+  bool preloaded = false;
+  std::string preload_note;
+  std::string python_version;
+  RestartPolicy restarts;      // pace of replacing workers that died
+
+  std::int32_t ready() const;
+  std::int32_t draining() const;
+  std::int32_t staying() const { return static_cast<std::int32_t>(workers.size()) - draining(); }
+};
+
+struct AppState {
+  std::map<RolloutKey, Rollout> rollouts;
+  bool listening = false;
+  // The rollout number that failed last and is not tried again while another one serves.
+  std::optional<model::Failure> failure;
+  std::int64_t failed_rollout = 0;
+  RestartPolicy starts;  // pace of trying again while nothing serves
+  std::int64_t unexpected_exits = 0;
+
+  Rollout* find(RolloutKey key);
+  const Rollout* find(RolloutKey key) const;
+  // The one that serves, and the one that is to replace it; at most one each.
+  std::optional<RolloutKey> serving() const;
+  std::optional<RolloutKey> coming() const;
+  std::int32_t ready() const;
+  // The smallest id that no living worker of any rollout has and that is not in `given`.
+  WorkerId free_worker_id(const std::set<WorkerId>& given) const;
+};
+
+// Whether the rollout's workers were told something else than what is wanted now.
+bool out_of_tune(const Desired& want, const Rollout& rollout);
+
+// Whether everything is as asked: nothing to do and nothing on its way.
+bool converged(const Desired& want, const AppState& have);
+
+}  // namespace appd::core

@@ -1,0 +1,256 @@
+// The events of a rollout, one function each.
+#include "supervisor/core/transitions.h"
+
+#include <sys/wait.h>
+
+#include <cstring>
+
+namespace appd::core {
+namespace {
+
+using model::FailureCause;
+using model::WorkerState;
+using std::chrono::duration_cast;
+using std::chrono::milliseconds;
+
+// Ready workers that die this often in a row while a rollout switches end it.
+constexpr int kDeathsThatFail = 3;
+
+bool unproven(const Rollout& rollout) { return rollout.phase < RolloutPhase::Serving; }
+
+void set_phase(Rollout& rollout, RolloutPhase phase, Now now) {
+  rollout.phase = phase;
+  rollout.phase_began = now.steady;
+}
+
+// One event on one rollout.
+class Transition {
+ public:
+  Transition(RolloutKey key, AppState& app, Rollout& rollout, Now now)
+      : key_(key), app_(app), rollout_(rollout), now_(now) {}
+
+  Consequences take() { return std::move(out_); }
+
+  void operator()(const message::Hello& hello) {
+    rollout_.connected = true;
+    rollout_.python_version = hello.python_version;
+  }
+
+  void operator()(const message::Loaded& loaded) {
+    rollout_.preloaded = loaded.preloaded;
+    rollout_.preload_note = loaded.note;
+    if (!loaded.note.empty()) out_.notes.push_back("preload is off: " + loaded.note);
+    if (rollout_.phase == RolloutPhase::Preparing) set_phase(rollout_, RolloutPhase::Warming, now_);
+  }
+
+  void operator()(const message::LoadFailed& failed) {
+    lose(failed.not_found ? FailureCause::AppNotFound : FailureCause::ImportFailed, failed.summary,
+         failed.traceback);
+  }
+
+  void operator()(const message::Forked& forked) {
+    Worker& worker = rollout_.workers[forked.worker];
+    worker.pid = forked.pid;
+    worker.start_time = now_.wall;
+    changed(forked.worker);
+  }
+
+  void operator()(const message::ForkFailed& failed) {
+    rollout_.workers.erase(failed.worker);
+    rollout_.restarts.died(now_.steady, std::nullopt);
+    in_trouble(FailureCause::SpawnFailed,
+               std::string("fork a worker: ") + std::strerror(failed.sys_errno), "");
+  }
+
+  void operator()(const message::Ready& ready) {
+    Worker* worker = find(ready.worker);
+    if (worker == nullptr) return;
+    worker->settings_revision = ready.settings_revision;
+    if (worker->state != WorkerState::Starting) return;
+    worker->state = WorkerState::Ready;
+    worker->ready = now_.steady;
+    worker->ready_time = now_.wall;
+    changed(ready.worker);
+  }
+
+  void operator()(const message::BootFailed& failed) {
+    in_trouble(failed.not_found ? FailureCause::AppNotFound : FailureCause::ImportFailed,
+               failed.summary, failed.traceback);
+  }
+
+  void operator()(const message::Tuned& tuned) {
+    if (Worker* worker = find(tuned.worker)) worker->settings_revision = tuned.settings_revision;
+  }
+
+  void operator()(const message::Exited& exited) {
+    std::string how = describe_exit(exited.wait_status);
+    if (exited.cause == message::ExitCause::Timeout) {
+      how = "was killed: a request ran longer than timeout (" + exited.detail + ")";
+    }
+    gone(exited.worker, how);
+  }
+
+  void operator()(const SpawnFailed& failed) {
+    lose(FailureCause::SpawnFailed, failed.message, "");
+    rollout_.zygote_gone = true;
+  }
+
+  void operator()(const ZygoteGone& zygote) {
+    rollout_.zygote_gone = true;
+    bool was_connected = std::exchange(rollout_.connected, false);
+    // Those that were asked for and never came, never will.
+    std::erase_if(rollout_.workers, [](const auto& entry) { return entry.second.pid == 0; });
+    if (rollout_.phase == RolloutPhase::Serving) {
+      out_.notes.push_back("the zygote of rollout " + std::to_string(rollout_.number) + " " +
+                           zygote.how + "; its workers serve on until new ones do");
+      app_.starts.died(now_.steady, duration_cast<milliseconds>(now_.steady - rollout_.phase_began));
+    } else if (unproven(rollout_)) {
+      if (was_connected) {
+        lose(FailureCause::WorkerDied, "the app's interpreter " + zygote.how + " while it loaded the app",
+             zygote.output);
+      } else {
+        lose(FailureCause::InterpreterFailed,
+             rollout_.spec.python + " (python) " + zygote.how +
+                 " before it had loaded appd's worker; is it a CPython 3.11 or later?",
+             zygote.output);
+      }
+    }
+  }
+
+  void operator()(const OrphanGone& orphan) { gone(orphan.worker, "ended without a zygote"); }
+
+ private:
+  Worker* find(WorkerId id) {
+    auto it = rollout_.workers.find(id);
+    return it == rollout_.workers.end() ? nullptr : &it->second;
+  }
+
+  void changed(WorkerId id) { out_.changed.push_back(id); }
+
+  void lose(FailureCause cause, std::string message, std::string traceback) {
+    if (rollout_.phase == RolloutPhase::Retiring) return;
+    out_.rollout_failed = fail(key_, cause, std::move(message), std::move(traceback), app_, now_);
+  }
+
+  // Fatal for a rollout that has not proved itself, a matter of patience for one that serves.
+  void in_trouble(FailureCause cause, std::string message, std::string traceback) {
+    if (unproven(rollout_)) {
+      lose(cause, std::move(message), std::move(traceback));
+    } else if (rollout_.phase == RolloutPhase::Serving) {
+      out_.trouble = model::Failure{cause, std::move(message), std::move(traceback), rollout_.number,
+                                    now_.wall};
+      app_.failure = out_.trouble;
+    }
+  }
+
+  void gone(WorkerId id, const std::string& how) {
+    auto it = rollout_.workers.find(id);
+    if (it == rollout_.workers.end()) return;
+    Worker worker = it->second;
+    rollout_.workers.erase(it);
+    bool expected = worker.state == WorkerState::Draining || rollout_.phase == RolloutPhase::Retiring;
+    std::string reason = worker.killed ? "was killed: not ready within boot_timeout" : how;
+    if (!expected) {
+      ++app_.unexpected_exits;
+      miss(id, worker, reason);
+    }
+    worker.state = WorkerState::Exited;
+    out_.exits.push_back({id, worker, reason, expected});
+  }
+
+  void miss(WorkerId id, const Worker& worker, const std::string& reason) {
+    std::optional<milliseconds> ready_for;
+    if (worker.ready) ready_for = duration_cast<milliseconds>(now_.steady - *worker.ready);
+    rollout_.restarts.died(now_.steady, ready_for);
+    if (!worker.ready || rollout_.restarts.early_deaths() >= kDeathsThatFail) {
+      in_trouble(worker.killed ? FailureCause::BootTimeout : FailureCause::WorkerDied,
+                 "worker " + std::to_string(id) + " " + reason, "");
+    }
+  }
+
+  RolloutKey key_;
+  AppState& app_;
+  Rollout& rollout_;
+  Now now_;
+  Consequences out_;
+};
+
+}  // namespace
+
+void begin(const Action& action, const Desired& want, AppState& app, RolloutKey new_key, Now now) {
+  std::visit(
+      Overloaded{
+          [&](const OpenListeners&) { app.listening = true; },
+          [&](const CloseListeners&) { app.listening = false; },
+          [&](const StartRollout&) {
+            Rollout& rollout = app.rollouts[new_key];
+            rollout.number = want.rollout;
+            rollout.spec = want.spec;
+            rollout.settings = model::live_settings(want.spec, want.generation);
+            rollout.phase_began = now.steady;
+          },
+          [&](const ForkWorker& a) { app.find(a.rollout)->workers[a.worker].asked = now.steady; },
+          [&](const DrainWorker& a) {
+            app.find(a.rollout)->workers.at(a.worker).state = WorkerState::Draining;
+          },
+          [&](const KillWorker& a) { app.find(a.rollout)->workers.at(a.worker).killed = true; },
+          [&](const TuneRollout& a) {
+            app.find(a.rollout)->settings = model::live_settings(want.spec, want.generation);
+          },
+          [&](const Advance& a) {
+            Rollout& rollout = *app.find(a.rollout);
+            set_phase(rollout, a.phase, now);
+            if (a.phase != RolloutPhase::Serving) return;
+            app.starts.reset();
+            app.failure.reset();
+            app.failed_rollout = 0;
+          },
+          [&](const RetireRollout& a) {
+            Rollout& rollout = *app.find(a.rollout);
+            set_phase(rollout, RolloutPhase::Retiring, now);
+            for (auto& [id, worker] : rollout.workers) worker.state = WorkerState::Draining;
+          },
+          [&](const KillRollout& a) {
+            Rollout& rollout = *app.find(a.rollout);
+            if (rollout.phase != RolloutPhase::Retiring) {
+              set_phase(rollout, RolloutPhase::Retiring, now);
+            }
+            rollout.killed = true;
+          },
+          [&](const FailRollout&) {},
+      },
+      action);
+}
+
+Consequences apply(const RolloutEvent& event, RolloutKey key, AppState& app, Now now) {
+  Rollout* rollout = app.find(key);
+  if (rollout == nullptr) return {};
+  Transition transition(key, app, *rollout, now);
+  std::visit(transition, event);
+  if (rollout->zygote_gone && rollout->workers.empty()) app.rollouts.erase(key);
+  return transition.take();
+}
+
+model::Failure fail(RolloutKey key, model::FailureCause cause, std::string message,
+                    std::string traceback, AppState& app, Now now) {
+  Rollout& rollout = *app.find(key);
+  set_phase(rollout, RolloutPhase::Retiring, now);
+  rollout.doomed = true;
+  app.failed_rollout = rollout.number;
+  app.failure =
+      model::Failure{cause, std::move(message), std::move(traceback), rollout.number, now.wall};
+  app.starts.died(now.steady, std::nullopt);
+  return *app.failure;
+}
+
+std::string describe_exit(int wait_status) {
+  if (WIFEXITED(wait_status)) {
+    return "exited with status " + std::to_string(WEXITSTATUS(wait_status));
+  }
+  int signal = WTERMSIG(wait_status);
+  const char* name = ::sigabbrev_np(signal);
+  return "was killed by signal " + std::to_string(signal) +
+         (name != nullptr ? " (SIG" + std::string(name) + ")" : "");
+}
+
+}  // namespace appd::core
