@@ -21,7 +21,7 @@ constexpr std::string_view kForms =
 
 Error refused(const std::string& rule, std::string_view given, std::string_view advice) {
   return Error{ErrorCode::InvalidArgument, "SPEC_INVALID",
-               rule + ", but got " + quoted(given) + ": " + std::string(advice)};
+               rule + ", but got " + in_quotes(given) + ": " + std::string(advice)};
 }
 
 std::optional<std::uint16_t> parse_port(std::string_view text) {

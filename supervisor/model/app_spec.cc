@@ -47,11 +47,11 @@ class Checker {
     if (value.empty()) {
       refuse(field, std::string(what) + " must be given: " + advice);
     } else if (value.front() != '/') {
-      refuse(field, std::string(what) + " must be an absolute path, but got " + quoted(value) +
+      refuse(field, std::string(what) + " must be an absolute path, but got " + in_quotes(value) +
                         ": " + advice);
     } else if (has_control_character(value)) {
       refuse(field, std::string(what) + " must not contain control characters, but got " +
-                        quoted(value) + ": " + advice);
+                        in_quotes(value) + ": " + advice);
     } else if (value.size() > kMaxPath) {
       refuse(field, std::string(what) + " must be at most " + std::to_string(kMaxPath) +
                         " bytes long, but has " + std::to_string(value.size()) + ": " + advice);
@@ -105,7 +105,7 @@ void check_app(Checker& check, const std::string& app) {
              !is_dotted(view.substr(colon + 1))) {
     check.refuse("app",
                  "must name a module and a callable in it, both dotted identifiers, but got " +
-                     quoted(app) + ": " + kAdvice);
+                     in_quotes(app) + ": " + kAdvice);
   }
 }
 
@@ -127,7 +127,7 @@ void check_bind(Checker& check, const std::vector<std::string>& bind) {
     if (!address) {
       check.refuse(field, address.error().message);
     } else if (std::find(seen.begin(), seen.end(), *address) != seen.end()) {
-      check.refuse(field, "each address may be given once, but got " + quoted(bind[i]) +
+      check.refuse(field, "each address may be given once, but got " + in_quotes(bind[i]) +
                               " again: remove it");
     } else {
       seen.push_back(*std::move(address));
@@ -149,7 +149,7 @@ void check_env(Checker& check, const std::map<std::string, std::string>& env) {
       check.refuse("env",
                    "a variable's name must be letters, digits and _ and not begin with a "
                    "digit, but got " +
-                       quoted(name) + ": rename it");
+                       in_quotes(name) + ": rename it");
     } else if (value.find('\0') != std::string::npos) {
       check.refuse("env." + name, "a value must not contain a NUL byte: remove it");
     } else if (size > kMaxEnvVariable) {
@@ -179,7 +179,7 @@ void check_warmup(Checker& check, const std::vector<std::string>& paths) {
       check.refuse(field,
                    "must begin with \"/\" and contain neither blanks nor control characters, "
                    "but got " +
-                       quoted(path) + ": write a path like \"/login?next=/\"");
+                       in_quotes(path) + ": write a path like \"/login?next=/\"");
     } else if (path.size() > kMaxWarmupPath) {
       check.refuse(field, "must be at most " + std::to_string(kMaxWarmupPath) +
                               " bytes long, but has " + std::to_string(path.size()) +
@@ -220,7 +220,7 @@ std::vector<Violation> validate(const AppSpec& spec) {
   check.range("threads", spec.threads, 1, 256, "the number of threads a worker");
   if (!changes_in_place(spec.worker_class)) {
     check.refuse("worker_class", "must be \"sync\" or \"gthread\", but got " +
-                                     quoted(spec.worker_class) + ": choose one of these");
+                                     in_quotes(spec.worker_class) + ": choose one of these");
   }
   check.absolute_path("python", spec.python, "the app's interpreter",
                       "give the interpreter's path, for example \"/usr/bin/python3\" or that of a "

@@ -19,7 +19,7 @@ bool has_control_character(std::string_view value) {
   return std::any_of(value.begin(), value.end(), is_control);
 }
 
-std::string quoted(std::string_view value) {
+std::string in_quotes(std::string_view value) {
   constexpr char kHex[] = "0123456789abcdef";
   std::string out = "\"";
   std::size_t end = std::min(value.size(), kLongest);

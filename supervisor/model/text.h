@@ -8,7 +8,7 @@ namespace appd::model {
 
 // In double quotes, control characters escaped, cut to about 120 bytes at a character's boundary: a
 // message stays one line of readable length whatever was sent.
-std::string quoted(std::string_view value);
+std::string in_quotes(std::string_view value);
 
 // Whether there is a control character (below 0x20, or 0x7f) in it.
 bool has_control_character(std::string_view value);
