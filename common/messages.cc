@@ -59,10 +59,8 @@ class Writer {
 
  private:
   template <typename T>
-    requires std::integral<T> || std::is_enum_v<T>
-  void put(T value) {
-    out_.append(reinterpret_cast<const char*>(&value), sizeof(value));
-  }
+  requires std::integral<T> || std::is_enum_v<T>
+  void put(T value) { out_.append(reinterpret_cast<const char*>(&value), sizeof(value)); }
   void put(const std::string& text) {
     put(static_cast<std::uint32_t>(text.size()));
     out_ += text;
@@ -96,7 +94,7 @@ class Reader {
     return taken;
   }
   template <typename T>
-    requires std::integral<T>
+  requires std::integral<T>
   void get(T& value) {
     auto bytes = take(sizeof(T));
     if (bytes.empty()) return;

@@ -6,8 +6,10 @@
 // garbage gets an Error, never a crash.
 //
 //   appd  ── Load, Fork, Drain, Kill, Tune, Quit ──▶ zygote ── Drain, Tune ──▶ worker
-//   appd  ◀── Hello, Loaded, LoadFailed, Forked, ForkFailed, Ready, BootFailed, Tuned, Exited ── zygote
-//                                                    zygote ◀── Ready, BootFailed, Tuned, Stuck ── worker
+//   appd  ◀── Hello, Loaded, LoadFailed, Forked, ForkFailed, Ready, BootFailed, Tuned, Exited ──
+//   zygote
+//                                                    zygote ◀── Ready, BootFailed, Tuned, Stuck ──
+//                                                    worker
 #pragma once
 
 #include <cstdint>

@@ -45,14 +45,17 @@ template <typename T>
 class [[nodiscard]] Result {
  public:
   using value_type = T;
-  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}      // NOLINT(google-explicit-constructor)
-  Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}  // NOLINT(google-explicit-constructor)
+  Result(T value)
+      : state_(std::in_place_index<0>, std::move(value)) {}  // NOLINT(google-explicit-constructor)
+  Result(Error error)
+      : state_(std::in_place_index<1>, std::move(error)) {}  // NOLINT(google-explicit-constructor)
 
   bool has_value() const { return state_.index() == 0; }
   explicit operator bool() const { return has_value(); }
   T& value() & { return std::get<0>(state_); }
   const T& value() const& { return std::get<0>(state_); }
   T&& value() && { return std::get<0>(std::move(state_)); }
+  T&& operator*() && { return std::move(*this).value(); }
   T& operator*() & { return value(); }
   const T& operator*() const& { return value(); }
   T* operator->() { return &value(); }
@@ -70,7 +73,8 @@ class [[nodiscard]] Result<void> {
  public:
   using value_type = void;
   Result() = default;
-  Result(Error error) : error_(std::move(error)), failed_(true) {}  // NOLINT(google-explicit-constructor)
+  Result(Error error)
+      : error_(std::move(error)), failed_(true) {}  // NOLINT(google-explicit-constructor)
 
   bool has_value() const { return !failed_; }
   explicit operator bool() const { return has_value(); }
@@ -85,21 +89,21 @@ class [[nodiscard]] Result<void> {
 };
 
 // Returns the error of `expression` from the calling function, or yields its value.
-#define TRY(expression)                                            \
-  __extension__({                                                  \
-    auto try_result_ = (expression);                               \
-    if (!try_result_) return std::move(try_result_).error();       \
-    std::move(try_result_).value();                                \
+#define TRY(expression)                                      \
+  __extension__({                                            \
+    auto try_result_ = (expression);                         \
+    if (!try_result_) return std::move(try_result_).error(); \
+    std::move(try_result_).value();                          \
   })
 
 // Dies with a message when what cannot be is.
-#define APPD_CHECK(condition)                                                              \
-  do {                                                                                     \
-    if (!(condition)) {                                                                    \
-      std::fprintf(stderr, "level=error event=check_failed at=%s:%d check=\"%s\"\n",       \
-                   __FILE__, __LINE__, #condition);                                        \
-      std::abort();                                                                        \
-    }                                                                                      \
+#define APPD_CHECK(condition)                                                                  \
+  do {                                                                                         \
+    if (!(condition)) {                                                                        \
+      std::fprintf(stderr, "level=error event=check_failed at=%s:%d check=\"%s\"\n", __FILE__, \
+                   __LINE__, #condition);                                                      \
+      std::abort();                                                                            \
+    }                                                                                          \
   } while (false)
 
 // std::visit(Overloaded{[](A) {…}, [](B) {…}}, variant)

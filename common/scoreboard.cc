@@ -30,7 +30,8 @@ Result<Scoreboard> Scoreboard::create() {
     return sys_error("SCOREBOARD_CREATE", "size scoreboard", errno);
   }
   std::byte* base = TRY(map(memory.get()));
-  new (base) ScoreboardHeader{ScoreboardHeader::kMagic, ScoreboardHeader::kLayoutVersion, kMaxSlots};
+  new (base)
+      ScoreboardHeader{ScoreboardHeader::kMagic, ScoreboardHeader::kLayoutVersion, kMaxSlots};
   return Scoreboard(std::move(memory), base);
 }
 
@@ -40,14 +41,16 @@ Result<Scoreboard> Scoreboard::open(UniqueFd memory) {
   // The seal keeps a hostile peer from shrinking the file under our feet (SIGBUS).
   if (::fstat(memory.get(), &status) < 0 || status.st_size != static_cast<off_t>(kSize) ||
       seals < 0 || (seals & F_SEAL_SHRINK) == 0) {
-    return Error{ErrorCode::InvalidArgument, "SCOREBOARD_LAYOUT", "not a scoreboard of this appd", 0};
+    return Error{ErrorCode::InvalidArgument, "SCOREBOARD_LAYOUT", "not a scoreboard of this appd",
+                 0};
   }
   std::byte* base = TRY(map(memory.get()));
   Scoreboard scoreboard(std::move(memory), base);
   const auto* header = reinterpret_cast<const ScoreboardHeader*>(base);
   if (header->magic != ScoreboardHeader::kMagic ||
       header->layout_version != ScoreboardHeader::kLayoutVersion || header->slots != kMaxSlots) {
-    return Error{ErrorCode::InvalidArgument, "SCOREBOARD_LAYOUT", "scoreboard of another version", 0};
+    return Error{ErrorCode::InvalidArgument, "SCOREBOARD_LAYOUT", "scoreboard of another version",
+                 0};
   }
   return scoreboard;
 }

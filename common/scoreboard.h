@@ -13,23 +13,23 @@
 
 namespace appd {
 
-inline constexpr std::uint32_t kMaxWorkers = 1024;          // of a spec
-inline constexpr std::uint32_t kMaxSlots = 2 * kMaxWorkers; // while one rollout replaces another
+inline constexpr std::uint32_t kMaxWorkers = 1024;           // of a spec
+inline constexpr std::uint32_t kMaxSlots = 2 * kMaxWorkers;  // while one rollout replaces another
 
 struct alignas(64) ScoreboardSlot {
   // Written by the worker's serving thread(s) under the interpreter's lock.
-  std::atomic<std::uint64_t> requests;       // answered
-  std::atomic<std::uint64_t> errors;         // answered with 5xx
-  std::atomic<std::uint64_t> started_ns;     // CLOCK_MONOTONIC of the oldest request in hand, 0: none
-  std::atomic<std::uint32_t> busy;           // requests inside the app
-  std::atomic<std::uint32_t> connections;    // open client connections
-  std::atomic<std::uint32_t> threads;        // Python threads that serve
-  std::atomic<std::int32_t> pid;             // 0: the slot is free
+  std::atomic<std::uint64_t> requests;     // answered
+  std::atomic<std::uint64_t> errors;       // answered with 5xx
+  std::atomic<std::uint64_t> started_ns;   // CLOCK_MONOTONIC of the oldest request in hand, 0: none
+  std::atomic<std::uint32_t> busy;         // requests inside the app
+  std::atomic<std::uint32_t> connections;  // open client connections
+  std::atomic<std::uint32_t> threads;      // Python threads that serve
+  std::atomic<std::int32_t> pid;           // 0: the slot is free
   std::atomic<std::uint64_t> bytes_in;
   std::atomic<std::uint64_t> bytes_out;
-  char method[16];                           // of the request begun last, NUL-terminated, may tear
+  char method[16];  // of the request begun last, NUL-terminated, may tear
   char path[176];
-  std::atomic<std::uint64_t> latency[32];    // [i]: answered in less than 2^i microseconds
+  std::atomic<std::uint64_t> latency[32];  // [i]: answered in less than 2^i microseconds
 };
 static_assert(sizeof(ScoreboardSlot) == 512);
 
@@ -44,8 +44,8 @@ struct ScoreboardHeader {
 // One mapping of a scoreboard. Owns mapping and descriptor; inherited by fork as it is.
 class Scoreboard {
  public:
-  static Result<Scoreboard> create();              // a sealed memfd with kMaxSlots empty slots
-  static Result<Scoreboard> open(UniqueFd memory); // checks size, seal and layout
+  static Result<Scoreboard> create();               // a sealed memfd with kMaxSlots empty slots
+  static Result<Scoreboard> open(UniqueFd memory);  // checks size, seal and layout
   Scoreboard() = default;
   Scoreboard(Scoreboard&& other) noexcept;
   Scoreboard& operator=(Scoreboard&& other) noexcept;

@@ -48,8 +48,9 @@ struct FailRollout {
   model::FailureCause cause;
 };
 
-using Action = std::variant<OpenListeners, CloseListeners, StartRollout, ForkWorker, DrainWorker,
-                            KillWorker, TuneRollout, Advance, RetireRollout, KillRollout, FailRollout>;
+using Action =
+    std::variant<OpenListeners, CloseListeners, StartRollout, ForkWorker, DrainWorker, KillWorker,
+                 TuneRollout, Advance, RetireRollout, KillRollout, FailRollout>;
 
 struct Plan {
   std::vector<Action> actions;

@@ -52,9 +52,10 @@ std::int32_t AppState::ready() const {
 WorkerId AppState::free_worker_id(const std::set<WorkerId>& given) const {
   WorkerId id = 1;
   auto taken = [&](WorkerId candidate) {
-    return given.contains(candidate) || std::any_of(rollouts.begin(), rollouts.end(), [candidate](const auto& entry) {
-      return entry.second.workers.contains(candidate);
-    });
+    return given.contains(candidate) ||
+           std::any_of(rollouts.begin(), rollouts.end(), [candidate](const auto& entry) {
+             return entry.second.workers.contains(candidate);
+           });
   };
   while (taken(id)) ++id;
   return id;
@@ -73,9 +74,10 @@ bool converged(const Desired& want, const AppState& have) {
   return right_code && rollout.phase == RolloutPhase::Serving && !rollout.zygote_gone &&
          static_cast<std::int32_t>(rollout.workers.size()) == want.spec.workers &&
          rollout.ready() == want.spec.workers &&
-         std::all_of(rollout.workers.begin(), rollout.workers.end(), [&](const auto& entry) {
-           return entry.second.settings_revision == rollout.settings.revision;
-         }) &&
+         std::all_of(rollout.workers.begin(), rollout.workers.end(),
+                     [&](const auto& entry) {
+                       return entry.second.settings_revision == rollout.settings.revision;
+                     }) &&
          !out_of_tune(want, rollout);
 }
 

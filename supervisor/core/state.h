@@ -48,7 +48,7 @@ enum class RolloutPhase {
   Warming,    // one worker comes up
   Switching,  // the others come up, the old rollout still serves
   Serving,
-  Retiring,   // told to drain all and exit
+  Retiring,  // told to drain all and exit
 };
 
 struct Rollout {
@@ -65,7 +65,7 @@ struct Rollout {
   bool preloaded = false;
   std::string preload_note;
   std::string python_version;
-  RestartPolicy restarts;      // pace of replacing workers that died
+  RestartPolicy restarts;  // pace of replacing workers that died
 
   std::int32_t ready() const;
   std::int32_t draining() const;

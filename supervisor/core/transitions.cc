@@ -103,11 +103,12 @@ class Transition {
     if (rollout_.phase == RolloutPhase::Serving) {
       out_.notes.push_back("the zygote of rollout " + std::to_string(rollout_.number) + " " +
                            zygote.how + "; its workers serve on until new ones do");
-      app_.starts.died(now_.steady, duration_cast<milliseconds>(now_.steady - rollout_.phase_began));
+      app_.starts.died(now_.steady,
+                       duration_cast<milliseconds>(now_.steady - rollout_.phase_began));
     } else if (unproven(rollout_)) {
       if (was_connected) {
-        lose(FailureCause::WorkerDied, "the app's interpreter " + zygote.how + " while it loaded the app",
-             zygote.output);
+        lose(FailureCause::WorkerDied,
+             "the app's interpreter " + zygote.how + " while it loaded the app", zygote.output);
       } else {
         lose(FailureCause::InterpreterFailed,
              rollout_.spec.python + " (python) " + zygote.how +
@@ -137,8 +138,8 @@ class Transition {
     if (unproven(rollout_)) {
       lose(cause, std::move(message), std::move(traceback));
     } else if (rollout_.phase == RolloutPhase::Serving) {
-      out_.trouble = model::Failure{cause, std::move(message), std::move(traceback), rollout_.number,
-                                    now_.wall};
+      out_.trouble = model::Failure{cause, std::move(message), std::move(traceback),
+                                    rollout_.number, now_.wall};
       app_.failure = out_.trouble;
     }
   }
@@ -148,7 +149,8 @@ class Transition {
     if (it == rollout_.workers.end()) return;
     Worker worker = it->second;
     rollout_.workers.erase(it);
-    bool expected = worker.state == WorkerState::Draining || rollout_.phase == RolloutPhase::Retiring;
+    bool expected =
+        worker.state == WorkerState::Draining || rollout_.phase == RolloutPhase::Retiring;
     std::string reason = worker.killed ? "was killed: not ready within boot_timeout" : how;
     if (!expected) {
       ++app_.unexpected_exits;

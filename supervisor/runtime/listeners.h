@@ -1,0 +1,39 @@
+// Listeners: the sockets that clients connect to. They belong to the app, not to a worker, so
+// nothing that has connected is lost when workers come and go.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "common/result.h"
+#include "common/unique_fd.h"
+
+namespace appd::runtime {
+
+// The listening sockets of one app, by bind text, in the order of the spec. Core thread only.
+// Survives rollouts: zygotes get duplicates.
+class ListenerSet {
+ public:
+  // Opens every bind, sharing those that `present` already holds. All or none; the error (reason
+  // BIND_FAILED) names the bind.
+  static Result<ListenerSet> open(const std::vector<std::string>& binds, int backlog,
+                                  const ListenerSet& present);
+  // Takes sockets over that a zygote handed back: those that listen where `binds` say.
+  static ListenerSet adopt(const std::vector<std::string>& binds, std::vector<UniqueFd> sockets);
+
+  std::vector<int> descriptors() const;
+  bool empty() const { return sockets_.empty(); }
+  // Removes the files of unix sockets that `next` does not hold; the sockets close by themselves.
+  void abandon(const ListenerSet& next) const;
+
+ private:
+  struct Socket {
+    std::string bind;
+    UniqueFd fd;
+  };
+  const Socket* find(const std::string& bind) const;
+  std::vector<Socket> sockets_;
+};
+
+}  // namespace appd::runtime

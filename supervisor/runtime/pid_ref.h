@@ -1,0 +1,47 @@
+// PidRef: a process, by more than its number.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <optional>
+
+#include "common/result.h"
+#include "common/unique_fd.h"
+
+namespace appd::runtime {
+
+// What /proc/PID/stat tells of a process (proc(5)).
+struct ProcessStat {
+  pid_t parent = 0;
+  std::uint64_t start_time = 0;  // clock ticks since boot
+};
+std::optional<ProcessStat> read_stat(pid_t pid);
+
+// Owns a pidfd (pidfd_open(2)); signals through it never reach a stranger that got the number
+// later. Readable when the process has ended.
+class PidRef {
+ public:
+  PidRef() = default;
+  // A child of `parent`: a process that somebody else claims is refused.
+  static Result<PidRef> open_child(pid_t pid, pid_t parent);
+  // The process that had this start time.
+  static Result<PidRef> open(pid_t pid, std::uint64_t start_time);
+  // A child of ours that has not been waited for.
+  static Result<PidRef> open_own_child(pid_t pid);
+
+  void signal(int number) const;
+  // The status of an ended child of ours, as from waitpid(2), which ends its zombie; empty if it is
+  // no child of ours or still runs.
+  std::optional<int> reap() const;
+  int fd() const { return pidfd_.get(); }
+  pid_t pid() const { return pid_; }
+  bool valid() const { return pidfd_.valid(); }
+
+ private:
+  PidRef(pid_t pid, UniqueFd pidfd) : pid_(pid), pidfd_(std::move(pidfd)) {}
+  pid_t pid_ = 0;
+  UniqueFd pidfd_;
+};
+
+}  // namespace appd::runtime

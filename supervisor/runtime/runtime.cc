@@ -1,0 +1,165 @@
+// From actions to messages and processes, and adoption.
+#include "supervisor/runtime/runtime.h"
+
+#include <fcntl.h>
+#include <signal.h>
+
+#include <cerrno>
+#include <set>
+
+#include "supervisor/runtime/control_socket.h"
+#include "supervisor/runtime/output.h"
+#include "supervisor/runtime/spawn.h"
+
+namespace appd::runtime {
+namespace {
+
+constexpr std::chrono::seconds kAdoptTime{2};
+
+Result<UniqueFd> duplicate(int fd) {
+  UniqueFd copy(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
+  if (!copy) return sys_error("DUP", "duplicate a descriptor", errno);
+  return copy;
+}
+
+}  // namespace
+
+struct Runtime::Adoption {
+  std::set<core::RolloutKey> waiting;
+  std::vector<Adopted> found;
+};
+
+Runtime::Runtime(Poller& poller, Paths paths, Sink sink)
+    : poller_(poller), paths_(std::move(paths)), sink_(std::move(sink)) {}
+
+Runtime::~Runtime() = default;
+
+void Runtime::start(core::RolloutKey key, const std::string& app, const core::Rollout& rollout,
+                    const ListenerSet& listeners) {
+  auto spawned = spawn(key, app, rollout, listeners);
+  if (!spawned) sink_(key, core::SpawnFailed{spawned.error().message});
+}
+
+Result<void> Runtime::spawn(core::RolloutKey key, const std::string& app,
+                            const core::Rollout& rollout, const ListenerSet& listeners) {
+  const model::AppSpec& spec = rollout.spec;
+  ZygoteLink::Files files{"", paths_.log(app), log_size(paths_.log(app))};
+  UniqueFd log = TRY(open_log(files.log));
+  Scoreboard scoreboard = TRY(Scoreboard::create());
+  Zygote zygote;
+  zygote.load = message::Load{app,          rollout.number,    spec.directory,  spec.app,
+                              spec.preload, spec.warmup_paths, rollout.settings};
+  zygote.load_descriptors.push_back(TRY(duplicate(scoreboard.fd())));
+  for (int fd : listeners.descriptors()) zygote.load_descriptors.push_back(TRY(duplicate(fd)));
+
+  ControlSocket control = TRY(create_control_socket(paths_.zygotes()));
+  files.socket = control.path;
+  auto process = spawn_zygote(
+      {app, rollout.number, spec, paths_.bootstrap, control.listening.get(), log.get()});
+  if (!process) {
+    remove_control_socket(control.path);
+    return std::move(process).error();
+  }
+  write_owner(control.path, process->pid());
+  // The socket listens already: the connection waits in its queue until the zygote accepts it.
+  message::Channel channel = TRY(connect_control_socket(control.path));
+  zygote.link = std::make_unique<ZygoteLink>(
+      poller_, *std::move(process), std::move(channel), std::move(files),
+      [this, key](core::RolloutEvent event, std::vector<UniqueFd> descriptors) {
+        on_event(key, std::move(event), std::move(descriptors));
+      });
+  zygote.link->set_scoreboard(std::move(scoreboard));
+  zygotes_[key] = std::move(zygote);
+  return {};
+}
+
+void Runtime::on_event(core::RolloutKey key, core::RolloutEvent event,
+                       std::vector<UniqueFd> descriptors) {
+  Zygote& zygote = zygotes_.at(key);
+  if (auto* hello = std::get_if<message::Hello>(&event)) {
+    if (zygote.load) {
+      zygote.link->send(*std::move(zygote.load), std::move(zygote.load_descriptors));
+      zygote.load.reset();
+      zygote.load_descriptors.clear();
+    } else if (adoption_ != nullptr && adoption_->waiting.erase(key) > 0) {
+      if (descriptors.empty()) {  // it never got its Load: nothing to take over
+        zygote.link->kill();
+        return;
+      }
+      auto scoreboard = Scoreboard::open(std::move(descriptors.front()));
+      if (scoreboard) zygote.link->set_scoreboard(*std::move(scoreboard));
+      descriptors.erase(descriptors.begin());
+      adoption_->found.push_back({key, *hello, std::move(descriptors)});
+    }
+  }
+  if (adoption_ != nullptr && std::holds_alternative<core::ZygoteGone>(event)) {
+    adoption_->waiting.erase(key);
+  }
+  sink_(key, std::move(event));
+}
+
+std::vector<Adopted> Runtime::adopt() {
+  Adoption adoption;
+  adoption_ = &adoption;
+  for (const std::string& path : list_control_sockets(paths_.zygotes())) adopt_one(path, adoption);
+  auto limit = std::chrono::steady_clock::now() + kAdoptTime;
+  while (!adoption.waiting.empty() && std::chrono::steady_clock::now() < limit) poller_.wait(limit);
+  for (core::RolloutKey key : adoption.waiting) zygotes_.at(key).link->kill();
+  adoption_ = nullptr;
+  return std::move(adoption.found);
+}
+
+void Runtime::adopt_one(const std::string& socket_path, Adoption& adoption) {
+  auto process = read_owner(socket_path);
+  if (!process) {
+    remove_control_socket(socket_path);
+    return;
+  }
+  auto channel = connect_control_socket(socket_path);
+  if (!channel) {
+    process->signal(SIGKILL);
+    remove_control_socket(socket_path);
+    return;
+  }
+  core::RolloutKey key = new_key();
+  adoption.waiting.insert(key);
+  zygotes_[key].link = std::make_unique<ZygoteLink>(
+      poller_, *std::move(process), *std::move(channel), ZygoteLink::Files{socket_path, "", 0},
+      [this, key](core::RolloutEvent event, std::vector<UniqueFd> descriptors) {
+        on_event(key, std::move(event), std::move(descriptors));
+      });
+}
+
+void Runtime::fork_worker(core::RolloutKey key, core::WorkerId id) {
+  zygotes_.at(key).link->send(message::Fork{id});
+}
+
+void Runtime::drain_worker(core::RolloutKey key, core::WorkerId id) {
+  zygotes_.at(key).link->send(message::Drain{id});
+}
+
+void Runtime::kill_worker(core::RolloutKey key, core::WorkerId id) {
+  zygotes_.at(key).link->kill_worker(id);
+}
+
+void Runtime::tune(core::RolloutKey key, const message::Settings& settings) {
+  zygotes_.at(key).link->send(message::Tune{settings});
+}
+
+void Runtime::retire(core::RolloutKey key) { zygotes_.at(key).link->retire(); }
+
+void Runtime::kill(core::RolloutKey key) {
+  auto it = zygotes_.find(key);  // none if it could not be spawned
+  if (it != zygotes_.end()) it->second.link->kill();
+}
+
+void Runtime::forget(core::RolloutKey key) { zygotes_.erase(key); }
+
+const ScoreboardSlot* Runtime::figures(core::RolloutKey key, core::WorkerId id) const {
+  auto it = zygotes_.find(key);
+  if (it == zygotes_.end() || !it->second.link->scoreboard().valid() || id >= kMaxSlots)
+    return nullptr;
+  return &it->second.link->scoreboard().slot(id);
+}
+
+}  // namespace appd::runtime

@@ -1,0 +1,85 @@
+// Runtime: does what the planner decided. The only folder of appd with process and socket calls.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "supervisor/model/observed.h"
+#include "supervisor/runtime/listeners.h"
+#include "supervisor/runtime/poller.h"
+#include "supervisor/runtime/zygote_link.h"
+
+namespace appd::runtime {
+
+struct Paths {
+  std::string state_dir;
+  std::string runtime_dir;
+  std::string bootstrap;  // appd_zygote.py
+
+  std::string log(const std::string& app) const { return state_dir + "/logs/" + app + ".log"; }
+  std::string zygotes() const { return runtime_dir + "/zygotes"; }
+};
+
+// A zygote of an earlier appd that answered.
+struct Adopted {
+  core::RolloutKey key = 0;
+  message::Hello hello;
+  std::vector<UniqueFd> listeners;
+};
+
+// Core thread only. Results of actions come back as events through the sink, from within
+// Poller::wait() or from the action itself when it fails at once.
+class Runtime {
+ public:
+  using Sink = std::function<void(core::RolloutKey key, core::RolloutEvent event)>;
+
+  Runtime(Poller& poller, Paths paths, Sink sink);
+  ~Runtime();
+
+  // Connects to the zygotes that an earlier appd left and waits, at most kAdoptTime for all, until
+  // they have said what they have. Those that do not answer are killed.
+  std::vector<Adopted> adopt();
+
+  core::RolloutKey new_key() { return next_key_++; }
+  void start(core::RolloutKey key, const std::string& app, const core::Rollout& rollout,
+             const ListenerSet& listeners);
+  void fork_worker(core::RolloutKey key, core::WorkerId id);
+  void drain_worker(core::RolloutKey key, core::WorkerId id);
+  void kill_worker(core::RolloutKey key, core::WorkerId id);
+  void tune(core::RolloutKey key, const message::Settings& settings);
+  void retire(core::RolloutKey key);
+  void kill(core::RolloutKey key);
+  // After its last event; forgets the link.
+  void forget(core::RolloutKey key);
+
+  // The slot of a worker, while its rollout is there.
+  const ScoreboardSlot* figures(core::RolloutKey key, core::WorkerId id) const;
+  const Paths& paths() const { return paths_; }
+
+ private:
+  struct Zygote {
+    std::unique_ptr<ZygoteLink> link;
+    // Until Hello came: what to load.
+    std::optional<message::Load> load;
+    std::vector<UniqueFd> load_descriptors;
+  };
+  struct Adoption;
+
+  Result<void> spawn(core::RolloutKey key, const std::string& app, const core::Rollout& rollout,
+                     const ListenerSet& listeners);
+  void on_event(core::RolloutKey key, core::RolloutEvent event, std::vector<UniqueFd> descriptors);
+  void adopt_one(const std::string& socket_path, Adoption& adoption);
+
+  Poller& poller_;
+  const Paths paths_;
+  const Sink sink_;
+  std::map<core::RolloutKey, Zygote> zygotes_;
+  core::RolloutKey next_key_ = 1;
+  Adoption* adoption_ = nullptr;
+};
+
+}  // namespace appd::runtime

@@ -1,0 +1,113 @@
+// posix_spawn(3) with everything that a clean start needs.
+#include "supervisor/runtime/spawn.h"
+
+#include <fcntl.h>
+#include <pwd.h>
+#include <signal.h>
+#include <spawn.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <filesystem>
+#include <vector>
+
+namespace appd::runtime {
+namespace {
+
+// The same at boot and at the hundredth restart: nothing of the administrator's shell.
+std::map<std::string, std::string> environment(const model::AppSpec& spec) {
+  std::filesystem::path bin = std::filesystem::path(spec.python).parent_path();
+  std::map<std::string, std::string> env;
+  env["PATH"] = bin.string() + ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+  env["LANG"] = "C.UTF-8";
+  env["PYTHONUNBUFFERED"] = "1";  // stdout is a file: a killed worker must not take its lines along
+  if (const passwd* user = ::getpwuid(::geteuid())) {
+    env["HOME"] = user->pw_dir;
+    env["USER"] = user->pw_name;
+  }
+  std::error_code ignored;
+  if (std::filesystem::exists(bin.parent_path() / "pyvenv.cfg", ignored)) {
+    env["VIRTUAL_ENV"] = bin.parent_path().string();
+  }
+  for (const auto& [name, value] : spec.env) env[name] = value;
+  return env;
+}
+
+std::vector<char*> pointers(std::vector<std::string>& strings) {
+  std::vector<char*> out;
+  for (std::string& text : strings) out.push_back(text.data());
+  out.push_back(nullptr);
+  return out;
+}
+
+class FileActions {
+ public:
+  FileActions() { ::posix_spawn_file_actions_init(&actions_); }
+  ~FileActions() { ::posix_spawn_file_actions_destroy(&actions_); }
+  FileActions(const FileActions&) = delete;
+  FileActions& operator=(const FileActions&) = delete;
+  posix_spawn_file_actions_t* get() { return &actions_; }
+
+ private:
+  posix_spawn_file_actions_t actions_;
+};
+
+class Attributes {
+ public:
+  Attributes() {
+    ::posix_spawnattr_init(&attributes_);
+    sigset_t none;
+    ::sigemptyset(&none);
+    sigset_t all;
+    ::sigfillset(&all);
+    ::posix_spawnattr_setsigmask(&attributes_, &none);
+    ::posix_spawnattr_setsigdefault(&attributes_, &all);
+    ::posix_spawnattr_setflags(&attributes_,
+                               POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+  }
+  ~Attributes() { ::posix_spawnattr_destroy(&attributes_); }
+  Attributes(const Attributes&) = delete;
+  Attributes& operator=(const Attributes&) = delete;
+  posix_spawnattr_t* get() { return &attributes_; }
+
+ private:
+  posix_spawnattr_t attributes_;
+};
+
+}  // namespace
+
+Result<PidRef> spawn_zygote(const SpawnRequest& request) {
+  // The words after the script are for whoever reads ps(1).
+  std::vector<std::string> arguments{request.spec.python,
+                                     "-P",
+                                     request.bootstrap,
+                                     "zygote",
+                                     request.app,
+                                     "rollout",
+                                     std::to_string(request.rollout),
+                                     "--fd",
+                                     "3"};
+  std::vector<std::string> variables;
+  for (const auto& [name, value] : environment(request.spec))
+    variables.push_back(name + "=" + value);
+
+  FileActions files;
+  ::posix_spawn_file_actions_addopen(files.get(), 0, "/dev/null", O_RDONLY, 0);
+  ::posix_spawn_file_actions_adddup2(files.get(), request.log, 1);
+  ::posix_spawn_file_actions_adddup2(files.get(), request.log, 2);
+  ::posix_spawn_file_actions_adddup2(files.get(), request.control, 3);
+  ::posix_spawn_file_actions_addclosefrom_np(files.get(), 4);
+  ::posix_spawn_file_actions_addchdir_np(files.get(), request.spec.directory.c_str());
+  Attributes attributes;
+
+  pid_t pid = 0;
+  int failed = ::posix_spawn(&pid, request.spec.python.c_str(), files.get(), attributes.get(),
+                             pointers(arguments).data(), pointers(variables).data());
+  if (failed != 0) {
+    return sys_error("SPAWN_FAILED",
+                     "start " + request.spec.python + " in " + request.spec.directory, failed);
+  }
+  return PidRef::open_own_child(pid);
+}
+
+}  // namespace appd::runtime

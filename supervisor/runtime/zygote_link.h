@@ -1,0 +1,75 @@
+// ZygoteLink: one zygote as appd holds it: its process, its socket, its scoreboard, and references
+// to its workers.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "common/messages.h"
+#include "common/scoreboard.h"
+#include "supervisor/core/transitions.h"
+#include "supervisor/runtime/pid_ref.h"
+#include "supervisor/runtime/poller.h"
+
+namespace appd::runtime {
+
+// Core thread only. Registers its descriptors with the poller and removes them when it ends. What
+// the zygote says goes to the sink; after ZygoteGone and the last OrphanGone nothing more comes.
+// What comes over the socket is checked: a zygote that sends garbage or claims strangers as its
+// workers is killed.
+class ZygoteLink {
+ public:
+  using Sink = std::function<void(core::RolloutEvent event, std::vector<UniqueFd> descriptors)>;
+
+  struct Files {
+    std::string socket;  // where it listens for later appds
+    std::string log;
+    std::int64_t log_begin = 0;  // size of the log when it started
+  };
+
+  ZygoteLink(Poller& poller, PidRef process, message::Channel channel, Files files, Sink sink);
+  ~ZygoteLink();
+  ZygoteLink(const ZygoteLink&) = delete;
+  ZygoteLink& operator=(const ZygoteLink&) = delete;
+
+  // Queued when the socket is full; dropped when the zygote is gone.
+  void send(message::Message message, std::vector<UniqueFd> descriptors = {});
+  // Drain everything and end: Quit, or SIGTERM to workers whose zygote is gone.
+  void retire();
+  void kill();
+  void kill_worker(core::WorkerId id);
+
+  void set_scoreboard(Scoreboard scoreboard) { scoreboard_ = std::move(scoreboard); }
+  const Scoreboard& scoreboard() const { return scoreboard_; }
+  pid_t pid() const { return process_.pid(); }
+
+ private:
+  void on_channel(std::uint32_t events);
+  void on_process();
+  void receive_all();
+  void handle(message::Received received);
+  void on_forked(const message::Forked& forked);
+  void flush();
+  void break_off(const std::string& why);
+  void close_channel();
+  void watch_orphans();
+  void forget_worker(core::WorkerId id);
+
+  Poller& poller_;
+  PidRef process_;
+  message::Channel channel_;
+  const Files files_;
+  const Sink sink_;
+  Scoreboard scoreboard_;
+  std::map<core::WorkerId, PidRef> workers_;
+  struct Outgoing {
+    message::Message message;
+    std::vector<UniqueFd> descriptors;
+  };
+  std::deque<Outgoing> outbox_;
+};
+
+}  // namespace appd::runtime
