@@ -1,7 +1,7 @@
 // Store: what was asked for, on disk. The only folder that includes sqlite3.h.
 //
 // SQLite in WAL mode with synchronous=FULL: what commit() answered survives a power cut. The schema
-// is drawn in store.cc beside its migrations. One Store a state directory (the caller holds the lock).
+// is drawn in migrations.cc. One Store a state directory (the caller holds the lock).
 #pragma once
 
 #include <memory>
@@ -49,7 +49,8 @@ class Store {
   // Newest first. Ended ones are kept: the newest 200 of each app, and those of removed apps for 24 hours.
   Result<std::vector<model::Operation>> operations();
   Result<std::optional<Replay>> find_request(std::string_view request_id);
-  // Also forgets request ids older than 24 hours and operations beyond what is kept.
+  // Also forgets request ids older than 24 hours, operations beyond what is kept, and all but the
+  // newest 10,000 audit records.
   Result<void> commit(const Change& change, model::WallTime now);
   std::int32_t schema_version() const;
 

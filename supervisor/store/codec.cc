@@ -1,0 +1,271 @@
+// One list of fields for each JSON object, visited by the encoder and by the decoder, so that the
+// two cannot differ.
+#include "supervisor/store/codec.h"
+
+#include <limits>
+#include <nlohmann/json.hpp>
+
+#include "supervisor/store/sqlite.h"
+
+namespace appd::store {
+namespace {
+
+using nlohmann::json;
+
+Error damaged(const std::string& what) { return store_error(ErrorCode::Internal, what); }
+
+// Enumerators and their names. The switches have no default: a new enumerator must be named here.
+std::string_view name_of(model::Preload value) {
+  switch (value) {
+    case model::Preload::Auto:
+      return "auto";
+    case model::Preload::On:
+      return "on";
+    case model::Preload::Off:
+      return "off";
+  }
+  return {};
+}
+std::string_view name_of(model::RunMode value) {
+  switch (value) {
+    case model::RunMode::Running:
+      return "running";
+    case model::RunMode::Stopped:
+      return "stopped";
+  }
+  return {};
+}
+std::string_view name_of(model::FailureCause value) {
+  switch (value) {
+    case model::FailureCause::ImportFailed:
+      return "import_failed";
+    case model::FailureCause::AppNotFound:
+      return "app_not_found";
+    case model::FailureCause::InterpreterFailed:
+      return "interpreter_failed";
+    case model::FailureCause::BootTimeout:
+      return "boot_timeout";
+    case model::FailureCause::WorkerDied:
+      return "worker_died";
+    case model::FailureCause::SpawnFailed:
+      return "spawn_failed";
+    case model::FailureCause::BindFailed:
+      return "bind_failed";
+  }
+  return {};
+}
+std::string_view name_of(model::OperationKind value) {
+  switch (value) {
+    case model::OperationKind::Create:
+      return "create";
+    case model::OperationKind::Update:
+      return "update";
+    case model::OperationKind::Scale:
+      return "scale";
+    case model::OperationKind::Reload:
+      return "reload";
+    case model::OperationKind::Delete:
+      return "delete";
+  }
+  return {};
+}
+std::string_view name_of(model::OperationPhase value) {
+  switch (value) {
+    case model::OperationPhase::Preparing:
+      return "preparing";
+    case model::OperationPhase::Warming:
+      return "warming";
+    case model::OperationPhase::Switching:
+      return "switching";
+    case model::OperationPhase::Draining:
+      return "draining";
+    case model::OperationPhase::Applying:
+      return "applying";
+    case model::OperationPhase::Succeeded:
+      return "succeeded";
+    case model::OperationPhase::RolledBack:
+      return "rolled_back";
+    case model::OperationPhase::Failed:
+      return "failed";
+    case model::OperationPhase::Superseded:
+      return "superseded";
+  }
+  return {};
+}
+
+// name_of() answers nothing beyond the last enumerator, which ends the search.
+template <typename E>
+Result<E> from_name(std::string_view text) {
+  for (int i = 0;; ++i) {
+    const std::string_view name = name_of(static_cast<E>(i));
+    if (name.empty()) return damaged("unknown word \"" + std::string(text) + "\"");
+    if (name == text) return static_cast<E>(i);
+  }
+}
+
+json to_json(const std::string& value) { return value; }
+json to_json(std::int32_t value) { return value; }
+json to_json(std::int64_t value) { return value; }
+json to_json(model::Milliseconds value) { return value.count(); }
+json to_json(model::WallTime value) { return encode_time(value); }
+json to_json(const std::vector<std::string>& value) { return value; }
+json to_json(const std::map<std::string, std::string>& value) { return value; }
+template <typename E>
+requires std::is_enum_v<E> json to_json(E value) { return name_of(value); }
+
+Result<void> from_json(const json& from, std::string& to) {
+  if (!from.is_string()) return damaged("is not a string");
+  to = from.get<std::string>();
+  return {};
+}
+Result<void> from_json(const json& from, std::int64_t& to) {
+  // An unsigned value beyond the signed range would wrap.
+  if (!from.is_number_integer() ||
+      (from.is_number_unsigned() &&
+       from.get<std::uint64_t>() > std::uint64_t{std::numeric_limits<std::int64_t>::max()})) {
+    return damaged("is not a 64-bit integer");
+  }
+  to = from.get<std::int64_t>();
+  return {};
+}
+Result<void> from_json(const json& from, std::int32_t& to) {
+  std::int64_t wide = 0;
+  TRY(from_json(from, wide));
+  if (wide < std::numeric_limits<std::int32_t>::min() ||
+      wide > std::numeric_limits<std::int32_t>::max()) {
+    return damaged("is not a 32-bit integer");
+  }
+  to = static_cast<std::int32_t>(wide);
+  return {};
+}
+Result<void> from_json(const json& from, model::Milliseconds& to) {
+  std::int64_t count = 0;
+  TRY(from_json(from, count));
+  to = model::Milliseconds(count);
+  return {};
+}
+Result<void> from_json(const json& from, model::WallTime& to) {
+  std::int64_t count = 0;
+  TRY(from_json(from, count));
+  to = decode_time(count);
+  return {};
+}
+Result<void> from_json(const json& from, std::vector<std::string>& to) {
+  if (!from.is_array()) return damaged("is not a list");
+  to.clear();
+  for (const json& item : from) TRY(from_json(item, to.emplace_back()));
+  return {};
+}
+Result<void> from_json(const json& from, std::map<std::string, std::string>& to) {
+  if (!from.is_object()) return damaged("is not an object");
+  to.clear();
+  for (const auto& [key, value] : from.items()) TRY(from_json(value, to[key]));
+  return {};
+}
+template <typename E>
+requires std::is_enum_v<E> Result<void> from_json(const json& from, E& to) {
+  std::string text;
+  TRY(from_json(from, text));
+  to = TRY(from_name<E>(text));
+  return {};
+}
+
+// The binding takes every member: a field that is added and forgotten here does not compile.
+template <typename Visit>
+void each_field(model::AppSpec& spec, Visit&& visit) {
+  auto& [directory, app, bind, workers, threads, worker_class, python, env, preload, run_mode,
+         timeout, graceful_timeout, keepalive, boot_timeout, limit_request_line,
+         limit_request_fields, limit_request_field_size, limit_request_body, client_header_timeout,
+         client_body_timeout, send_timeout, warmup_paths, backlog] = spec;
+  visit("directory", directory);
+  visit("app", app);
+  visit("bind", bind);
+  visit("workers", workers);
+  visit("threads", threads);
+  visit("worker_class", worker_class);
+  visit("python", python);
+  visit("env", env);
+  visit("preload", preload);
+  visit("run_mode", run_mode);
+  visit("timeout_ms", timeout);
+  visit("graceful_timeout_ms", graceful_timeout);
+  visit("keepalive_ms", keepalive);
+  visit("boot_timeout_ms", boot_timeout);
+  visit("limit_request_line", limit_request_line);
+  visit("limit_request_fields", limit_request_fields);
+  visit("limit_request_field_size", limit_request_field_size);
+  visit("limit_request_body", limit_request_body);
+  visit("client_header_timeout_ms", client_header_timeout);
+  visit("client_body_timeout_ms", client_body_timeout);
+  visit("send_timeout_ms", send_timeout);
+  visit("warmup_paths", warmup_paths);
+  visit("backlog", backlog);
+}
+
+template <typename Visit>
+void each_field(model::Failure& failure, Visit&& visit) {
+  auto& [cause, message, traceback, rollout, time] = failure;
+  visit("cause", cause);
+  visit("message", message);
+  visit("traceback", traceback);
+  visit("rollout", rollout);
+  visit("time", time);
+}
+
+template <typename T>
+Result<std::string> encode(T value) {
+  json object = json::object();
+  each_field(value, [&](const char* name, const auto& field) { object[name] = to_json(field); });
+  try {
+    return object.dump();
+  } catch (const json::exception& error) {  // text that is not UTF-8
+    return damaged(error.what());
+  }
+}
+
+template <typename T>
+Result<T> decode(std::string_view text) {
+  json object = json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (!object.is_object()) return damaged("is not a JSON object");
+  T value;
+  Result<void> outcome;
+  each_field(value, [&](const char* name, auto& field) {
+    const auto found = object.find(name);
+    if (found == object.end() || !outcome) return;
+    if (auto read = from_json(*found, field); !read) {
+      outcome = std::move(read).error().context(name);
+    }
+    object.erase(found);
+  });
+  if (!outcome) return std::move(outcome).error();
+  if (!object.empty()) return damaged("unknown key \"" + object.begin().key() + "\"");
+  return value;
+}
+
+}  // namespace
+
+Result<std::string> encode_spec(const model::AppSpec& spec) { return encode(spec); }
+Result<model::AppSpec> decode_spec(std::string_view text) { return decode<model::AppSpec>(text); }
+Result<std::string> encode_failure(const model::Failure& failure) { return encode(failure); }
+Result<model::Failure> decode_failure(std::string_view text) {
+  return decode<model::Failure>(text);
+}
+
+std::string_view encode_kind(model::OperationKind kind) { return name_of(kind); }
+Result<model::OperationKind> decode_kind(std::string_view text) {
+  return from_name<model::OperationKind>(text);
+}
+std::string_view encode_phase(model::OperationPhase phase) { return name_of(phase); }
+Result<model::OperationPhase> decode_phase(std::string_view text) {
+  return from_name<model::OperationPhase>(text);
+}
+
+std::int64_t encode_time(model::WallTime time) {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(time.time_since_epoch()).count();
+}
+model::WallTime decode_time(std::int64_t nanoseconds) {
+  return model::WallTime(
+      std::chrono::duration_cast<model::WallTime::duration>(std::chrono::nanoseconds(nanoseconds)));
+}
+
+}  // namespace appd::store

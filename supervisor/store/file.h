@@ -1,0 +1,15 @@
+// The state file on disk, opened with every check there is.
+#pragma once
+
+#include <string>
+
+#include "common/result.h"
+#include "supervisor/store/sqlite.h"
+
+namespace appd::store {
+
+// Makes the file with mode 0600 if there is none (complete or not at all), else refuses what is no
+// undamaged state file of this appd or an earlier one. The answer is migrated and in WAL mode.
+Result<Database> open_file(const std::string& path);
+
+}  // namespace appd::store

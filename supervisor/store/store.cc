@@ -1,0 +1,243 @@
+// The store: reading rows, and the one transaction of a change.
+#include "supervisor/store/store.h"
+
+#include <set>
+
+#include "supervisor/store/codec.h"
+#include "supervisor/store/file.h"
+#include "supervisor/store/migrations.h"
+#include "supervisor/store/sqlite.h"
+
+namespace appd::store {
+namespace {
+
+constexpr std::chrono::hours kKeepRequests{24};
+constexpr std::chrono::hours kKeepOperationsOfRemovedApps{24};
+constexpr std::int64_t kKeepOperations = 200;  // ended ones, of each app
+constexpr std::int64_t kKeepAudit = 10'000;
+
+std::int64_t before(model::WallTime now, std::chrono::hours age) { return encode_time(now - age); }
+
+Result<model::AppRecord> read_app(const Statement& row) {
+  model::AppRecord app;
+  app.id = row.text(0);
+  app.uid = row.text(1);
+  auto spec = decode_spec(row.text(2));
+  if (!spec) return std::move(spec).error().context("spec");
+  app.spec = *std::move(spec);
+  app.generation = row.number(3);
+  app.version = row.number(4);
+  app.rollout = row.number(5);
+  app.deleting = row.number(6) != 0;
+  if (const auto json = row.optional_text(7)) {
+    auto good = decode_spec(*json);
+    if (!good) return std::move(good).error().context("last_good_spec");
+    app.last_good_spec = *std::move(good);
+  }
+  app.operation = row.text(8);
+  app.create_time = decode_time(row.number(9));
+  app.update_time = decode_time(row.number(10));
+  return app;
+}
+
+Result<model::Operation> read_operation(const Statement& row) {
+  model::Operation operation;
+  operation.id = row.text(0);
+  operation.app = row.text(1);
+  operation.kind = TRY(decode_kind(row.text(2)));
+  operation.phase = TRY(decode_phase(row.text(3)));
+  operation.generation = row.number(4);
+  operation.rollout = row.number(5);
+  operation.reason = row.text(6);
+  operation.error_message = row.text(7);
+  if (const auto json = row.optional_text(8)) {
+    auto failure = decode_failure(*json);
+    if (!failure) return std::move(failure).error().context("failure");
+    operation.failure = *std::move(failure);
+  }
+  operation.ready_workers = static_cast<std::int32_t>(row.number(9));
+  operation.wanted_workers = static_cast<std::int32_t>(row.number(10));
+  operation.draining_workers = static_cast<std::int32_t>(row.number(11));
+  operation.create_time = decode_time(row.number(12));
+  if (const auto time = row.optional_number(13)) operation.end_time = decode_time(*time);
+  return operation;
+}
+
+Result<void> write_app(Database& database, const model::AppRecord& app) {
+  std::optional<std::string> good;
+  if (app.last_good_spec) good = TRY(encode_spec(*app.last_good_spec));
+  Statement statement = TRY(Statement::prepare(
+      database,
+      "INSERT OR REPLACE INTO apps (id, uid, spec, generation, version, rollout, deleting,"
+      " last_good_spec, operation, create_time, update_time) VALUES (?,?,?,?,?,?,?,?,?,?,?)"));
+  return statement.bind(app.id)
+      .bind(app.uid)
+      .bind(TRY(encode_spec(app.spec)))
+      .bind(app.generation)
+      .bind(app.version)
+      .bind(app.rollout)
+      .bind(std::int64_t{app.deleting})
+      .bind(good)
+      .bind(app.operation)
+      .bind(encode_time(app.create_time))
+      .bind(encode_time(app.update_time))
+      .run();
+}
+
+Result<void> write_operation(Database& database, const model::Operation& operation) {
+  std::optional<std::string> failure;
+  if (operation.failure) failure = TRY(encode_failure(*operation.failure));
+  std::optional<std::int64_t> end_time;
+  if (operation.end_time) end_time = encode_time(*operation.end_time);
+  // An update in place: the row keeps its sequence.
+  Statement statement = TRY(Statement::prepare(
+      database,
+      "INSERT INTO operations (id, app, kind, phase, generation, rollout, reason, error_message,"
+      " failure, ready_workers, wanted_workers, draining_workers, create_time, end_time)"
+      " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (id) DO UPDATE SET"
+      " app = excluded.app, kind = excluded.kind, phase = excluded.phase,"
+      " generation = excluded.generation, rollout = excluded.rollout, reason = excluded.reason,"
+      " error_message = excluded.error_message, failure = excluded.failure,"
+      " ready_workers = excluded.ready_workers, wanted_workers = excluded.wanted_workers,"
+      " draining_workers = excluded.draining_workers, create_time = excluded.create_time,"
+      " end_time = excluded.end_time"));
+  return statement.bind(operation.id)
+      .bind(operation.app)
+      .bind(encode_kind(operation.kind))
+      .bind(encode_phase(operation.phase))
+      .bind(operation.generation)
+      .bind(operation.rollout)
+      .bind(operation.reason)
+      .bind(operation.error_message)
+      .bind(failure)
+      .bind(std::int64_t{operation.ready_workers})
+      .bind(std::int64_t{operation.wanted_workers})
+      .bind(std::int64_t{operation.draining_workers})
+      .bind(encode_time(operation.create_time))
+      .bind(end_time)
+      .run();
+}
+
+Result<void> write_request(Database& database, const Change::Request& request,
+                           model::WallTime now) {
+  Statement statement = TRY(
+      Statement::prepare(database,
+                         "INSERT OR REPLACE INTO requests (id, fingerprint, app, operation, time)"
+                         " VALUES (?,?,?,?,?)"));
+  return statement.bind(request.id)
+      .bind(request.replay.fingerprint)
+      .bind(request.replay.app)
+      .bind(request.replay.operation)
+      .bind(encode_time(now))
+      .run();
+}
+
+Result<void> write_audit(Database& database, const std::string& text, model::WallTime now) {
+  Statement statement =
+      TRY(Statement::prepare(database, "INSERT INTO audit (time, text) VALUES (?,?)"));
+  TRY(statement.bind(encode_time(now)).bind(text).run());
+  Statement prune = TRY(Statement::prepare(
+      database, "DELETE FROM audit WHERE id <= (SELECT max(id) FROM audit) - ?"));
+  return prune.bind(kKeepAudit).run();
+}
+
+Result<void> remove_app(Database& database, const std::string& id) {
+  Statement statement = TRY(Statement::prepare(database, "DELETE FROM apps WHERE id = ?"));
+  return statement.bind(id).run();
+}
+
+Result<void> prune(Database& database, const std::set<std::string>& apps, model::WallTime now) {
+  Statement requests = TRY(Statement::prepare(database, "DELETE FROM requests WHERE time < ?"));
+  TRY(requests.bind(before(now, kKeepRequests)).run());
+  for (const std::string& app : apps) {
+    Statement old = TRY(Statement::prepare(
+        database,
+        "DELETE FROM operations WHERE app = ?1 AND end_time IS NOT NULL AND sequence <="
+        " (SELECT sequence FROM operations WHERE app = ?1 AND end_time IS NOT NULL"
+        "  ORDER BY sequence DESC LIMIT 1 OFFSET ?2)"));
+    TRY(old.bind(app).bind(kKeepOperations).run());
+  }
+  Statement orphans = TRY(Statement::prepare(
+      database, "DELETE FROM operations WHERE end_time < ? AND app NOT IN (SELECT id FROM apps)"));
+  return orphans.bind(before(now, kKeepOperationsOfRemovedApps)).run();
+}
+
+}  // namespace
+
+struct Store::Impl {
+  Database database;
+};
+
+Store::Store(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Store::~Store() = default;
+
+Result<std::unique_ptr<Store>> Store::open(const std::string& path) {
+  auto impl = std::make_unique<Impl>(Impl{TRY(open_file(path))});
+  return std::unique_ptr<Store>(new Store(std::move(impl)));
+}
+
+Result<std::vector<model::AppRecord>> Store::apps() {
+  Statement rows = TRY(Statement::prepare(
+      impl_->database,
+      "SELECT id, uid, spec, generation, version, rollout, deleting, last_good_spec, operation,"
+      " create_time, update_time FROM apps ORDER BY id"));
+  std::vector<model::AppRecord> apps;
+  while (TRY(rows.step())) {
+    auto app = read_app(rows);
+    if (!app) {
+      return std::move(app).error().context(impl_->database.path() + ": apps row \"" +
+                                            rows.text(0) + "\"");
+    }
+    apps.push_back(*std::move(app));
+  }
+  return apps;
+}
+
+Result<std::vector<model::Operation>> Store::operations() {
+  Statement rows = TRY(Statement::prepare(
+      impl_->database,
+      "SELECT id, app, kind, phase, generation, rollout, reason, error_message, failure,"
+      " ready_workers, wanted_workers, draining_workers, create_time, end_time"
+      " FROM operations ORDER BY sequence DESC"));
+  std::vector<model::Operation> operations;
+  while (TRY(rows.step())) {
+    auto operation = read_operation(rows);
+    if (!operation) {
+      return std::move(operation).error().context(impl_->database.path() + ": operations row \"" +
+                                                  rows.text(0) + "\"");
+    }
+    operations.push_back(*std::move(operation));
+  }
+  return operations;
+}
+
+Result<std::optional<Replay>> Store::find_request(std::string_view request_id) {
+  Statement row = TRY(Statement::prepare(
+      impl_->database, "SELECT fingerprint, app, operation FROM requests WHERE id = ?"));
+  if (!TRY(row.bind(request_id).step())) return std::optional<Replay>();
+  return std::optional<Replay>(Replay{row.text(0), row.text(1), row.text(2)});
+}
+
+Result<void> Store::commit(const Change& change, model::WallTime now) {
+  Database& database = impl_->database;
+  Transaction transaction = TRY(Transaction::begin(database));
+  std::set<std::string> touched;
+  if (change.remove_app) TRY(remove_app(database, *change.remove_app));
+  if (change.put_app) TRY(write_app(database, *change.put_app));
+  for (const model::Operation& operation : change.more_operations) {
+    TRY(write_operation(database, operation));
+    touched.insert(operation.app);
+  }
+  if (change.put_operation) {
+    TRY(write_operation(database, *change.put_operation));
+    touched.insert(change.put_operation->app);
+  }
+  if (change.request) TRY(write_request(database, *change.request, now));
+  if (!change.audit.empty()) TRY(write_audit(database, change.audit, now));
+  TRY(prune(database, touched, now));
+  return transaction.commit();
+}
+
+std::int32_t Store::schema_version() const { return current_schema_version(); }
+
+}  // namespace appd::store
