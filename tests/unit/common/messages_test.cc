@@ -128,7 +128,9 @@ TEST(Messages, GarbageNeverDoesWorseThanFail) {
     for (char& byte : bytes) byte = static_cast<char>(random());
     if (!bytes.empty()) bytes[0] = static_cast<char>(random() % (std::variant_size_v<Message> + 1));
     auto decoded = decode(bytes_of(bytes));
-    if (decoded) EXPECT_EQ(encode(*decoded).size(), bytes.size());
+    if (decoded) {
+      EXPECT_EQ(encode(*decoded).size(), bytes.size());
+    }
   }
 }
 
