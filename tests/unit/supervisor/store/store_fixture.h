@@ -1,0 +1,116 @@
+// What the store's tests share: a directory of their own, and values with no default left in them.
+#pragma once
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <string>
+
+#include "supervisor/model/observed.h"
+#include "supervisor/store/store.h"
+
+namespace appd::store {
+
+// Owns a fresh directory under the system's temporary one; removed at the end.
+class StoreTest : public testing::Test {
+ protected:
+  StoreTest() {
+    std::string pattern = (std::filesystem::temp_directory_path() / "appd-store-XXXXXX").string();
+    if (::mkdtemp(pattern.data()) == nullptr) std::abort();
+    directory_ = pattern;
+  }
+  ~StoreTest() override { std::filesystem::remove_all(directory_); }
+
+  std::string path() const { return directory_ + "/state.db"; }
+  std::unique_ptr<Store> open() const {
+    auto store = Store::open(path());
+    if (!store) {
+      ADD_FAILURE() << store.error().message;
+      std::abort();
+    }
+    return *std::move(store);
+  }
+  // The message of an open() that must fail.
+  std::string refused() const {
+    auto store = Store::open(path());
+    if (store) return "opened";
+    EXPECT_EQ(store.error().reason, "STORE_FAILED");
+    return store.error().message;
+  }
+
+  std::string directory_;
+};
+
+inline model::WallTime at(std::int64_t seconds) {
+  return model::WallTime(std::chrono::seconds(1'800'000'000 + seconds)) +
+         std::chrono::nanoseconds(7);
+}
+
+inline model::AppSpec full_spec() {
+  using model::Milliseconds;
+  model::AppSpec spec;
+  spec.directory = "/srv/wéb";
+  spec.app = "wsgi:site.app";
+  spec.bind = {"127.0.0.1:8000", "unix:/run/a.sock"};
+  spec.workers = 17;
+  spec.threads = 8;
+  spec.worker_class = "gthread";
+  spec.python = "/venv/bin/python";
+  spec.env = {{"A", "1"}, {"B", "quote \" \n newline"}};
+  spec.preload = model::Preload::Off;
+  spec.run_mode = model::RunMode::Stopped;
+  spec.timeout = Milliseconds{1001};
+  spec.graceful_timeout = Milliseconds{1002};
+  spec.keepalive = Milliseconds{1003};
+  spec.boot_timeout = Milliseconds{1004};
+  spec.limit_request_line = 1005;
+  spec.limit_request_fields = 106;
+  spec.limit_request_field_size = 1007;
+  spec.limit_request_body = std::int64_t{1} << 40;
+  spec.client_header_timeout = Milliseconds{1008};
+  spec.client_body_timeout = Milliseconds{1009};
+  spec.send_timeout = Milliseconds{1010};
+  spec.warmup_paths = {"/", "/login"};
+  spec.backlog = 11;
+  return spec;
+}
+
+inline model::AppRecord app(const std::string& id) {
+  model::AppRecord record;
+  record.id = id;
+  record.uid = "uid-of-" + id;
+  record.spec = full_spec();
+  record.generation = 3;
+  record.version = 5;
+  record.rollout = 7;
+  record.deleting = true;
+  record.last_good_spec = model::AppSpec{};
+  record.operation = "operation-of-" + id;
+  record.create_time = at(1);
+  record.update_time = at(2);
+  return record;
+}
+
+inline model::Operation operation(const std::string& id, const std::string& of_app) {
+  model::Operation operation;
+  operation.id = id;
+  operation.app = of_app;
+  operation.kind = model::OperationKind::Reload;
+  operation.phase = model::OperationPhase::RolledBack;
+  operation.generation = 4;
+  operation.rollout = 6;
+  operation.reason = "release 9";
+  operation.error_message = "rolled back";
+  operation.failure =
+      model::Failure{model::FailureCause::BindFailed, "port in use", "Traceback…", 6, at(3)};
+  operation.ready_workers = 1;
+  operation.wanted_workers = 2;
+  operation.draining_workers = 3;
+  operation.create_time = at(4);
+  operation.end_time = at(5);
+  return operation;
+}
+
+}  // namespace appd::store
