@@ -16,10 +16,10 @@ namespace appd::reconcile {
 
 // Of every call that changes something.
 struct CallOptions {
-  std::string etag;        // empty: any
-  std::string request_id;  // empty: none
-  std::string fingerprint; // of method and request bytes, to tell a retry from a reused request_id
-  std::string caller;      // who, for the audit record: "uid 0 pid 4242"
+  std::string etag;         // empty: any
+  std::string request_id;   // empty: none
+  std::string fingerprint;  // of method and request bytes, to tell a retry from a reused request_id
+  std::string caller;       // who, for the audit record: "uid 0 pid 4242"
   bool validate_only = false;
 };
 
@@ -60,9 +60,10 @@ struct Rejection {
 template <typename T>
 class [[nodiscard]] Answer {
  public:
-  Answer(T value) : value_(std::move(value)) {}                        // NOLINT(google-explicit-constructor)
-  Answer(Rejection rejection) : rejection_(std::move(rejection)) {}    // NOLINT(google-explicit-constructor)
-  Answer(Error error) : rejection_{std::move(error), {}} {}            // NOLINT(google-explicit-constructor)
+  Answer(T value) : value_(std::move(value)) {}  // NOLINT(google-explicit-constructor)
+  Answer(Rejection rejection)
+      : rejection_(std::move(rejection)) {}                  // NOLINT(google-explicit-constructor)
+  Answer(Error error) : rejection_{std::move(error), {}} {}  // NOLINT(google-explicit-constructor)
   explicit operator bool() const { return value_.has_value(); }
   const T& value() const { return *value_; }
   const Rejection& rejection() const { return rejection_; }
@@ -106,8 +107,8 @@ class Control {
   // Replies when the operation is done or `deadline` has come.
   virtual void wait_operation(std::string id, std::chrono::steady_clock::time_point deadline,
                               Reply<model::Operation> reply) = 0;
-  // Events with a revision of at least `from`, those of `app` only unless it is empty. `wake` may be
-  // called from any thread.
+  // Events with a revision of at least `from`, those of `app` only unless it is empty. `wake` may
+  // be called from any thread.
   virtual Result<std::unique_ptr<Subscription>> subscribe(std::int64_t from, std::string app,
                                                           std::function<void()> wake) = 0;
   virtual std::int64_t revision() const = 0;

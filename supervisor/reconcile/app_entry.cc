@@ -1,0 +1,131 @@
+// From state to views.
+#include "supervisor/reconcile/app_entry.h"
+
+#include <algorithm>
+
+namespace appd::reconcile {
+namespace {
+
+using model::AppState;
+using model::WorkerState;
+
+const core::Rollout* shown_rollout(const core::AppState& state) {
+  if (auto serving = state.serving()) return state.find(*serving);
+  if (auto coming = state.coming()) return state.find(*coming);
+  return nullptr;
+}
+
+AppState state_of(const AppEntry& app, const core::Desired& want, bool done) {
+  if (want.deleting) return AppState::Deleting;
+  if (!want.running()) return done ? AppState::Stopped : AppState::Stopping;
+  if (app.state.ready() == 0) return app.state.failure ? AppState::Failing : AppState::Starting;
+  return done ? AppState::Active : AppState::Updating;
+}
+
+}  // namespace
+
+model::AppObserved observe(const AppEntry& app, const core::Desired& want,
+                           const runtime::Paths& paths) {
+  bool done = core::converged(want, app.state);
+  model::AppObserved out;
+  out.state = state_of(app, want, done);
+  out.generation = app.observed_generation;
+  out.reconciling = !done;
+  out.ready_workers = app.state.ready();
+  if (auto serving = app.state.serving()) out.rollout = app.state.find(*serving)->number;
+  out.worker_class = model::effective_worker_class(app.record.spec);
+  if (const core::Rollout* rollout = shown_rollout(app.state)) {
+    out.preloaded = rollout->preloaded;
+    out.preload_note = rollout->preload_note;
+    out.python_version = rollout->python_version;
+  }
+  out.last_failure = app.state.failure;
+  // Only while nothing is being tried is there a time at which it will be.
+  if (want.running() && !app.state.coming() && app.state.ready() == 0 && app.deadline &&
+      app.state.failure) {
+    out.retry_time = std::chrono::time_point_cast<std::chrono::milliseconds>(
+        std::chrono::system_clock::now() + (*app.deadline - std::chrono::steady_clock::now()));
+  }
+  out.unexpected_exits = app.state.unexpected_exits;
+  out.log_path = paths.log(app.record.id);
+  return out;
+}
+
+model::AppView view(const AppEntry& app, const core::Desired& want, const runtime::Paths& paths) {
+  return {app.record, observe(app, want, paths)};
+}
+
+model::WorkerView worker_view(const AppEntry& app, core::RolloutKey key, core::WorkerId id,
+                              const core::Worker& worker, const ScoreboardSlot* figures) {
+  model::WorkerView out;
+  out.app = app.record.id;
+  out.id = static_cast<std::int32_t>(id);
+  out.pid = worker.pid;
+  out.state = worker.state;
+  const core::Rollout* rollout = app.state.find(key);
+  out.rollout = rollout != nullptr ? rollout->number : 0;
+  out.worker_class = app.record.spec.worker_class;
+  out.effective_worker_class = model::effective_worker_class(app.record.spec);
+  out.threads = rollout != nullptr ? static_cast<std::int32_t>(rollout->settings.threads) : 0;
+  out.start_time = worker.start_time;
+  out.ready_time = worker.ready_time;
+  // A slot that still shows its last owner's figures says nothing of this worker.
+  if (figures != nullptr && figures->pid.load(std::memory_order_relaxed) == worker.pid) {
+    constexpr auto relaxed = std::memory_order_relaxed;
+    out.threads = static_cast<std::int32_t>(figures->threads.load(relaxed));
+    out.requests = static_cast<std::int64_t>(figures->requests.load(relaxed));
+    out.errors = static_cast<std::int64_t>(figures->errors.load(relaxed));
+    out.busy = static_cast<std::int32_t>(figures->busy.load(relaxed));
+    out.connections = static_cast<std::int32_t>(figures->connections.load(relaxed));
+  }
+  return out;
+}
+
+model::OperationPhase phase_of(const AppEntry& app, const core::Desired& want) {
+  using model::OperationPhase;
+  if (!want.running()) return OperationPhase::Draining;
+  if (auto coming = app.state.coming()) {
+    switch (app.state.find(*coming)->phase) {
+      case core::RolloutPhase::Preparing:
+        return OperationPhase::Preparing;
+      case core::RolloutPhase::Warming:
+        return OperationPhase::Warming;
+      case core::RolloutPhase::Switching:
+      case core::RolloutPhase::Serving:
+      case core::RolloutPhase::Retiring:
+        return OperationPhase::Switching;
+    }
+  }
+  bool draining =
+      std::any_of(app.state.rollouts.begin(), app.state.rollouts.end(), [](const auto& entry) {
+        return entry.second.phase == core::RolloutPhase::Retiring || entry.second.draining() > 0;
+      });
+  return draining ? OperationPhase::Draining : OperationPhase::Applying;
+}
+
+model::AppSpec with_code_of(const model::AppSpec& present, const model::AppSpec& good) {
+  model::AppSpec spec = present;
+  spec.directory = good.directory;
+  spec.app = good.app;
+  spec.python = good.python;
+  spec.env = good.env;
+  spec.preload = good.preload;
+  spec.warmup_paths = good.warmup_paths;
+  spec.bind = good.bind;
+  spec.backlog = good.backlog;
+  return spec;
+}
+
+bool same(const model::AppObserved& a, const model::AppObserved& b) {
+  auto failure = [](const model::AppObserved& o) {
+    return o.last_failure ? o.last_failure->message + std::to_string(o.last_failure->rollout) : "";
+  };
+  return a.state == b.state && a.generation == b.generation && a.reconciling == b.reconciling &&
+         a.ready_workers == b.ready_workers && a.rollout == b.rollout &&
+         a.worker_class == b.worker_class && a.preloaded == b.preloaded &&
+         a.preload_note == b.preload_note && a.python_version == b.python_version &&
+         failure(a) == failure(b) && a.retry_time.has_value() == b.retry_time.has_value() &&
+         a.unexpected_exits == b.unexpected_exits;
+}
+
+}  // namespace appd::reconcile

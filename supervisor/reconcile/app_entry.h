@@ -1,0 +1,44 @@
+// AppEntry: all that the core thread holds of one app, and how it looks from outside.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "supervisor/core/planner.h"
+#include "supervisor/model/observed.h"
+#include "supervisor/runtime/runtime.h"
+
+namespace appd::reconcile {
+
+// Core thread only.
+struct AppEntry {
+  model::AppRecord record;
+  core::AppState state;
+  runtime::ListenerSet listeners;
+  // While a change of bind has not proved itself: the sockets that the serving rollout listens on.
+  std::optional<runtime::ListenerSet> former_listeners;
+  std::optional<core::Time> deadline;           // of the last plan
+  std::optional<model::AppObserved> published;  // what watchers saw last
+  std::int64_t observed_generation = 0;
+
+  core::Desired desired() const {
+    return {record.spec, record.generation, record.rollout, record.deleting};
+  }
+};
+
+// Pure but for reading the scoreboard.
+model::AppObserved observe(const AppEntry& app, const core::Desired& want,
+                           const runtime::Paths& paths);
+model::AppView view(const AppEntry& app, const core::Desired& want, const runtime::Paths& paths);
+model::WorkerView worker_view(const AppEntry& app, core::RolloutKey key, core::WorkerId id,
+                              const core::Worker& worker, const ScoreboardSlot* figures);
+
+// Where a change of this app stands, for the progress of its operations.
+model::OperationPhase phase_of(const AppEntry& app, const core::Desired& want);
+
+// The spec that goes back to `good` in what needs a rollout and keeps all else of `present`.
+model::AppSpec with_code_of(const model::AppSpec& present, const model::AppSpec& good);
+
+bool same(const model::AppObserved& a, const model::AppObserved& b);
+
+}  // namespace appd::reconcile

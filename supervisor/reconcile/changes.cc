@@ -1,0 +1,325 @@
+// The calls that change something: checked as a whole, committed, and only then merged.
+#include <algorithm>
+
+#include "supervisor/model/address.h"
+#include "supervisor/model/ids.h"
+#include "supervisor/reconcile/reconciler.h"
+#include "supervisor/runtime/host_checks.h"
+
+namespace appd::reconcile {
+namespace {
+
+using std::chrono::system_clock;
+
+Error app_not_found(const std::string& id) {
+  return {ErrorCode::NotFound, "APP_NOT_FOUND", "there is no app " + id + "; see appctl list", 0};
+}
+
+Rejection spec_invalid(std::vector<model::Violation> violations) {
+  std::string message = violations.front().field + ": " + violations.front().description;
+  if (violations.size() > 1) message += " (and " + std::to_string(violations.size() - 1) + " more)";
+  return {{ErrorCode::InvalidArgument, "SPEC_INVALID", message, 0}, std::move(violations)};
+}
+
+Rejection bind_refused(Error error) {
+  std::vector<model::Violation> violations{{"spec.bind", error.message}};
+  return {std::move(error), std::move(violations)};
+}
+
+model::Operation new_operation(const model::AppRecord& record, model::OperationKind kind) {
+  model::Operation operation;
+  operation.id = model::new_uuid();
+  operation.app = record.id;
+  operation.kind = kind;
+  operation.generation = record.generation;
+  operation.wanted_workers = record.spec.workers;
+  operation.create_time = record.update_time;
+  return operation;
+}
+
+bool same_place(const std::string& a, const std::string& b) {
+  auto left = model::parse_address(a);
+  auto right = model::parse_address(b);
+  return left && right && *left == *right;
+}
+
+}  // namespace
+
+// The answer of a request that has been carried out already.
+template <typename T>
+std::optional<Answer<T>> Reconciler::replayed(
+    const CallOptions& options, const std::function<T(const store::Replay&)>& answer) {
+  if (options.request_id.empty()) return std::nullopt;
+  auto found = store_->find_request(options.request_id);
+  if (!found) return Answer<T>(std::move(found).error());
+  if (!*found) return std::nullopt;
+  const store::Replay& replay = **found;
+  if (replay.fingerprint != options.fingerprint) {
+    return Answer<T>(
+        Error{ErrorCode::InvalidArgument, "REQUEST_ID_REUSED",
+              "request_id " + options.request_id +
+                  " belongs to a different request; send a new UUID with each new request",
+              0});
+  }
+  return Answer<T>(answer(replay));
+}
+
+// Everything about a spec but its sockets.
+std::optional<Rejection> Reconciler::check_spec(const std::string& id, const model::AppSpec& spec) {
+  std::vector<model::Violation> violations = model::validate(spec);
+  if (violations.empty()) violations = runtime::check_host(spec);
+  for (const auto& [other_id, other] : apps_) {
+    if (other_id == id) continue;
+    for (const std::string& bind : spec.bind) {
+      for (const std::string& taken : other.record.spec.bind) {
+        if (same_place(bind, taken)) {
+          violations.push_back(
+              {"spec.bind", bind + " belongs to the app " + other_id + "; choose another"});
+        }
+      }
+    }
+  }
+  if (violations.empty()) return std::nullopt;
+  return spec_invalid(std::move(violations));
+}
+
+std::optional<Rejection> Reconciler::check_edit(const AppEntry* app, const std::string& id,
+                                                const CallOptions& options) {
+  if (stops_seen_ > 0) {
+    return Rejection{{ErrorCode::Unavailable, "SHUTTING_DOWN", "appd is shutting down", 0}, {}};
+  }
+  if (app == nullptr) return Rejection{app_not_found(id), {}};
+  if (app->record.deleting) {
+    return Rejection{
+        {ErrorCode::FailedPrecondition, "APP_DELETING", "the app " + id + " is being deleted", 0},
+        {}};
+  }
+  if (!options.etag.empty() && options.etag != app->record.etag()) {
+    return Rejection{{ErrorCode::Aborted, "ETAG_MISMATCH",
+                      "the app " + id + " has changed since: its etag is " + app->record.etag() +
+                          ", the request says " + options.etag + "; read it again and decide anew",
+                      0},
+                     {}};
+  }
+  return std::nullopt;
+}
+
+// One transaction; only when it is on disk does memory follow.
+std::optional<Rejection> Reconciler::commit(AppEntry& app, model::AppRecord record,
+                                            model::Operation operation, const CallOptions& options,
+                                            const std::string& audit, bool supersede_all) {
+  record.operation = operation.id;
+  store::Change change;
+  change.put_app = record;
+  change.put_operation = operation;
+  change.audit = audit + " by " + options.caller;
+  if (!options.request_id.empty()) {
+    change.request = {options.request_id, {options.fingerprint, record.id, operation.id}};
+  }
+  if (auto stored = store_->commit(change, record.update_time); !stored) {
+    log_->error("cannot store a change app={} why=\"{}\"", record.id, stored.error().message);
+    return Rejection{std::move(stored).error(), {}};
+  }
+  app.record = std::move(record);
+  app.published.reset();  // watchers see what users set, too
+  // Whoever changes something wants it tried now, not after the back-off of what was before.
+  app.state.starts.reset();
+  for (const model::Operation& ended :
+       book_.add(operation, supersede_all, app.record.update_time)) {
+    publish_operation(ended);
+  }
+  publish_operation(operation);
+  log_->info("change accepted app={} operation={} what=\"{}\"", app.record.id, operation.id,
+             change.audit);
+  dirty_.insert(app.record.id);
+  return std::nullopt;
+}
+
+Answer<model::AppView> Reconciler::do_create(const CreateApp& request) {
+  auto replay = replayed<model::AppView>(request.options, [this](const store::Replay& r) {
+    auto it = apps_.find(r.app);
+    return it == apps_.end() ? model::AppView{}
+                             : view(it->second, desired(it->second), runtime_.paths());
+  });
+  if (replay) return *replay;
+  if (stops_seen_ > 0)
+    return Error{ErrorCode::Unavailable, "SHUTTING_DOWN", "appd is shutting down", 0};
+  if (!model::valid_app_id(request.id)) {
+    return spec_invalid({{"app_id",
+                          "must be lower-case letters, digits and hyphens, at most 63, a letter "
+                          "first and no hyphen last"}});
+  }
+  if (apps_.contains(request.id)) {
+    return Error{ErrorCode::AlreadyExists, "APP_EXISTS",
+                 "there is an app " + request.id + " already; change it with appctl set or apply",
+                 0};
+  }
+  if (auto rejected = check_spec(request.id, request.spec)) return *rejected;
+
+  AppEntry app;
+  app.record.id = request.id;
+  app.record.uid = model::new_uuid();
+  app.record.spec = request.spec;
+  app.record.create_time = app.record.update_time = system_clock::now();
+  if (app.desired().running()) {
+    auto listeners = runtime::ListenerSet::open(request.spec.bind, request.spec.backlog, {});
+    if (!listeners) return bind_refused(std::move(listeners).error());
+    app.listeners = *std::move(listeners);
+    app.state.listening = true;
+  }
+  if (request.options.validate_only) {
+    app.listeners.abandon({});
+    return view(app, app.desired(), runtime_.paths());
+  }
+  model::Operation operation = new_operation(app.record, model::OperationKind::Create);
+  operation.rollout = app.record.rollout;
+  model::AppRecord record = app.record;
+  AppEntry& entry = apps_[request.id] = std::move(app);
+  if (auto rejected = commit(entry, std::move(record), operation, request.options,
+                             "created " + request.id, false)) {
+    entry.listeners.abandon({});
+    apps_.erase(request.id);
+    return *rejected;
+  }
+  return view(entry, desired(entry), runtime_.paths());
+}
+
+Answer<model::AppView> Reconciler::do_update(const UpdateApp& request) {
+  auto replay = replayed<model::AppView>(request.options, [this](const store::Replay& r) {
+    auto it = apps_.find(r.app);
+    return it == apps_.end() ? model::AppView{}
+                             : view(it->second, desired(it->second), runtime_.paths());
+  });
+  if (replay) return *replay;
+  auto it = apps_.find(request.id);
+  if (it == apps_.end() && request.allow_missing && request.options.etag.empty()) {
+    CreateApp create{request.id, {}, request.options};
+    request.edit(create.spec);
+    return do_create(create);
+  }
+  AppEntry* app = it == apps_.end() ? nullptr : &it->second;
+  if (auto rejected = check_edit(app, request.id, request.options)) return *rejected;
+
+  model::AppRecord record = app->record;
+  request.edit(record.spec);
+  if (auto rejected = check_spec(request.id, record.spec)) return *rejected;
+  const model::AppSpec& before = app->record.spec;
+  bool changed = record.spec != before;
+  bool was_running = app->desired().running();
+  bool runs = record.spec.run_mode == model::RunMode::Running;
+  bool other_mode = runs != was_running;
+  bool new_rollout = model::needs_rollout(before, record.spec);
+  if (changed) {
+    ++record.generation;
+    ++record.version;
+    record.update_time = system_clock::now();
+  }
+  if (new_rollout) ++record.rollout;
+
+  // Sockets come first: a bind that cannot be had changes nothing.
+  std::optional<runtime::ListenerSet> listeners;
+  if (runs &&
+      (record.spec.bind != before.bind || record.spec.backlog != before.backlog || !was_running)) {
+    auto opened = runtime::ListenerSet::open(record.spec.bind, record.spec.backlog, app->listeners);
+    if (!opened) return bind_refused(std::move(opened).error());
+    listeners = *std::move(opened);
+  }
+  if (request.options.validate_only) {
+    if (listeners) listeners->abandon(app->listeners);
+    model::AppObserved observed = observe(*app, desired(*app), runtime_.paths());
+    return model::AppView{std::move(record), std::move(observed)};
+  }
+
+  model::Operation operation = new_operation(record, request.kind);
+  if (runs && (new_rollout || other_mode)) operation.rollout = record.rollout;
+  if (auto rejected = commit(*app, std::move(record), operation, request.options,
+                             "changed " + request.id, other_mode)) {
+    if (listeners) listeners->abandon(app->listeners);
+    return *rejected;
+  }
+  if (listeners) {
+    if (was_running && !app->former_listeners) app->former_listeners = std::move(app->listeners);
+    app->listeners = *std::move(listeners);
+    app->state.listening = true;
+  }
+  if (other_mode) {
+    app->state.failed_rollout = 0;
+    app->state.failure.reset();
+  }
+  return view(*app, desired(*app), runtime_.paths());
+}
+
+Answer<model::Operation> Reconciler::do_reload(const ReloadApp& request) {
+  auto replay = replayed<model::Operation>(request.options, [this](const store::Replay& r) {
+    const model::Operation* operation = book_.find(r.operation);
+    return operation != nullptr ? *operation : model::Operation{};
+  });
+  if (replay) return *replay;
+  auto it = apps_.find(request.id);
+  AppEntry* app = it == apps_.end() ? nullptr : &it->second;
+  if (auto rejected = check_edit(app, request.id, request.options)) return *rejected;
+  if (!app->desired().running()) {
+    return Error{ErrorCode::FailedPrecondition, "APP_STOPPED",
+                 "the app " + request.id + " is stopped; appctl start loads its present code", 0};
+  }
+  model::AppRecord record = app->record;
+  ++record.rollout;
+  ++record.version;
+  record.update_time = system_clock::now();
+  model::Operation operation = new_operation(record, model::OperationKind::Reload);
+  operation.rollout = record.rollout;
+  operation.reason = request.reason;
+  std::string audit =
+      "reloaded " + request.id + (request.reason.empty() ? "" : " (" + request.reason + ")");
+  if (auto rejected = commit(*app, std::move(record), operation, request.options, audit, false))
+    return *rejected;
+  return operation;
+}
+
+Answer<model::Operation> Reconciler::do_delete(const DeleteApp& request) {
+  auto replay = replayed<model::Operation>(request.options, [this](const store::Replay& r) {
+    const model::Operation* operation = book_.find(r.operation);
+    return operation != nullptr ? *operation : model::Operation{};
+  });
+  if (replay) return *replay;
+  auto it = apps_.find(request.id);
+  AppEntry* app = it == apps_.end() ? nullptr : &it->second;
+  if (app == nullptr && request.allow_missing) return model::Operation{};
+  if (auto rejected = check_edit(app, request.id, request.options)) return *rejected;
+  model::AppRecord record = app->record;
+  record.deleting = true;
+  ++record.version;
+  record.update_time = system_clock::now();
+  model::Operation operation = new_operation(record, model::OperationKind::Delete);
+  if (auto rejected = commit(*app, std::move(record), operation, request.options,
+                             "deleted " + request.id, true)) {
+    return *rejected;
+  }
+  return operation;
+}
+
+void Reconciler::create_app(CreateApp request, Reply<model::AppView> reply) {
+  post([this, request = std::move(request), reply = std::move(reply)] {
+    reply(do_create(request));
+  });
+}
+
+void Reconciler::update_app(UpdateApp request, Reply<model::AppView> reply) {
+  post([this, request = std::move(request), reply = std::move(reply)] {
+    reply(do_update(request));
+  });
+}
+
+void Reconciler::reload_app(ReloadApp request, Reply<model::Operation> reply) {
+  post([this, request = std::move(request), reply = std::move(reply)] {
+    reply(do_reload(request));
+  });
+}
+
+void Reconciler::delete_app(DeleteApp request, Reply<model::Operation> reply) {
+  post([this, request = std::move(request), reply = std::move(reply)] {
+    reply(do_delete(request));
+  });
+}
+
+}  // namespace appd::reconcile

@@ -1,0 +1,52 @@
+// OperationBook: the operations of all apps, who waits for them, and how each ends.
+#pragma once
+
+#include <chrono>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "supervisor/reconcile/control.h"
+
+namespace appd::reconcile {
+
+// Core thread only. Ended operations are collected until take_ended() hands them to the store.
+class OperationBook {
+ public:
+  using Time = std::chrono::steady_clock::time_point;
+
+  void load(std::vector<model::Operation> newest_first);
+  // `all`: a change after which nothing of what is on its way matters (stop, start, delete).
+  // Returns those that it supersedes, already ended.
+  std::vector<model::Operation> add(const model::Operation& operation, bool all,
+                                    model::WallTime now);
+
+  const model::Operation* find(const std::string& id) const;
+  std::vector<model::Operation> list(const std::string& app) const;  // newest first; "" is all
+  std::vector<model::Operation*> open(const std::string& app);
+  bool has_open(const std::string& app) const;
+
+  void end(model::Operation& operation, model::OperationPhase phase, std::string error_message,
+           std::optional<model::Failure> failure, model::WallTime now);
+  std::vector<model::Operation> take_ended() { return std::exchange(ended_, {}); }
+
+  void wait(const std::string& id, Time deadline, Reply<model::Operation> reply);
+  // Answers those whose time has come; the next deadline is returned.
+  std::optional<Time> expire_waits(Time now);
+
+ private:
+  void answer_waits(const model::Operation& operation);
+  void prune(const std::string& app);
+
+  struct Wait {
+    Time deadline;
+    Reply<model::Operation> reply;
+  };
+  std::map<std::string, model::Operation> operations_;
+  std::map<std::string, std::vector<std::string>> order_;  // by app, oldest first
+  std::multimap<std::string, Wait> waits_;                 // by operation
+  std::vector<model::Operation> ended_;
+};
+
+}  // namespace appd::reconcile

@@ -1,0 +1,58 @@
+// The calls that only read.
+#include "supervisor/reconcile/reconciler.h"
+
+namespace appd::reconcile {
+
+void Reconciler::snapshot(std::optional<std::string> app, Reply<Snapshot> reply) {
+  post([this, wanted = std::move(app), reply = std::move(reply)] {
+    if (wanted && !apps_.contains(*wanted)) {
+      reply(Error{ErrorCode::NotFound, "APP_NOT_FOUND",
+                  "there is no app " + *wanted + "; see appctl list", 0});
+      return;
+    }
+    Snapshot out;
+    out.revision = hub_->revision();
+    for (const auto& [id, entry] : apps_) {
+      if (wanted && id != *wanted) continue;
+      out.apps.push_back(view(entry, desired(entry), runtime_.paths()));
+      std::map<core::WorkerId, model::WorkerView> by_id;
+      for (const auto& [key, rollout] : entry.state.rollouts) {
+        for (const auto& [worker_id, worker] : rollout.workers) {
+          by_id[worker_id] =
+              worker_view(entry, key, worker_id, worker, runtime_.figures(key, worker_id));
+        }
+      }
+      for (auto& [worker_id, worker] : by_id) out.workers.push_back(std::move(worker));
+    }
+    reply(std::move(out));
+  });
+}
+
+void Reconciler::operation(std::string id, Reply<model::Operation> reply) {
+  post([this, id = std::move(id), reply = std::move(reply)] {
+    const model::Operation* operation = book_.find(id);
+    if (operation != nullptr) {
+      reply(*operation);
+    } else {
+      reply(Error{ErrorCode::NotFound, "OPERATION_NOT_FOUND", "there is no operations/" + id, 0});
+    }
+  });
+}
+
+void Reconciler::operations(std::string app, Reply<std::vector<model::Operation>> reply) {
+  post([this, app = std::move(app), reply = std::move(reply)] { reply(book_.list(app)); });
+}
+
+void Reconciler::wait_operation(std::string id, std::chrono::steady_clock::time_point deadline,
+                                Reply<model::Operation> reply) {
+  post([this, id = std::move(id), deadline, reply = std::move(reply)] {
+    book_.wait(id, deadline, reply);
+  });
+}
+
+Result<std::unique_ptr<Subscription>> Reconciler::subscribe(std::int64_t from, std::string app,
+                                                            std::function<void()> wake) {
+  return hub_->subscribe(from, std::move(app), std::move(wake));
+}
+
+}  // namespace appd::reconcile

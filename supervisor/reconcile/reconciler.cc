@@ -1,0 +1,364 @@
+// The loop of the core thread, and what each event means for an app.
+#include "supervisor/reconcile/reconciler.h"
+
+#include <algorithm>
+
+namespace appd::reconcile {
+namespace {
+
+using std::chrono::steady_clock;
+using std::chrono::system_clock;
+
+core::Now now() { return {steady_clock::now(), system_clock::now()}; }
+
+// Beyond every revision of an earlier life: a thousand changes a millisecond are never reached.
+std::int64_t revision_base() {
+  auto since_epoch = system_clock::now().time_since_epoch();
+  return std::chrono::duration_cast<std::chrono::milliseconds>(since_epoch).count() * 1000;
+}
+
+// A plan's actions call for the next plan; more rounds than this in one turn would be a bug.
+constexpr int kMostRounds = 16;
+
+}  // namespace
+
+Result<std::unique_ptr<Reconciler>> Reconciler::create(std::unique_ptr<store::Store> store,
+                                                       runtime::Paths paths,
+                                                       std::shared_ptr<spdlog::logger> log) {
+  auto poller = TRY(runtime::Poller::create());
+  return std::unique_ptr<Reconciler>(
+      new Reconciler(std::move(store), std::move(poller), std::move(paths), std::move(log)));
+}
+
+Reconciler::Reconciler(std::unique_ptr<store::Store> store, std::unique_ptr<runtime::Poller> poller,
+                       runtime::Paths paths, std::shared_ptr<spdlog::logger> log)
+    : store_(std::move(store)),
+      poller_(std::move(poller)),
+      log_(std::move(log)),
+      hub_(std::make_shared<WatchHub>(revision_base())),
+      runtime_(*poller_, std::move(paths), [this](core::RolloutKey key, core::RolloutEvent event) {
+        events_.emplace_back(key, std::move(event));
+      }) {}
+
+Reconciler::~Reconciler() = default;
+
+Result<void> Reconciler::load() {
+  for (model::AppRecord& record : TRY(store_->apps())) {
+    std::string id = record.id;
+    apps_[id].record = std::move(record);
+    dirty_.insert(id);
+  }
+  book_.load(TRY(store_->operations()));
+  for (runtime::Adopted& adopted : runtime_.adopt()) adopt(std::move(adopted));
+  return {};
+}
+
+// The zygote of an earlier appd takes its place among the rollouts; the planner does the rest.
+void Reconciler::adopt(runtime::Adopted adopted) {
+  auto it = apps_.find(adopted.hello.app);
+  if (it == apps_.end()) {
+    log_->warn("zygote of an unknown app, killing it app={} pid={}", adopted.hello.app,
+               adopted.hello.pid);
+    runtime_.kill(adopted.key);
+    return;
+  }
+  AppEntry& app = it->second;
+  core::Rollout& rollout = app.state.rollouts[adopted.key];
+  rollout.number = adopted.hello.rollout;
+  rollout.spec = app.record.spec;
+  rollout.phase_began = steady_clock::now();
+  // An older number has served and serves until the wanted one does.
+  if (rollout.number < app.record.rollout) rollout.phase = core::RolloutPhase::Serving;
+  app_of_[adopted.key] = app.record.id;
+  if (app.listeners.empty() && !adopted.listeners.empty()) {
+    app.listeners = runtime::ListenerSet::adopt(app.record.spec.bind, std::move(adopted.listeners));
+  }
+  log_->info("zygote adopted app={} rollout={} pid={}", app.record.id, rollout.number,
+             adopted.hello.pid);
+}
+
+void Reconciler::run() {
+  bool stopped = false;
+  while (!stopped) {
+    turn();
+    stopped = stops_seen_ > 0 && std::all_of(apps_.begin(), apps_.end(), [](const auto& entry) {
+                return entry.second.state.rollouts.empty();
+              });
+    if (!stopped) poller_->wait(next_deadline());
+  }
+}
+
+void Reconciler::stop() {
+  stops_.fetch_add(1);
+  poller_->wake();
+}
+
+void Reconciler::post(std::function<void()> call) {
+  {
+    std::lock_guard lock(mutex_);
+    calls_.push_back(std::move(call));
+  }
+  poller_->wake();
+}
+
+void Reconciler::turn() {
+  std::vector<std::function<void()>> calls;
+  {
+    std::lock_guard lock(mutex_);
+    calls.swap(calls_);
+  }
+  for (const auto& call : calls) call();
+  if (int stops = stops_.load(); stops != stops_seen_) {
+    bool kill = stops_seen_ > 0;
+    stops_seen_ = stops;
+    for (auto& [id, app] : apps_) {
+      dirty_.insert(id);
+      for (const auto& [key, rollout] : app.state.rollouts) {
+        if (kill) runtime_.kill(key);
+      }
+    }
+  }
+  auto time = steady_clock::now();
+  for (auto& [id, app] : apps_) {
+    if (app.deadline && *app.deadline <= time) dirty_.insert(id);
+  }
+  // Events of events (a spawn that fails at once) are taken in the same turn.
+  while (!events_.empty() || !dirty_.empty()) {
+    for (const auto& [key, event] : std::exchange(events_, {})) on_event(key, event);
+    for (const std::string& id : std::exchange(dirty_, {})) {
+      auto it = apps_.find(id);
+      if (it != apps_.end()) settle(it->second);
+    }
+  }
+  store_ended();
+  waits_deadline_ = book_.expire_waits(steady_clock::now());
+}
+
+std::optional<core::Time> Reconciler::next_deadline() {
+  std::optional<core::Time> next = waits_deadline_;
+  for (const auto& [id, app] : apps_) {
+    if (app.deadline && (!next || *app.deadline < *next)) next = app.deadline;
+  }
+  return next;
+}
+
+core::Desired Reconciler::desired(const AppEntry& app) const {
+  core::Desired want = app.desired();
+  // An appd that ends drains everything without forgetting that it is wanted.
+  if (stops_seen_ > 0) want.spec.run_mode = model::RunMode::Stopped;
+  return want;
+}
+
+void Reconciler::settle(AppEntry& app) {
+  core::Desired want = desired(app);
+  for (int round = 0;; ++round) {
+    core::Plan plan = core::plan(want, app.state, steady_clock::now());
+    app.deadline = plan.deadline;
+    if (plan.actions.empty()) break;
+    APPD_CHECK(round < kMostRounds);
+    for (const core::Action& action : plan.actions) act(app, action);
+  }
+  if (core::converged(want, app.state)) app.observed_generation = app.record.generation;
+  update_operations(app);
+  publish_app(app);
+  if (app.record.deleting && core::converged(want, app.state)) remove_app(app);
+}
+
+void Reconciler::act(AppEntry& app, const core::Action& action) {
+  core::Desired want = desired(app);
+  core::RolloutKey new_key =
+      std::holds_alternative<core::StartRollout>(action) ? runtime_.new_key() : core::RolloutKey{0};
+  core::begin(action, want, app.state, new_key, now());
+  std::visit(Overloaded{
+                 [&](const core::OpenListeners&) { open_listeners(app); },
+                 [&](const core::CloseListeners&) {
+                   app.listeners.abandon({});
+                   app.listeners = {};
+                 },
+                 [&](const core::StartRollout&) {
+                   const core::Rollout& rollout = *app.state.find(new_key);
+                   app_of_[new_key] = app.record.id;
+                   log_->info("rollout starts app={} rollout={}", app.record.id, rollout.number);
+                   runtime_.start(new_key, app.record.id, rollout, app.listeners);
+                 },
+                 [&](const core::ForkWorker& a) { runtime_.fork_worker(a.rollout, a.worker); },
+                 [&](const core::DrainWorker& a) {
+                   runtime_.drain_worker(a.rollout, a.worker);
+                   publish_worker(app, a.rollout, a.worker);
+                 },
+                 [&](const core::KillWorker& a) { runtime_.kill_worker(a.rollout, a.worker); },
+                 [&](const core::TuneRollout& a) {
+                   runtime_.tune(a.rollout, app.state.find(a.rollout)->settings);
+                 },
+                 [&](const core::Advance& a) {
+                   if (a.phase == core::RolloutPhase::Serving) on_serving(app);
+                 },
+                 [&](const core::RetireRollout& a) {
+                   runtime_.retire(a.rollout);
+                   for (const auto& [id, worker] : app.state.find(a.rollout)->workers) {
+                     publish_worker(app, a.rollout, id);
+                   }
+                 },
+                 [&](const core::KillRollout& a) { runtime_.kill(a.rollout); },
+                 [&](const core::FailRollout& a) {
+                   const core::Rollout& rollout = *app.state.find(a.rollout);
+                   std::string message = "not ready within boot_timeout (" +
+                                         std::to_string(rollout.spec.boot_timeout.count()) + " ms)";
+                   on_rollout_failed(app,
+                                     core::fail(a.rollout, a.cause, message, "", app.state, now()));
+                 },
+             },
+             action);
+}
+
+void Reconciler::open_listeners(AppEntry& app) {
+  auto opened =
+      runtime::ListenerSet::open(app.record.spec.bind, app.record.spec.backlog, app.listeners);
+  if (opened) {
+    app.listeners = *std::move(opened);
+    return;
+  }
+  app.state.listening = false;
+  app.state.starts.died(steady_clock::now(), std::nullopt);
+  model::Failure failure{model::FailureCause::BindFailed, opened.error().message, "",
+                         app.record.rollout, system_clock::now()};
+  app.state.failure = failure;
+  log_->warn("cannot listen, trying again app={} why=\"{}\"", app.record.id, failure.message);
+  fail_operations(app, failure, false);
+}
+
+void Reconciler::on_event(core::RolloutKey key, const core::RolloutEvent& event) {
+  auto it = app_of_.find(key);
+  if (it == app_of_.end()) {
+    if (std::holds_alternative<core::ZygoteGone>(event)) runtime_.forget(key);
+    return;
+  }
+  AppEntry& app = apps_.at(it->second);
+  core::Consequences consequences = core::apply(event, key, app.state, now());
+  for (core::WorkerId id : consequences.changed) publish_worker(app, key, id);
+  for (const auto& exit : consequences.exits) publish_exit(app, key, exit);
+  for (const std::string& text : consequences.notes) note(app.record.id, text);
+  if (consequences.rollout_failed) on_rollout_failed(app, *consequences.rollout_failed);
+  if (consequences.trouble) {
+    log_->warn("workers cannot be had, retrying app={} why=\"{}\"", app.record.id,
+               consequences.trouble->message);
+    fail_operations(app, *consequences.trouble, false);
+  }
+  forget_ended_rollouts(app);
+  dirty_.insert(app.record.id);
+}
+
+void Reconciler::forget_ended_rollouts(AppEntry& app) {
+  std::erase_if(app_of_, [&](const auto& entry) {
+    if (entry.second != app.record.id || app.state.find(entry.first) != nullptr) return false;
+    runtime_.forget(entry.first);
+    return true;
+  });
+}
+
+void Reconciler::on_rollout_failed(AppEntry& app, const model::Failure& failure) {
+  bool serving = app.state.serving().has_value();
+  log_->warn("rollout failed app={} rollout={} old_code_serves={} why=\"{}\"", app.record.id,
+             failure.rollout, serving, failure.message);
+  fail_operations(app, failure, serving);
+  if (serving) roll_back_spec(app);
+}
+
+// What is wanted is again what serves, so that a restart does not bring the refused change back.
+void Reconciler::roll_back_spec(AppEntry& app) {
+  if (app.former_listeners) {
+    app.listeners.abandon(*app.former_listeners);
+    app.listeners = *std::exchange(app.former_listeners, std::nullopt);
+  }
+  if (!app.record.last_good_spec ||
+      !model::needs_rollout(app.record.spec, *app.record.last_good_spec))
+    return;
+  model::AppRecord record = app.record;
+  record.spec = with_code_of(record.spec, *record.last_good_spec);
+  ++record.generation;
+  ++record.version;
+  record.update_time = system_clock::now();
+  store::Change change;
+  change.put_app = record;
+  change.audit = "rolled back " + record.id + " to its last good spec";
+  if (auto stored = store_->commit(change, record.update_time); !stored) {
+    log_->error("cannot store the roll-back app={} why=\"{}\"", record.id, stored.error().message);
+  }
+  app.record = std::move(record);
+}
+
+void Reconciler::on_serving(AppEntry& app) {
+  if (app.former_listeners) {
+    std::exchange(app.former_listeners, std::nullopt)->abandon(app.listeners);
+  }
+  log_->info("rollout serves app={} rollout={} workers={}", app.record.id, app.record.rollout,
+             app.record.spec.workers);
+  if (app.record.last_good_spec == app.record.spec) return;
+  app.record.last_good_spec = app.record.spec;
+  store::Change change;
+  change.put_app = app.record;
+  if (auto stored = store_->commit(change, system_clock::now()); !stored) {
+    log_->error("cannot store the last good spec app={} why=\"{}\"", app.record.id,
+                stored.error().message);
+  }
+}
+
+void Reconciler::update_operations(AppEntry& app) {
+  core::Desired want = app.desired();
+  bool done = stops_seen_ == 0 && core::converged(want, app.state);
+  for (model::Operation* operation : book_.open(app.record.id)) {
+    model::Operation before = *operation;
+    operation->ready_workers = 0;
+    operation->draining_workers = 0;
+    for (const auto& [key, rollout] : app.state.rollouts) {
+      bool wanted = rollout.phase != core::RolloutPhase::Retiring &&
+                    (operation->rollout == 0 || rollout.number == operation->rollout);
+      if (wanted) operation->ready_workers += rollout.ready();
+      operation->draining_workers += rollout.draining();
+    }
+    operation->wanted_workers = want.running() ? want.spec.workers : 0;
+    operation->phase = phase_of(app, want);
+    if (done) {
+      book_.end(*operation, model::OperationPhase::Succeeded, "", std::nullopt,
+                system_clock::now());
+    }
+    if (operation->phase != before.phase || operation->ready_workers != before.ready_workers ||
+        operation->draining_workers != before.draining_workers) {
+      publish_operation(*operation);
+    }
+  }
+}
+
+void Reconciler::fail_operations(AppEntry& app, const model::Failure& failure, bool rollouts_only) {
+  for (model::Operation* operation : book_.open(app.record.id)) {
+    if (rollouts_only && operation->rollout != failure.rollout) continue;
+    auto phase = rollouts_only ? model::OperationPhase::RolledBack : model::OperationPhase::Failed;
+    book_.end(*operation, phase, failure.message, failure, system_clock::now());
+    publish_operation(*operation);
+  }
+}
+
+void Reconciler::remove_app(AppEntry& app) {
+  std::string id = app.record.id;
+  store::Change change;
+  change.remove_app = id;
+  change.more_operations = book_.take_ended();
+  change.audit = "removed " + id;
+  if (auto stored = store_->commit(change, system_clock::now()); !stored) {
+    log_->error("cannot forget the app app={} why=\"{}\"", id, stored.error().message);
+  }
+  log_->info("app removed app={}", id);
+  apps_.erase(id);
+  publish_removed(id, "apps/" + id);
+}
+
+void Reconciler::store_ended() {
+  store::Change change;
+  change.more_operations = book_.take_ended();
+  if (change.more_operations.empty()) return;
+  if (auto stored = store_->commit(change, system_clock::now()); !stored) {
+    log_->error("cannot store how operations ended why=\"{}\"", stored.error().message);
+  }
+}
+
+}  // namespace appd::reconcile

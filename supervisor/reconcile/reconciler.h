@@ -1,0 +1,119 @@
+// Reconciler: the core thread. Calls and events come in, the planner decides, the runtime acts, and
+// what changed is published.
+#pragma once
+
+#include <spdlog/logger.h>
+
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "supervisor/reconcile/app_entry.h"
+#include "supervisor/reconcile/control.h"
+#include "supervisor/reconcile/operation_book.h"
+#include "supervisor/reconcile/watch_hub.h"
+#include "supervisor/store/store.h"
+
+namespace appd::reconcile {
+
+// The Control calls may come from any thread: they are posted. Everything else happens on the
+// thread that calls run(). Owns the store, the runtime and all state of apps.
+class Reconciler : public Control {
+ public:
+  static Result<std::unique_ptr<Reconciler>> create(std::unique_ptr<store::Store> store,
+                                                    runtime::Paths paths,
+                                                    std::shared_ptr<spdlog::logger> log);
+  ~Reconciler() override;
+
+  // Reads the store and takes over what an earlier appd left. Before run().
+  Result<void> load();
+  // Until stop() has been called and every app is drained.
+  void run();
+  // Any thread. The first call drains the apps, the second kills what is left.
+  void stop();
+
+  void create_app(CreateApp request, Reply<model::AppView> reply) override;
+  void update_app(UpdateApp request, Reply<model::AppView> reply) override;
+  void reload_app(ReloadApp request, Reply<model::Operation> reply) override;
+  void delete_app(DeleteApp request, Reply<model::Operation> reply) override;
+  void snapshot(std::optional<std::string> app, Reply<Snapshot> reply) override;
+  void operation(std::string id, Reply<model::Operation> reply) override;
+  void operations(std::string app, Reply<std::vector<model::Operation>> reply) override;
+  void wait_operation(std::string id, std::chrono::steady_clock::time_point deadline,
+                      Reply<model::Operation> reply) override;
+  Result<std::unique_ptr<Subscription>> subscribe(std::int64_t from, std::string app,
+                                                  std::function<void()> wake) override;
+  std::int64_t revision() const override { return hub_->revision(); }
+
+ private:
+  Reconciler(std::unique_ptr<store::Store> store, std::unique_ptr<runtime::Poller> poller,
+             runtime::Paths paths, std::shared_ptr<spdlog::logger> log);
+  void post(std::function<void()> call);
+
+  // changes.cc: one call, checked, committed, merged.
+  Answer<model::AppView> do_create(const CreateApp& request);
+  Answer<model::AppView> do_update(const UpdateApp& request);
+  Answer<model::Operation> do_reload(const ReloadApp& request);
+  Answer<model::Operation> do_delete(const DeleteApp& request);
+  template <typename T>
+  std::optional<Answer<T>> replayed(const CallOptions& options,
+                                    const std::function<T(const store::Replay&)>& answer);
+  std::optional<Rejection> check_spec(const std::string& id, const model::AppSpec& spec);
+  std::optional<Rejection> check_edit(const AppEntry* app, const std::string& id,
+                                      const CallOptions& options);
+  std::optional<Rejection> commit(AppEntry& app, model::AppRecord record,
+                                  model::Operation operation, const CallOptions& options,
+                                  const std::string& audit, bool supersede_all);
+
+  // reconciler.cc: the loop.
+  void turn();
+  void settle(AppEntry& app);
+  core::Desired desired(const AppEntry& app) const;
+  void act(AppEntry& app, const core::Action& action);
+  void open_listeners(AppEntry& app);
+  void on_event(core::RolloutKey key, const core::RolloutEvent& event);
+  void on_rollout_failed(AppEntry& app, const model::Failure& failure);
+  void roll_back_spec(AppEntry& app);
+  void on_serving(AppEntry& app);
+  void update_operations(AppEntry& app);
+  void fail_operations(AppEntry& app, const model::Failure& failure, bool rollouts_only);
+  void forget_ended_rollouts(AppEntry& app);
+  void remove_app(AppEntry& app);
+  void store_ended();
+  std::optional<core::Time> next_deadline();
+  void adopt(runtime::Adopted adopted);
+
+  // publish.cc: what watchers and the log see.
+  void publish(const std::string& app, decltype(model::Event::what) what);
+  void publish_app(AppEntry& app);
+  void publish_operation(const model::Operation& operation);
+  void publish_worker(AppEntry& app, core::RolloutKey key, core::WorkerId id);
+  void publish_exit(AppEntry& app, core::RolloutKey key, const core::Consequences::Exit& exit);
+  void publish_removed(const std::string& app, std::string name);
+  void note(const std::string& app, const std::string& text);
+
+  std::unique_ptr<store::Store> store_;
+  std::unique_ptr<runtime::Poller> poller_;
+  std::shared_ptr<spdlog::logger> log_;
+  std::shared_ptr<WatchHub> hub_;
+  runtime::Runtime runtime_;
+  std::map<std::string, AppEntry> apps_;
+  std::map<core::RolloutKey, std::string> app_of_;
+  OperationBook book_;
+  std::set<std::string> dirty_;  // apps to plan anew
+  std::vector<std::pair<core::RolloutKey, core::RolloutEvent>> events_;
+  std::optional<core::Time> waits_deadline_;
+
+  std::mutex mutex_;  // guards calls_
+  std::vector<std::function<void()>> calls_;
+  std::atomic<int> stops_ = 0;
+  int stops_seen_ = 0;
+};
+
+}  // namespace appd::reconcile

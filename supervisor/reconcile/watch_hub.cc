@@ -1,0 +1,69 @@
+// Ring and cursors.
+#include "supervisor/reconcile/watch_hub.h"
+
+#include <vector>
+
+namespace appd::reconcile {
+
+class WatchHub::Cursor : public Subscription {
+ public:
+  Cursor(std::shared_ptr<WatchHub> hub, std::int64_t next, std::string app,
+         std::list<Watcher>::iterator me)
+      : hub_(std::move(hub)), next_(next), app_(std::move(app)), me_(me) {}
+
+  ~Cursor() override {
+    std::lock_guard lock(hub_->mutex_);
+    hub_->watchers_.erase(me_);
+  }
+
+  Result<std::vector<model::EventPtr>> next(std::size_t limit) override {
+    std::lock_guard lock(hub_->mutex_);
+    if (next_ < hub_->first()) return hub_->compacted(next_);
+    std::vector<model::EventPtr> events;
+    for (; next_ <= hub_->last_ && events.size() < limit; ++next_) {
+      const auto& event = hub_->ring_[static_cast<std::size_t>(next_ - hub_->first())];
+      if (app_.empty() || event->app == app_) events.push_back(event);
+    }
+    me_->waiting = events.empty();
+    return events;
+  }
+
+ private:
+  std::shared_ptr<WatchHub> hub_;
+  std::int64_t next_;
+  std::string app_;
+  std::list<Watcher>::iterator me_;
+};
+
+void WatchHub::publish(model::Event event) {
+  // Called under the lock: a watcher that ends must find its wake function gone or done.
+  std::lock_guard lock(mutex_);
+  event.revision = ++last_;
+  ring_.push_back(std::make_shared<const model::Event>(std::move(event)));
+  if (ring_.size() > kKept) ring_.pop_front();
+  for (Watcher& watcher : watchers_) {
+    if (std::exchange(watcher.waiting, false)) watcher.wake();
+  }
+}
+
+std::int64_t WatchHub::revision() const {
+  std::lock_guard lock(mutex_);
+  return last_;
+}
+
+Result<std::unique_ptr<Subscription>> WatchHub::subscribe(std::int64_t from, std::string app,
+                                                          std::function<void()> wake) {
+  std::lock_guard lock(mutex_);
+  if (from < first()) return compacted(from);
+  auto me = watchers_.insert(watchers_.end(), Watcher{std::move(wake), false});
+  return std::unique_ptr<Subscription>(new Cursor(shared_from_this(), from, std::move(app), me));
+}
+
+Error WatchHub::compacted(std::int64_t from) const {
+  return {ErrorCode::OutOfRange, "REVISION_COMPACTED",
+          "revision " + std::to_string(from) + " is no longer kept; the oldest is " +
+              std::to_string(first()) + ": list anew and watch from there",
+          0};
+}
+
+}  // namespace appd::reconcile
