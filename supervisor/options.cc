@@ -1,0 +1,73 @@
+// The command line of appd, by CLI11.
+#include "supervisor/options.h"
+
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdlib>
+#include <filesystem>
+
+namespace appd {
+namespace {
+
+std::string from_environment(const char* name, const std::string& otherwise) {
+  const char* value = std::getenv(name);
+  return value != nullptr && *value == '/' ? value : otherwise;
+}
+
+// XDG Base Directory Specification, for whoever is not root.
+void fill_defaults(Options& options) {
+  bool root = ::geteuid() == 0;
+  if (options.state_dir.empty()) {
+    std::string home = from_environment("HOME", "/tmp");
+    options.state_dir = root ? "/var/lib/appd"
+                             : from_environment("XDG_STATE_HOME", home + "/.local/state") + "/appd";
+  }
+  if (options.runtime_dir.empty()) {
+    std::string own = "/tmp/appd-" + std::to_string(::geteuid());
+    const char* runtime = std::getenv("XDG_RUNTIME_DIR");
+    bool has_runtime = runtime != nullptr && *runtime == '/';
+    options.runtime_dir = root ? "/run/appd" : has_runtime ? std::string(runtime) + "/appd" : own;
+  }
+  // The interpreters of apps run elsewhere: no path may depend on where appd was started.
+  options.state_dir = std::filesystem::absolute(options.state_dir).lexically_normal().string();
+  options.runtime_dir = std::filesystem::absolute(options.runtime_dir).lexically_normal().string();
+  if (options.listen.empty()) options.listen = {"unix:" + options.runtime_dir + "/appd.sock"};
+}
+
+}  // namespace
+
+ParsedOptions parse_options(int argc, char** argv) {
+  CLI::App app{"appd runs the Python web applications of this host. Control it with appctl.",
+               "appd"};
+  ParsedOptions parsed;
+  Options& options = parsed.options;
+  app.add_option(
+         "--state-dir", options.state_dir,
+         "where what was asked for is kept (root: /var/lib/appd, else $XDG_STATE_HOME/appd)")
+      ->type_name("DIR");
+  app.add_option("--runtime-dir", options.runtime_dir,
+                 "where sockets are (root: /run/appd, else $XDG_RUNTIME_DIR/appd)")
+      ->type_name("DIR");
+  app.add_option("--listen", options.listen,
+                 "where the API listens: unix:PATH (default: appd.sock in the runtime directory); "
+                 "may be repeated")
+      ->type_name("ADDRESS");
+  app.add_option("--log-level", options.log_level, "trace, debug, info, warn or error")
+      ->check(CLI::IsMember({"trace", "debug", "info", "warn", "error"}))
+      ->capture_default_str()
+      ->type_name("LEVEL");
+  app.set_version_flag("--version", "appd " APPD_VERSION);
+  app.footer(
+      "Signals: SIGTERM and SIGINT drain all apps and end; a second one ends at once.\n"
+      "Example: appd --state-dir ./state --runtime-dir ./run --listen unix:$PWD/run/appd.sock");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    parsed.exit_status = app.exit(error) == 0 ? 0 : 2;
+  }
+  fill_defaults(options);
+  return parsed;
+}
+
+}  // namespace appd

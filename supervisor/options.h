@@ -1,0 +1,25 @@
+// Options: appd's command line and its defaults.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace appd {
+
+struct Options {
+  std::string state_dir;    // root: /var/lib/appd; else $XDG_STATE_HOME/appd
+  std::string runtime_dir;  // root: /run/appd; else $XDG_RUNTIME_DIR/appd
+  std::vector<std::string> listen;
+  std::string log_level = "info";
+};
+
+// Fills in the defaults of this user. When the command line is wrong or asks for help, says so
+// and returns the status to exit with.
+struct ParsedOptions {
+  Options options;
+  std::optional<int> exit_status;
+};
+ParsedOptions parse_options(int argc, char** argv);
+
+}  // namespace appd
