@@ -1,0 +1,106 @@
+// What follows from events.
+#include "supervisor/core/transitions.h"
+
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include "tests/unit/supervisor/core/world.h"
+
+namespace appd::core {
+namespace {
+
+using namespace std::chrono_literals;
+using model::FailureCause;
+
+TEST(Transitions, AWorkerThatDiesBeforeItIsReadyFailsTheRollout) {
+  World world;
+  world.settle();
+  world.load(world.newest);
+  world.tell(world.newest, message::Forked{1, 1001});
+  auto seen =
+      world.tell(world.newest, message::Exited{1, 1001, SIGSEGV, message::ExitCause::Own, ""});
+  ASSERT_TRUE(seen.rollout_failed.has_value());
+  EXPECT_EQ(seen.rollout_failed->cause, FailureCause::WorkerDied);
+  EXPECT_NE(seen.rollout_failed->message.find("SIGSEGV"), std::string::npos);
+}
+
+TEST(Transitions, AnImportErrorInAWorkerFailsTheRolloutWithItsTraceback) {
+  World world;
+  world.settle();
+  world.load(world.newest);
+  world.tell(world.newest, message::Forked{1, 1001});
+  auto seen =
+      world.tell(world.newest, message::BootFailed{1, false, "ValueError: no", "Traceback x"});
+  ASSERT_TRUE(seen.rollout_failed.has_value());
+  EXPECT_EQ(seen.rollout_failed->cause, FailureCause::ImportFailed);
+  EXPECT_EQ(seen.rollout_failed->traceback, "Traceback x");
+}
+
+TEST(Transitions, AnInterpreterThatNeverSaysHelloIsNamedAsTheCause) {
+  World world;
+  world.want.spec.python = "/bin/true";
+  world.settle();
+  auto seen = world.tell(world.newest, ZygoteGone{"exited with status 0", "some output"});
+  ASSERT_TRUE(seen.rollout_failed.has_value());
+  EXPECT_EQ(seen.rollout_failed->cause, FailureCause::InterpreterFailed);
+  EXPECT_NE(seen.rollout_failed->message.find("/bin/true"), std::string::npos);
+  EXPECT_EQ(seen.rollout_failed->traceback, "some output");
+  EXPECT_TRUE(world.have.rollouts.empty());
+}
+
+TEST(Transitions, AnUnexpectedExitIsCountedAndToldWithItsReason) {
+  World world;
+  RolloutKey key = world.start_and_serve();
+  auto seen = world.tell(key, message::Exited{2, 1002, SIGKILL, message::ExitCause::Own, ""});
+  ASSERT_EQ(seen.exits.size(), 1U);
+  EXPECT_FALSE(seen.exits[0].expected);
+  EXPECT_EQ(seen.exits[0].reason, "was killed by signal 9 (SIGKILL)");
+  EXPECT_EQ(world.have.unexpected_exits, 1);
+}
+
+TEST(Transitions, ADrainedWorkersExitIsExpected) {
+  World world;
+  RolloutKey key = world.start_and_serve();
+  world.want.spec.workers = 1;
+  world.settle();
+  auto seen = world.tell(key, message::Exited{2, 1002, 0, message::ExitCause::Asked, ""});
+  ASSERT_EQ(seen.exits.size(), 1U);
+  EXPECT_TRUE(seen.exits[0].expected);
+  EXPECT_EQ(world.have.unexpected_exits, 0);
+}
+
+TEST(Transitions, ATimeoutNamesTheRequest) {
+  World world;
+  RolloutKey key = world.start_and_serve();
+  auto seen =
+      world.tell(key, message::Exited{2, 1002, SIGKILL, message::ExitCause::Timeout, "GET /slow"});
+  EXPECT_NE(seen.exits.at(0).reason.find("GET /slow"), std::string::npos);
+}
+
+TEST(Transitions, AForkThatTheSystemRefusesIsTroubleButNotTheEndOfWhatServes) {
+  World world;
+  RolloutKey key = world.start_and_serve();
+  world.want.spec.workers = 3;
+  world.settle();
+  auto seen = world.tell(key, message::ForkFailed{3, EAGAIN});
+  ASSERT_TRUE(seen.trouble.has_value());
+  EXPECT_EQ(world.have.find(key)->ready(), 2);
+  world.done.clear();
+  Plan waiting = world.settle();
+  EXPECT_EQ(world.count<ForkWorker>(), 0U) << "not before the back-off is over";
+  EXPECT_TRUE(waiting.deadline.has_value());
+}
+
+TEST(Transitions, EventsOfAnUnknownRolloutAreIgnored) {
+  World world;
+  auto seen = world.tell(99, message::Ready{1, 1});
+  EXPECT_TRUE(seen.changed.empty());
+}
+
+TEST(Transitions, DescribesExits) {
+  EXPECT_EQ(describe_exit(0x0300), "exited with status 3");
+  EXPECT_EQ(describe_exit(SIGTERM), "was killed by signal 15 (SIGTERM)");
+}
+
+}  // namespace
+}  // namespace appd::core

@@ -1,0 +1,72 @@
+// Watching: nothing is lost, nothing is queued, and who is too slow is told.
+#include "supervisor/reconcile/watch_hub.h"
+
+#include <gtest/gtest.h>
+
+namespace appd::reconcile {
+namespace {
+
+model::Event note(const std::string& app, const std::string& text) {
+  return {0, {}, app, model::Note{text}};
+}
+
+TEST(WatchHub, GivesEventsInOrderWithoutGaps) {
+  auto hub = std::make_shared<WatchHub>(100);
+  auto cursor = hub->subscribe(101, "", [] {});
+  ASSERT_TRUE(cursor);
+  for (int i = 0; i < 3; ++i) hub->publish(note("web", std::to_string(i)));
+  auto events = (*cursor)->next(10);
+  ASSERT_TRUE(events);
+  ASSERT_EQ(events->size(), 3U);
+  EXPECT_EQ((*events)[0]->revision, 101);
+  EXPECT_EQ((*events)[2]->revision, 103);
+}
+
+TEST(WatchHub, WakesAWaitingWatcherOnce) {
+  auto hub = std::make_shared<WatchHub>(0);
+  int woken = 0;
+  auto cursor = hub->subscribe(1, "", [&] { ++woken; });
+  ASSERT_TRUE(cursor);
+  ASSERT_TRUE((*cursor)->next(10));
+  hub->publish(note("web", "a"));
+  hub->publish(note("web", "b"));
+  EXPECT_EQ(woken, 1);
+}
+
+TEST(WatchHub, ShowsOnlyTheAppThatWasAskedFor) {
+  auto hub = std::make_shared<WatchHub>(0);
+  auto cursor = hub->subscribe(1, "web", [] {});
+  ASSERT_TRUE(cursor);
+  hub->publish(note("other", "a"));
+  hub->publish(note("web", "b"));
+  auto events = (*cursor)->next(10);
+  ASSERT_EQ(events->size(), 1U);
+  EXPECT_EQ((*events)[0]->app, "web");
+}
+
+TEST(WatchHub, ResumesFromARevisionThatIsStillKept) {
+  auto hub = std::make_shared<WatchHub>(0);
+  for (int i = 0; i < 5; ++i) hub->publish(note("web", std::to_string(i)));
+  auto cursor = hub->subscribe(4, "", [] {});
+  ASSERT_TRUE(cursor);
+  EXPECT_EQ((*cursor)->next(10)->size(), 2U);
+}
+
+TEST(WatchHub, SlowReaderIsEndedAndMemoryStaysBounded) {
+  auto hub = std::make_shared<WatchHub>(0);
+  auto cursor = hub->subscribe(1, "", [] {});
+  ASSERT_TRUE(cursor);
+  for (std::size_t i = 0; i < WatchHub::kKept + 1; ++i) hub->publish(note("web", "x"));
+  auto events = (*cursor)->next(10);
+  ASSERT_FALSE(events);
+  EXPECT_EQ(events.error().reason, "REVISION_COMPACTED");
+}
+
+TEST(WatchHub, RefusesARevisionOfAnEarlierAppd) {
+  auto hub = std::make_shared<WatchHub>(5000);
+  EXPECT_FALSE(hub->subscribe(4000, "", [] {}));
+  EXPECT_TRUE(hub->subscribe(5001, "", [] {}));
+}
+
+}  // namespace
+}  // namespace appd::reconcile
