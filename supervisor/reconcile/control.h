@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "common/result.h"
@@ -60,17 +61,18 @@ struct Rejection {
 template <typename T>
 class [[nodiscard]] Answer {
  public:
-  Answer(T value) : value_(std::move(value)) {}  // NOLINT(google-explicit-constructor)
-  Answer(Rejection rejection)
-      : rejection_(std::move(rejection)) {}                  // NOLINT(google-explicit-constructor)
-  Answer(Error error) : rejection_{std::move(error), {}} {}  // NOLINT(google-explicit-constructor)
-  explicit operator bool() const { return value_.has_value(); }
-  const T& value() const { return *value_; }
-  const Rejection& rejection() const { return rejection_; }
+  Answer(T value)
+      : state_(std::in_place_index<0>, std::move(value)) {}  // NOLINT(google-explicit-constructor)
+  Answer(Rejection rejection)                                // NOLINT(google-explicit-constructor)
+      : state_(std::in_place_index<1>, std::move(rejection)) {}
+  Answer(Error error)
+      : Answer(Rejection{std::move(error), {}}) {}  // NOLINT(google-explicit-constructor)
+  explicit operator bool() const { return state_.index() == 0; }
+  const T& value() const { return std::get<0>(state_); }
+  const Rejection& rejection() const { return std::get<1>(state_); }
 
  private:
-  std::optional<T> value_;
-  Rejection rejection_;
+  std::variant<T, Rejection> state_;
 };
 
 template <typename T>
