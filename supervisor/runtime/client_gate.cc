@@ -1,0 +1,184 @@
+// Binding without a moment of wider permissions, accepting within bounds, and noticing departures.
+#include "supervisor/runtime/client_gate.h"
+
+#include <fcntl.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "supervisor/model/text.h"
+
+namespace appd::runtime {
+namespace {
+
+using std::chrono::steady_clock;
+
+constexpr std::chrono::seconds kRetryAccept{1};
+constexpr int kBacklog = 128;
+
+Error refused(const std::string& message) {
+  return Error{ErrorCode::FailedPrecondition, "LISTEN_FAILED", message};
+}
+
+Result<UniqueFd> stream_socket() {
+  UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!fd) return sys_error("LISTEN_FAILED", "create socket", errno);
+  return fd;
+}
+
+// Makes room at the path, unless what is there is not ours to remove.
+Result<void> clear_path(const model::Address& address) {
+  const std::string& path = address.path;
+  struct stat status {};
+  if (::lstat(path.c_str(), &status) != 0) {
+    if (errno == ENOENT) return {};
+    return sys_error("LISTEN_FAILED", path, errno);
+  }
+  if (!S_ISSOCK(status.st_mode)) {
+    return refused(path + ": is there and is no socket: remove it or listen elsewhere");
+  }
+  UniqueFd probe = TRY(stream_socket());
+  const model::SocketAddress where = model::to_socket_address(address);
+  // EAGAIN: somebody listens, and is busy.
+  if (::connect(probe.get(), where.get(), where.length) == 0 || errno == EAGAIN) {
+    return refused(path + ": another process listens there: end it or listen elsewhere");
+  }
+  if (errno != ECONNREFUSED && errno != ENOENT) return sys_error("LISTEN_FAILED", path, errno);
+  if (::unlink(path.c_str()) != 0 && errno != ENOENT) {
+    return sys_error("LISTEN_FAILED", path + ": remove the socket that nobody listens on", errno);
+  }
+  return {};
+}
+
+std::string who_is(int fd) {
+  ucred peer{};
+  socklen_t size = sizeof(peer);
+  if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return "unknown";
+  return "uid " + std::to_string(peer.uid) + " pid " + std::to_string(peer.pid);
+}
+
+}  // namespace
+
+Result<ClientGate::Entrance> ClientGate::open_entrance(const std::string& text) {
+  model::Address address = TRY(model::parse_address(text));
+  if (address.family != model::AddressFamily::Unix) {
+    return Error{ErrorCode::InvalidArgument, "LISTEN_FAILED",
+                 "listening on " + model::in_quotes(text) +
+                     " needs TLS, which this appd does not have yet: listen on "
+                     "\"unix:/absolute/path\""};
+  }
+  TRY(clear_path(address));
+  Entrance entrance{address.path, TRY(stream_socket())};
+  const model::SocketAddress where = model::to_socket_address(address);
+  // On Linux bind(2) gives the file the mode of the socket (less the umask), so that there is no
+  // moment in which somebody else could connect.
+  if (::fchmod(entrance.socket.get(), 0600) != 0 ||
+      ::bind(entrance.socket.get(), where.get(), where.length) != 0) {
+    return sys_error("LISTEN_FAILED", "listen on " + entrance.path, errno);
+  }
+  struct stat status {};
+  if (::lstat(entrance.path.c_str(), &status) != 0 ||
+      ::listen(entrance.socket.get(), kBacklog) != 0) {
+    return sys_error("LISTEN_FAILED", "listen on " + entrance.path, errno);
+  }
+  entrance.inode = status.st_ino;
+  return entrance;
+}
+
+Result<std::unique_ptr<ClientGate>> ClientGate::open(const std::vector<std::string>& addresses,
+                                                     std::chrono::milliseconds linger) {
+  std::unique_ptr<ClientGate> gate(new ClientGate(TRY(Poller::create()), linger));
+  for (const std::string& address : addresses) {
+    gate->entrances_.push_back(TRY(open_entrance(address)));
+  }
+  return gate;
+}
+
+ClientGate::~ClientGate() {
+  for (const Entrance& entrance : entrances_) {
+    struct stat status {};
+    const bool ours =
+        ::lstat(entrance.path.c_str(), &status) == 0 && status.st_ino == entrance.inode;
+    if (ours) ::unlink(entrance.path.c_str());
+  }
+}
+
+void ClientGate::listen_for_clients(bool yes) {
+  for (const Entrance& entrance : entrances_) {
+    poller_->change(entrance.socket.get(), yes ? std::uint32_t{EPOLLIN} : 0u);
+  }
+}
+
+void ClientGate::watch(UniqueFd witness) {
+  const int fd = witness.get();
+  deserted_at_.reset();
+  witnesses_[fd] = std::move(witness);
+  // No interest in data: only the end of the peer, or of our own side, wakes this thread.
+  auto added = poller_->add(fd, EPOLLRDHUP, [this, fd](std::uint32_t) {
+    poller_->remove(fd);
+    witnesses_.erase(fd);
+    if (witnesses_.empty()) deserted_at_ = steady_clock::now() + linger_;
+    if (retry_at_) retry_at_ = steady_clock::now();
+  });
+  if (!added) witnesses_.erase(fd);
+}
+
+void ClientGate::accept_all(const Entrance& entrance, const Handlers& handlers) {
+  while (true) {
+    const bool full = witnesses_.size() >= kMostClients;
+    UniqueFd client(
+        full ? -1
+             : ::accept4(entrance.socket.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+    UniqueFd witness(client ? ::fcntl(client.get(), F_DUPFD_CLOEXEC, 0) : -1);
+    if (!witness) {
+      if (!full && !client && (errno == EINTR || errno == ECONNABORTED)) continue;
+      if (!full && !client && errno == EAGAIN) return;
+      // Full, or no descriptor left. The rest waits in the backlog: a level-triggered entrance
+      // would spin.
+      listen_for_clients(false);
+      retry_at_ = steady_clock::now() + kRetryAccept;
+      if (full) retry_at_ = Poller::Time::max();  // until one goes
+      return;
+    }
+    std::string who = who_is(client.get());
+    watch(std::move(witness));
+    handlers.arrived(std::move(client), std::move(who));
+  }
+}
+
+void ClientGate::run(const Handlers& handlers) {
+  for (const Entrance& entrance : entrances_) {
+    auto added = poller_->add(entrance.socket.get(), EPOLLIN, [this, &entrance, &handlers](auto) {
+      accept_all(entrance, handlers);
+    });
+    APPD_CHECK(added.has_value());
+  }
+  while (!stopping_) {
+    std::optional<Poller::Time> deadline = deserted_at_;
+    if (retry_at_ && *retry_at_ != Poller::Time::max()) {
+      deadline = std::min(deadline.value_or(*retry_at_), *retry_at_);
+    }
+    poller_->wait(deadline);
+    const auto now = steady_clock::now();
+    if (retry_at_ && *retry_at_ <= now) {
+      retry_at_.reset();
+      listen_for_clients(true);
+    }
+    if (deserted_at_ && *deserted_at_ <= now) {
+      deserted_at_.reset();
+      handlers.deserted();
+    }
+  }
+  for (const Entrance& entrance : entrances_) poller_->remove(entrance.socket.get());
+}
+
+void ClientGate::stop() {
+  stopping_ = true;
+  poller_->wake();
+}
+
+}  // namespace appd::runtime
