@@ -1,0 +1,112 @@
+// accept4 and what its errors mean.
+#include "worker/engine/acceptor.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+
+#include "worker/net/log_line.h"
+
+namespace appd::engine {
+namespace {
+
+Peer peer_of(const sockaddr_storage& address) {
+  char text[INET6_ADDRSTRLEN] = {};
+  if (address.ss_family == AF_INET) {
+    const auto& v4 = reinterpret_cast<const sockaddr_in&>(address);
+    ::inet_ntop(AF_INET, &v4.sin_addr, text, sizeof(text));
+    return {text, ntohs(v4.sin_port)};
+  }
+  if (address.ss_family == AF_INET6) {
+    const auto& v6 = reinterpret_cast<const sockaddr_in6&>(address);
+    ::inet_ntop(AF_INET6, &v6.sin6_addr, text, sizeof(text));
+    return {text, ntohs(v6.sin6_port)};
+  }
+  return {};
+}
+
+}  // namespace
+
+Peer local_name(int socket) {
+  sockaddr_storage address{};
+  socklen_t size = sizeof(address);
+  if (::getsockname(socket, reinterpret_cast<sockaddr*>(&address), &size) < 0) return {};
+  return peer_of(address);
+}
+
+Result<Acceptor> Acceptor::open(std::vector<UniqueFd> listeners, int epoll,
+                                std::uint64_t first_tag) {
+  Acceptor acceptor(std::move(listeners), epoll, first_tag);
+  TRY(acceptor.watch());
+  return acceptor;
+}
+
+Result<void> Acceptor::watch() {
+  for (std::size_t i = 0; i < listeners_.size(); ++i) {
+    epoll_event event{};
+    event.events = EPOLLIN | EPOLLEXCLUSIVE;
+    event.data.u64 = first_tag_ + i;
+    if (::epoll_ctl(epoll_, EPOLL_CTL_ADD, listeners_[i].get(), &event) < 0) {
+      return sys_error("LISTENER_WATCH", "watch a listening socket", errno);
+    }
+  }
+  watched_ = true;
+  return {};
+}
+
+// The descriptors are shared with other processes: closing them would not take them out of epoll.
+void Acceptor::unwatch() {
+  if (!std::exchange(watched_, false)) return;
+  for (const UniqueFd& listener : listeners_) {
+    ::epoll_ctl(epoll_, EPOLL_CTL_DEL, listener.get(), nullptr);
+  }
+}
+
+std::optional<Accepted> Acceptor::accept() {
+  for (std::size_t tried = 0; tried < listeners_.size(); ++tried) {
+    std::size_t listener = next_++ % listeners_.size();
+    if (auto accepted = accept_from(listener)) return accepted;
+  }
+  ready_ = false;
+  return std::nullopt;
+}
+
+std::optional<Accepted> Acceptor::accept_from(std::size_t listener) {
+  sockaddr_storage address{};
+  for (;;) {
+    socklen_t size = sizeof(address);
+    int fd = ::accept4(listeners_[listener].get(), reinterpret_cast<sockaddr*>(&address), &size,
+                       SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd >= 0) return Accepted{UniqueFd(fd), peer_of(address), listener};
+    if (errno == EINTR || errno == ECONNABORTED) continue;
+    if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+      if (watched_ && !paused_) {
+        net::LogLine("warn", "accept_paused").add("errno", errno);
+        paused_ = true;
+        unwatch();
+      }
+    }
+    return std::nullopt;
+  }
+}
+
+void Acceptor::resume() {
+  if (!std::exchange(paused_, false)) return;
+  if (!watch()) paused_ = true;
+}
+
+void Acceptor::stop() {
+  paused_ = false;
+  unwatch();
+}
+
+void Acceptor::close() {
+  unwatch();
+  ready_ = false;
+  listeners_.clear();
+}
+
+}  // namespace appd::engine

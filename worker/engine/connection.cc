@@ -1,0 +1,293 @@
+// One client's life, from its first byte to the end of its linger.
+#include "worker/engine/connection.h"
+
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+
+namespace appd::engine {
+namespace {
+
+constexpr std::uint64_t kLingerBytes = 1024 * 1024;
+constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
+
+}  // namespace
+
+Connection::Connection(UniqueFd socket, Peer peer, std::size_t listener, std::uint64_t id,
+                       Shared& shared)
+    : shared_(shared),
+      socket_(std::move(socket)),
+      id_(id),
+      listener_(listener),
+      peer_(std::move(peer)),
+      exchange_(*this) {
+  shared_.stats.connection_opened();
+  shared_.timeouts.arm(*this, WaitKind::Fresh, shared_.now);
+}
+
+Connection::~Connection() { shared_.stats.connection_closed(); }
+
+bool Connection::note_events(std::uint32_t events) {
+  if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) readable_ = true;
+  if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) peer_ended_ = true;
+  if ((events & EPOLLERR) != 0) broken_ = true;
+  switch (phase_) {
+    case Phase::Reading:
+    case Phase::Lingering:
+      return readable_;
+    case Phase::Flushing:
+      return true;
+    case Phase::InHand:
+      if (output_.pending() > 0) flush_in_hand();
+      return false;
+  }
+  return false;
+}
+
+Connection::Outcome Connection::advance(Lane& lane) {
+  switch (phase_) {
+    case Phase::InHand:
+      return Outcome::Waiting;
+    case Phase::Flushing: {
+      std::uint64_t before = output_.pending();
+      Output::State state = output_.flush(socket_.get());
+      if (state == Output::State::Broken) return Outcome::Closed;
+      if (state == Output::State::Pending) {
+        if (output_.pending() < before) shared_.timeouts.arm(*this, WaitKind::Send, shared_.now);
+        return Outcome::Waiting;
+      }
+      if (after_output() == Outcome::Closed) return Outcome::Closed;
+      return phase_ == Phase::Reading ? read(lane) : drain_input(lane);
+    }
+    case Phase::Lingering:
+      return drain_input(lane);
+    case Phase::Reading:
+      return read(lane);
+  }
+  return Outcome::Closed;
+}
+
+// Bytes received into the lane, 0 when there are none now, -1 when there will be none.
+ssize_t Connection::receive(Lane& lane) {
+  for (;;) {
+    ssize_t got = ::recv(socket_.get(), lane.input.get(), Lane::kInput, MSG_DONTWAIT);
+    if (got > 0) {
+      // A short read has emptied the socket: the next byte brings a new edge.
+      readable_ = peer_ended_ || static_cast<std::size_t>(got) == Lane::kInput;
+      shared_.stats.received(static_cast<std::size_t>(got));
+      return got;
+    }
+    if (got < 0 && errno == EINTR) continue;
+    readable_ = false;
+    return got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK) ? 0 : -1;
+  }
+}
+
+Connection::Outcome Connection::read(Lane& lane) {
+  if (has_stored() && !codec_.between_requests()) return Outcome::Closed;  // cannot be
+  if (has_stored()) {
+    Outcome outcome = parse(lane, std::string_view(stored_).substr(stored_at_), true);
+    if (outcome != Outcome::Waiting || phase_ != Phase::Reading) return outcome;
+  }
+  while (readable_) {
+    ssize_t got = receive(lane);
+    if (got == 0) break;
+    if (got < 0) return Outcome::Closed;
+    std::string_view input(lane.input.get(), static_cast<std::size_t>(got));
+    bool joined = has_stored();
+    if (joined) {
+      stored_.erase(0, stored_at_);
+      stored_at_ = 0;
+      stored_.append(input);
+      input = stored_;
+    }
+    Outcome outcome = parse(lane, input, joined);
+    if (outcome != Outcome::Waiting || phase_ != Phase::Reading) return outcome;
+  }
+  return Outcome::Waiting;
+}
+
+Connection::Outcome Connection::parse(Lane& lane, std::string_view input, bool is_stored) {
+  using Event = http::RequestCodec::Event;
+  http::Refusal refusal;
+  for (;;) {
+    http::RequestHead& head = kept_head_ != nullptr ? *kept_head_ : lane.head;
+    auto step = codec_.next(input, shared_.limits, head, refusal);
+    input.remove_prefix(step.used);
+    switch (step.event) {
+      case Event::Head:
+        break;
+      case Event::Body:
+        if (!exchange_.body().append(step.data)) {
+          return refuse({503, "The body cannot be stored"});
+        }
+        break;
+      case Event::Complete:
+        keep_rest(input, is_stored);
+        return begin_request(head);
+      case Event::NeedMore:
+        keep_rest(input, is_stored);
+        return want_more(lane) ? Outcome::Waiting : Outcome::Closed;
+      case Event::Refused:
+        return refuse(refusal);
+    }
+  }
+}
+
+// The rest is looked at again at the next turn. It must not move while a head looks into it.
+void Connection::keep_rest(std::string_view rest, bool is_stored) {
+  if (is_stored) {
+    stored_at_ = stored_.size() - rest.size();
+  } else if (!rest.empty()) {
+    stored_.assign(rest);
+    stored_at_ = 0;
+  }
+}
+
+// The request is not complete. False: the connection is broken.
+bool Connection::want_more(Lane& lane) {
+  if (codec_.between_requests()) {
+    if (has_stored() && !waiting_for(WaitKind::Head)) {
+      shared_.timeouts.arm(*this, WaitKind::Head, shared_.now);
+    }
+    return true;
+  }
+  if (kept_head_ == nullptr) {
+    kept_head_ = std::make_unique<http::RequestHead>();
+    std::swap(*kept_head_, lane.head);
+    kept_head_->keep();
+  }
+  shared_.timeouts.arm(*this, WaitKind::Body, shared_.now);
+  if (kept_head_->expects_continue && !continue_sent_ && exchange_.body().size() == 0) {
+    continue_sent_ = true;
+    return send(kContinue, {});
+  }
+  return true;
+}
+
+Connection::Outcome Connection::begin_request(const http::RequestHead& head) {
+  phase_ = Phase::InHand;
+  shared_.timeouts.disarm(*this);
+  begun_ = shared_.now;
+  exchange_.begin(head);
+  return Outcome::Request;
+}
+
+Connection::Outcome Connection::refuse(const http::Refusal& refusal) {
+  refused_ = true;
+  stored_.clear();
+  stored_at_ = 0;
+  bool is_head = kept_head_ != nullptr && kept_head_->is_head;
+  std::string answer =
+      http::error_answer(refusal.status, refusal.rule, shared_.date.line(shared_.now), !is_head);
+  if (!send(answer, {})) return Outcome::Closed;
+  return finish();
+}
+
+bool Connection::send(std::string_view first, std::string_view second) {
+  if (broken_) return false;
+  bool was_pending = output_.pending() > 0;
+  shared_.stats.sent(first.size() + second.size());
+  switch (output_.write(socket_.get(), first, second)) {
+    case Output::State::Drained:
+      return true;
+    case Output::State::Pending:
+      if (!was_pending) shared_.timeouts.arm(*this, WaitKind::Send, shared_.now);
+      return true;
+    case Output::State::Broken:
+      broken_ = true;
+      return false;
+  }
+  return false;
+}
+
+bool Connection::flush_in_hand() {
+  if (broken_) return false;
+  std::uint64_t before = output_.pending();
+  Output::State state = output_.flush(socket_.get());
+  if (state == Output::State::Drained) {
+    shared_.timeouts.disarm(*this);
+  } else if (output_.pending() < before) {
+    shared_.timeouts.arm(*this, WaitKind::Send, shared_.now);
+  }
+  if (state == Output::State::Broken) broken_ = true;
+  return !broken_;
+}
+
+Connection::Outcome Connection::finish() {
+  kept_head_.reset();
+  exchange_.body().clear();
+  continue_sent_ = false;
+  if (broken_ || exchange_.gone()) return Outcome::Closed;
+  if (output_.pending() > 0) {
+    phase_ = Phase::Flushing;
+    shared_.timeouts.arm(*this, WaitKind::Send, shared_.now);
+    return Outcome::Waiting;
+  }
+  return after_output();
+}
+
+// The answer has left. What now?
+Connection::Outcome Connection::after_output() {
+  if (refused_ || !exchange_.keep_alive_) {
+    bool input_expected = refused_ || readable_ || has_stored() || shared_.draining;
+    return input_expected ? linger() : Outcome::Closed;
+  }
+  phase_ = Phase::Reading;
+  if (!has_stored() && !stored_.empty()) {
+    stored_.clear();
+    stored_at_ = 0;
+  }
+  if (has_stored()) {
+    shared_.timeouts.arm(*this, WaitKind::Head, shared_.now);
+  } else {
+    shared_.timeouts.arm(*this, WaitKind::KeepAlive, shared_.now);
+  }
+  return Outcome::Waiting;
+}
+
+// Closing at once with unread input would reset the connection and could destroy the answer on
+// its way (RFC 9112 §9.6). So: end our side, read on for a bounded time, then close.
+Connection::Outcome Connection::linger() {
+  if (::shutdown(socket_.get(), SHUT_WR) < 0) return Outcome::Closed;
+  phase_ = Phase::Lingering;
+  stored_ = {};
+  stored_at_ = 0;
+  shared_.timeouts.arm(*this, WaitKind::Linger, shared_.now);
+  return Outcome::Waiting;
+}
+
+Connection::Outcome Connection::drain_input(Lane& lane) {
+  while (readable_) {
+    ssize_t got = receive(lane);
+    if (got == 0) break;
+    if (got < 0) return Outcome::Closed;
+    lingered_ += static_cast<std::uint64_t>(got);
+    if (lingered_ > kLingerBytes) return Outcome::Closed;
+  }
+  return Outcome::Waiting;
+}
+
+Connection::Outcome Connection::time_out() {
+  switch (wait_kind()) {
+    case WaitKind::Fresh:
+      return Outcome::Closed;
+    case WaitKind::KeepAlive:
+      return linger();
+    case WaitKind::Head:
+      return refuse({408, "Header fields took too long (client_header_timeout)"});
+    case WaitKind::Body:
+      return refuse({408, "Body took too long (client_body_timeout)"});
+    case WaitKind::Send:
+      if (phase_ != Phase::InHand) return Outcome::Closed;
+      broken_ = true;  // its thread will see it
+      ::shutdown(socket_.get(), SHUT_RDWR);
+      return Outcome::Waiting;
+    case WaitKind::Linger:
+      return Outcome::Closed;
+  }
+  return Outcome::Closed;
+}
+
+}  // namespace appd::engine

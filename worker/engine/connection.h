@@ -1,0 +1,108 @@
+// Connection: one client. Reads requests, holds what the client is slow to take, says goodbye.
+//
+//   Reading ──request complete──▶ InHand ──answered──▶ (Flushing) ──▶ Reading, Lingering or closed
+//
+// Its socket is registered with epoll once, edge-triggered: events only set flags, and advance()
+// does what the flags and the phase permit.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "common/unique_fd.h"
+#include "worker/engine/exchange.h"
+#include "worker/engine/lane.h"
+#include "worker/engine/output.h"
+#include "worker/engine/shared.h"
+#include "worker/engine/timeouts.h"
+#include "worker/http/request_codec.h"
+#include "worker/net/intrusive_list.h"
+
+namespace appd::engine {
+
+struct Peer {
+  std::string address;  // empty for unix sockets
+  std::uint16_t port = 0;
+};
+
+// What a gateway keeps with a connection; destroyed with it, under the lock.
+struct Attachment {
+  virtual ~Attachment() = default;
+};
+
+struct TurnTag {};
+
+// Owned by the engine; under its lock. In hand it is used by one thread only.
+class Connection : public Waiter, public net::ListLink<TurnTag> {
+ public:
+  enum class Outcome { Waiting, Request, Closed };
+
+  Connection(UniqueFd socket, Peer peer, std::size_t listener, std::uint64_t id, Shared& shared);
+  ~Connection();
+
+  // Notes what epoll reported. True: it is worth a turn.
+  bool note_events(std::uint32_t events);
+  // Does all that can be done now. Not while in hand.
+  Outcome advance(Lane& lane);
+  // A deadline has passed.
+  Outcome time_out();
+  // The answer is complete. True: more may be waiting, give it a turn.
+  Outcome finish();
+  bool wants_turn() const { return phase_ == Phase::Reading && (readable_ || has_stored()); }
+
+  bool in_hand() const { return phase_ == Phase::InHand; }
+  // Sends what is pending while the app is still producing. False: the client is gone.
+  bool flush_in_hand();
+  bool send(std::string_view first, std::string_view second);
+  bool congested() const { return output_.congested(); }
+
+  Exchange& exchange() { return exchange_; }
+  Shared& shared() const { return shared_; }
+  std::string& scratch() { return scratch_; }
+  int socket() const { return socket_.get(); }
+  std::uint64_t id() const { return id_; }
+  const Peer& peer() const { return peer_; }
+  std::size_t listener() const { return listener_; }
+  net::TimePoint begun() const { return begun_; }
+  std::unique_ptr<Attachment>& attachment() { return attachment_; }
+
+ private:
+  enum class Phase : std::uint8_t { Reading, InHand, Flushing, Lingering };
+
+  bool has_stored() const { return stored_at_ < stored_.size(); }
+  Outcome read(Lane& lane);
+  Outcome parse(Lane& lane, std::string_view input, bool input_is_stored);
+  Outcome begin_request(const http::RequestHead& head);
+  void keep_rest(std::string_view rest, bool is_stored);
+  bool want_more(Lane& lane);
+  Outcome refuse(const http::Refusal& refusal);
+  Outcome after_output();
+  Outcome linger();
+  Outcome drain_input(Lane& lane);
+  ssize_t receive(Lane& lane);
+
+  Shared& shared_;
+  UniqueFd socket_;
+  std::uint64_t id_;
+  std::size_t listener_;
+  Peer peer_;
+  Phase phase_ = Phase::Reading;
+  bool readable_ = false;    // there may be more to receive
+  bool peer_ended_ = false;  // the client has sent its last byte
+  bool broken_ = false;      // nothing can be sent any more
+  bool refused_ = false;
+  bool continue_sent_ = false;
+  http::RequestCodec codec_;
+  std::string stored_;  // received, not yet parsed from stored_at_ on
+  std::size_t stored_at_ = 0;
+  std::unique_ptr<http::RequestHead> kept_head_;  // while the body is still coming
+  Exchange exchange_;
+  Output output_;
+  std::string scratch_;
+  std::uint64_t lingered_ = 0;
+  net::TimePoint begun_{};
+  std::unique_ptr<Attachment> attachment_;
+};
+
+}  // namespace appd::engine

@@ -1,0 +1,262 @@
+// The loop's parts: waiting without the lock, everything else with it.
+#include "worker/engine/engine.h"
+
+#include <sys/eventfd.h>
+
+#include <array>
+#include <cerrno>
+#include <limits>
+
+namespace appd::engine {
+namespace {
+
+// epoll data: special tags have no generation, connections have (generation << 32 | index).
+constexpr std::uint64_t kWakerTag = 0;
+constexpr std::uint64_t kWatchedTag = 1;
+constexpr std::uint64_t kFirstListenerTag = 16;
+constexpr int kBatch = 64;
+// Few at a time, so that idle siblings get their share of a burst.
+constexpr int kAcceptBatch = 4;
+constexpr int kDrainAccepts = 64;
+
+constexpr std::int64_t kNoDeadline = std::numeric_limits<std::int64_t>::max();
+// While nobody waits, no deadline is earlier than what nobody sleeps for.
+constexpr std::int64_t kNobodySleeps = std::numeric_limits<std::int64_t>::min();
+
+std::int64_t ticks(net::TimePoint at) { return at.time_since_epoch().count(); }
+
+int timeout_until(std::int64_t deadline) {
+  if (deadline == kNoDeadline) return -1;
+  std::int64_t left = deadline - ticks(net::steady_now());
+  if (left <= 0) return 0;
+  std::int64_t milliseconds = (left + 999'999) / 1'000'000;
+  return static_cast<int>(std::min<std::int64_t>(milliseconds, 3'600'000));
+}
+
+Result<void> watch_level(int epoll, int fd, std::uint64_t tag) {
+  epoll_event event{};
+  event.events = EPOLLIN;
+  event.data.u64 = tag;
+  if (::epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) < 0) {
+    return sys_error("ENGINE_WATCH", "watch a descriptor", errno);
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Engine>> Engine::create(std::vector<UniqueFd> listeners,
+                                               const message::Settings& settings,
+                                               ScoreboardSlot& slot) {
+  UniqueFd epoll(::epoll_create1(EPOLL_CLOEXEC));
+  if (!epoll) return sys_error("ENGINE_CREATE", "create epoll", errno);
+  UniqueFd waker(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!waker) return sys_error("ENGINE_CREATE", "create eventfd", errno);
+  TRY(watch_level(epoll.get(), waker.get(), kWakerTag));
+  Acceptor acceptor = TRY(Acceptor::open(std::move(listeners), epoll.get(), kFirstListenerTag));
+  std::unique_ptr<Engine> engine(
+      new Engine(std::move(epoll), std::move(waker), std::move(acceptor), slot));
+  engine->apply(settings);
+  return engine;
+}
+
+Engine::Engine(UniqueFd epoll, UniqueFd waker, Acceptor acceptor, ScoreboardSlot& slot)
+    : shared_(slot),
+      epoll_(std::move(epoll)),
+      waker_(std::move(waker)),
+      acceptor_(std::move(acceptor)),
+      deadline_(kNoDeadline),
+      sleeping_until_(kNobodySleeps) {
+  shared_.now = net::steady_now();
+}
+
+Engine::~Engine() {
+  for (Entry& entry : entries_) entry.connection.reset();
+}
+
+void Engine::wait() {
+  std::int64_t deadline;
+  // Whoever makes the deadline earlier from here on sees that we sleep for too long, and wakes us.
+  do {
+    deadline = deadline_.load();
+    sleeping_until_.store(deadline);
+  } while (deadline != deadline_.load());
+  std::array<epoll_event, kBatch> batch;
+  int count = ::epoll_wait(epoll_.get(), batch.data(), kBatch, timeout_until(deadline));
+  sleeping_until_.store(kNobodySleeps);
+  if (count > 0) {
+    std::lock_guard lock(events_mutex_);
+    events_.insert(events_.end(), batch.begin(), batch.begin() + count);
+  }
+  woken_.store(true, std::memory_order_release);
+}
+
+void Engine::wake() {
+  std::uint64_t one = 1;
+  // Full means that the waiting thread is being woken already.
+  if (::write(waker_.get(), &one, sizeof(one)) < 0) return;
+}
+
+void Engine::request_drain() {
+  drain_requested_.store(true);
+  wake();
+}
+
+Exchange* Engine::next(Lane& lane) {
+  for (;;) {
+    if (woken_.load(std::memory_order_acquire)) collect();
+    if (watched_ready_) return nullptr;
+    Connection* connection = turns_.pop_front();
+    if (connection == nullptr) {
+      if (acceptor_.ready()) {
+        accept_some(kAcceptBatch);
+        acceptor_.rest();
+      }
+      publish_deadline();
+      return nullptr;
+    }
+    Connection::Outcome outcome = connection->advance(lane);
+    if (outcome == Connection::Outcome::Request) {
+      in_hand_.push_back(*connection);
+      const http::RequestHead& head = connection->exchange().request();
+      shared_.stats.begin(head.method, head.target, in_hand_.front()->begun());
+      return &connection->exchange();
+    }
+    settle(*connection, outcome);
+  }
+}
+
+void Engine::finish(Exchange& exchange) {
+  Connection& connection = exchange.connection();
+  shared_.now = net::steady_now();
+  static_cast<net::ListLink<TurnTag>&>(connection).unlink();
+  Connection* oldest = in_hand_.front();
+  shared_.stats.end(exchange.response().code(), shared_.now - connection.begun(),
+                    oldest == nullptr ? net::TimePoint() : oldest->begun());
+  settle(connection, connection.finish());
+  if (sleeping_until_.load(std::memory_order_relaxed) != kNobodySleeps) publish_deadline();
+}
+
+void Engine::settle(Connection& connection, Connection::Outcome outcome) {
+  if (outcome == Connection::Outcome::Closed) {
+    remove(connection);
+  } else if (connection.wants_turn()) {
+    turns_.push_back(connection);
+  }
+}
+
+// Looks at what the waiting thread has brought, and at the clock.
+void Engine::collect() {
+  woken_.store(false, std::memory_order_relaxed);
+  {
+    std::lock_guard lock(events_mutex_);
+    collected_.swap(events_);
+  }
+  shared_.now = net::steady_now();
+  for (const epoll_event& event : collected_) collect_event(event);
+  collected_.clear();
+  if (drain_requested_.load(std::memory_order_relaxed)) drain();
+  run_timeouts();
+}
+
+void Engine::collect_event(const epoll_event& event) {
+  std::uint64_t tag = event.data.u64;
+  if ((tag >> 32) != 0) {
+    Connection* connection = find(tag);
+    if (connection != nullptr && connection->note_events(event.events)) {
+      turns_.push_back(*connection);
+    }
+  } else if (tag == kWakerTag) {
+    std::uint64_t count = 0;
+    if (::read(waker_.get(), &count, sizeof(count)) < 0) return;
+  } else if (tag == kWatchedTag) {
+    watched_ready_ = true;
+  } else {
+    acceptor_.note_ready(static_cast<std::size_t>(tag - kFirstListenerTag));
+  }
+}
+
+void Engine::run_timeouts() {
+  while (Waiter* due = shared_.timeouts.take_due(shared_.now)) {
+    auto& connection = static_cast<Connection&>(*due);
+    settle(connection, connection.time_out());
+  }
+}
+
+void Engine::publish_deadline() {
+  std::int64_t earliest = ticks(shared_.timeouts.earliest());
+  deadline_.store(earliest);
+  if (earliest < sleeping_until_.load()) wake();
+}
+
+void Engine::accept_some(int most) {
+  for (int i = 0; i < most; ++i) {
+    auto accepted = acceptor_.accept();
+    if (!accepted) return;
+    add(std::move(*accepted));
+  }
+}
+
+void Engine::add(Accepted accepted) {
+  std::uint32_t index;
+  if (free_.empty()) {
+    index = static_cast<std::uint32_t>(entries_.size());
+    entries_.emplace_back();
+  } else {
+    index = free_.back();
+    free_.pop_back();
+  }
+  Entry& entry = entries_[index];
+  std::uint64_t id = (std::uint64_t{entry.generation} << 32) | index;
+  int fd = accepted.socket.get();
+  entry.connection = std::make_unique<Connection>(
+      std::move(accepted.socket), std::move(accepted.peer), accepted.listener, id, shared_);
+  ++open_;
+  epoll_event event{};
+  event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+  event.data.u64 = id;
+  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) < 0) remove(*entry.connection);
+}
+
+Connection* Engine::find(std::uint64_t id) {
+  auto index = static_cast<std::uint32_t>(id);
+  if (index >= entries_.size() || entries_[index].generation != id >> 32) return nullptr;
+  return entries_[index].connection.get();
+}
+
+void Engine::remove(Connection& connection) {
+  auto index = static_cast<std::uint32_t>(connection.id());
+  // A forked child of the app may hold the socket: closing alone would leave it registered.
+  ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, connection.socket(), nullptr);
+  Entry& entry = entries_[index];
+  entry.connection.reset();
+  ++entry.generation;
+  free_.push_back(index);
+  --open_;
+  acceptor_.resume();
+}
+
+void Engine::apply(const message::Settings& settings) {
+  shared_.apply(settings);
+  publish_deadline();
+}
+
+void Engine::drain() {
+  if (shared_.draining) return;
+  shared_.draining = true;
+  shared_.timeouts.drain(shared_.now);
+  acceptor_.stop();
+  // EPOLLEXCLUSIVE may have woken only us for a client; nobody else would be woken for it again.
+  accept_some(kDrainAccepts);
+  acceptor_.close();
+  publish_deadline();
+}
+
+Result<void> Engine::watch(int fd) { return watch_level(epoll_.get(), fd, kWatchedTag); }
+
+void Engine::unwatch(int fd) {
+  ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr);
+  watched_ready_ = false;
+}
+
+}  // namespace appd::engine

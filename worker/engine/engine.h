@@ -1,0 +1,103 @@
+// Engine: accept → codec → gateway → codec, for one worker. Knows no Python.
+//
+// Everything but the functions marked "any thread" is called under one lock that belongs to the
+// host (in a worker: the interpreter's). A host does
+//
+//   for (;;) {
+//     while (Exchange* e = engine.next(lane)) { answer(*e); engine.finish(*e); }
+//     if (engine.finished()) break;
+//     release the lock; engine.wait(); take the lock;
+//   }
+#pragma once
+
+#include <sys/epoll.h>
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "common/result.h"
+#include "common/unique_fd.h"
+#include "worker/engine/acceptor.h"
+#include "worker/engine/connection.h"
+#include "worker/engine/lane.h"
+#include "worker/engine/shared.h"
+
+namespace appd::engine {
+
+class Engine {
+ public:
+  // Accepts as soon as it exists. The slot must outlive it.
+  static Result<std::unique_ptr<Engine>> create(std::vector<UniqueFd> listeners,
+                                                const message::Settings& settings,
+                                                ScoreboardSlot& slot);
+  ~Engine();
+
+  // Any thread, but one at a time: returns when next() may have something to do.
+  void wait();
+  // Any thread and signal handlers: makes wait() return.
+  void wake();
+  // The same, and starts draining at the next call of next().
+  void request_drain();
+
+  // The next complete request; nullptr when there is nothing to do or watched_ready().
+  Exchange* next(Lane& lane);
+  void finish(Exchange& exchange);
+
+  void apply(const message::Settings& settings);
+  const message::Settings& settings() const { return shared_.settings; }
+  // Accept no more, finish what is there, tell idle clients to go.
+  void drain();
+  bool draining() const { return shared_.draining; }
+  bool finished() const { return shared_.draining && open_ == 0; }
+
+  // One descriptor of the host's (a link) that wait() watches too, level triggered.
+  Result<void> watch(int fd);
+  void unwatch(int fd);
+  bool watched_ready() const { return watched_ready_; }
+  void watched_done() { watched_ready_ = false; }
+
+  net::TimePoint now() const { return shared_.now; }
+  Stats& stats() { return shared_.stats; }
+  std::size_t listeners() const { return acceptor_.count(); }
+
+ private:
+  struct Entry {
+    std::unique_ptr<Connection> connection;
+    std::uint32_t generation = 1;  // so that an event of a closed connection finds nobody
+  };
+
+  Engine(UniqueFd epoll, UniqueFd waker, Acceptor acceptor, ScoreboardSlot& slot);
+  void collect();
+  void collect_event(const epoll_event& event);
+  void run_timeouts();
+  void accept_some(int most);
+  void add(Accepted accepted);
+  void settle(Connection& connection, Connection::Outcome outcome);
+  void remove(Connection& connection);
+  Connection* find(std::uint64_t id);
+  void publish_deadline();
+
+  Shared shared_;
+  UniqueFd epoll_;
+  UniqueFd waker_;
+  Acceptor acceptor_;
+  std::vector<Entry> entries_;
+  std::vector<std::uint32_t> free_;
+  std::uint32_t open_ = 0;
+  net::IntrusiveList<Connection, TurnTag> turns_;    // connections that can go on, in order
+  net::IntrusiveList<Connection, TurnTag> in_hand_;  // in the gateway, oldest first
+  bool watched_ready_ = false;
+
+  // Between the waiting thread and the others.
+  std::mutex events_mutex_;
+  std::vector<epoll_event> events_;     // taken from epoll, not yet looked at
+  std::vector<epoll_event> collected_;  // scratch of collect()
+  std::atomic<bool> woken_ = false;
+  std::atomic<bool> drain_requested_ = false;
+  std::atomic<std::int64_t> deadline_;        // of the earliest timeout
+  std::atomic<std::int64_t> sleeping_until_;  // what the waiting thread sleeps for
+};
+
+}  // namespace appd::engine

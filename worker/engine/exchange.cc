@@ -1,0 +1,130 @@
+// The answer: head with the first chunk, then chunks, then its end.
+#include "worker/engine/exchange.h"
+
+#include <poll.h>
+
+#include <charconv>
+
+#include "worker/engine/connection.h"
+#include "worker/engine/shared.h"
+
+namespace appd::engine {
+namespace {
+
+// Up to here copying beside the head is cheaper than a second piece in sendmsg.
+constexpr std::size_t kCopied = 8 * 1024;
+
+std::string_view chunk_size_line(std::size_t size, char (&line)[20]) {
+  auto [end, error] = std::to_chars(line, line + sizeof(line) - 2, size, 16);
+  *end++ = '\r';
+  *end++ = '\n';
+  return {line, static_cast<std::size_t>(end - line)};
+}
+
+}  // namespace
+
+void Exchange::begin(const http::RequestHead& request) {
+  request_ = &request;
+  response_.clear();
+  head_sent_ = gone_ = ended_ = keep_alive_ = false;
+  owed_ = excess_ = 0;
+}
+
+bool Exchange::put(std::string_view first, std::string_view second) {
+  if (!gone_ && !connection_.send(first, second)) gone_ = true;
+  return !gone_;
+}
+
+bool Exchange::send_head(std::optional<std::uint64_t> body_size, std::string_view chunk) {
+  Shared& shared = connection_.shared();
+  framing_ = response_.framing(request_->is_head, request_->http_1_0, body_size);
+  // A HEAD request is told what GET would have got, if the app went so far as to make it.
+  bool size_known =
+      framing_ == http::Framing::Length || (request_->is_head && body_size.value_or(0) > 0);
+  if (size_known && !response_.content_length()) response_.set_content_length(*body_size);
+  keep_alive_ = request_->keep_alive && !response_.wants_close() && !shared.draining &&
+                framing_ != http::Framing::Close;
+  std::string& head =
+      response_.finish(framing_, keep_alive_, request_->http_1_0, shared.date.line(shared.now));
+  head_sent_ = true;
+  owed_ = framing_ == http::Framing::Length ? *response_.content_length() : 0;
+  if (framing_ == http::Framing::Chunked && !chunk.empty()) return send_chunked(head, chunk);
+  chunk = fit(chunk);
+  if (chunk.size() > kCopied) return put(head, chunk);
+  head.append(chunk);
+  return put(head);
+}
+
+// What may be sent of a chunk: nothing without a body, no more than Content-Length with one.
+std::string_view Exchange::fit(std::string_view chunk) {
+  if (framing_ == http::Framing::NoBody) return {};
+  if (framing_ != http::Framing::Length) return chunk;
+  if (chunk.size() > owed_) {
+    excess_ += chunk.size() - owed_;
+    chunk = chunk.substr(0, static_cast<std::size_t>(owed_));
+  }
+  owed_ -= chunk.size();
+  return chunk;
+}
+
+bool Exchange::send_chunked(std::string_view head, std::string_view chunk) {
+  char line[20];
+  std::string_view size_line = chunk_size_line(chunk.size(), line);
+  if (chunk.size() <= kCopied) {
+    std::string& text = connection_.scratch();
+    text.assign(head).append(size_line).append(chunk).append("\r\n");
+    return put(text);
+  }
+  std::string begin(head);
+  begin += size_line;
+  return put(begin, chunk) && put("\r\n");
+}
+
+bool Exchange::send(std::string_view chunk) {
+  if (!head_sent_) return send_head(std::nullopt, chunk);
+  if (chunk.empty()) return !gone_;
+  if (framing_ == http::Framing::Chunked) return send_chunked({}, chunk);
+  chunk = fit(chunk);
+  return chunk.empty() ? !gone_ : put(chunk);
+}
+
+bool Exchange::send_whole(std::string_view body) {
+  bool sent = send_head(body.size(), body);
+  if (framing_ == http::Framing::Length || framing_ == http::Framing::NoBody) ended_ = true;
+  return sent;
+}
+
+void Exchange::end() {
+  if (!head_sent_) send_head(0, {});
+  if (framing_ == http::Framing::Chunked && !ended_) put("0\r\n\r\n");
+  ended_ = true;
+  if (owed_ > 0) gone_ = true;  // the client must not take the next answer for the rest of this
+}
+
+void Exchange::fail(int status, std::string_view detail) {
+  if (head_sent_) {
+    gone_ = true;
+    return;
+  }
+  std::string phrase = std::to_string(status) + " ";
+  phrase += http::reason_phrase(status);
+  response_.start(phrase);
+  response_.add("Content-Type", "text/plain; charset=utf-8");
+  std::string body(detail.empty() ? http::reason_phrase(status) : detail);
+  body += '\n';
+  send_whole(body);
+}
+
+bool Exchange::congested() const { return !gone_ && connection_.congested(); }
+
+void Exchange::await_room() const {
+  pollfd waiting{connection_.socket(), POLLOUT, 0};
+  auto limit = connection_.shared().settings.send_timeout_ms;
+  ::poll(&waiting, 1, limit == 0 ? -1 : static_cast<int>(limit));
+}
+
+void Exchange::flush() {
+  if (!connection_.flush_in_hand()) gone_ = true;
+}
+
+}  // namespace appd::engine

@@ -1,0 +1,76 @@
+// Exchange: one request in the hands of a gateway, and its answer.
+//
+// The gateway reads the request and its body, fills response(), sends chunks, and gives the
+// exchange back to Engine::finish(). Framing, keep-alive and HEAD are the exchange's business.
+#pragma once
+
+#include <optional>
+#include <string_view>
+
+#include "worker/engine/output.h"
+#include "worker/engine/request_body.h"
+#include "worker/http/request_head.h"
+#include "worker/http/response_head.h"
+
+namespace appd::engine {
+
+struct Shared;
+class Connection;
+
+// Lives in its connection, used by one thread at a time, under the engine's lock except where
+// said otherwise.
+class Exchange {
+ public:
+  explicit Exchange(Connection& connection) : connection_(connection) {}
+
+  // The head's views are good until the exchange is finished.
+  const http::RequestHead& request() const { return *request_; }
+  RequestBody& body() { return body_; }
+  http::ResponseHead& response() { return response_; }
+  Connection& connection() const { return connection_; }
+
+  bool head_sent() const { return head_sent_; }
+  // The client cannot be reached any more: stop producing.
+  bool gone() const { return gone_; }
+  // Sends a chunk, and the head before the first one. False: gone.
+  bool send(std::string_view chunk);
+  // Sends head and body at once; the body is all there is.
+  bool send_whole(std::string_view body);
+  // Answers with an error of ours if nothing is on the wire, else breaks the connection off so
+  // that the client sees an incomplete answer.
+  void fail(int status, std::string_view detail = {});
+  // The app has nothing more to send.
+  void end();
+
+  // More is waiting for the client than we are willing to hold.
+  bool congested() const;
+  // Without the lock: waits until the socket has room, at most send_timeout; then call flush().
+  void await_room() const;
+  void flush();
+
+  // Bytes that the app sent beyond, or owes to, its own Content-Length.
+  std::uint64_t excess() const { return excess_; }
+  std::uint64_t owed() const { return owed_; }
+
+ private:
+  friend class Connection;
+  void begin(const http::RequestHead& request);
+  bool put(std::string_view first, std::string_view second = {});
+  bool send_head(std::optional<std::uint64_t> body_size, std::string_view chunk);
+  bool send_chunked(std::string_view head, std::string_view chunk);
+  std::string_view fit(std::string_view chunk);
+
+  Connection& connection_;
+  const http::RequestHead* request_ = nullptr;
+  RequestBody body_;
+  http::ResponseHead response_;
+  http::Framing framing_ = http::Framing::NoBody;
+  bool head_sent_ = false;
+  bool gone_ = false;
+  bool keep_alive_ = false;
+  bool ended_ = false;
+  std::uint64_t owed_ = 0;  // of Framing::Length
+  std::uint64_t excess_ = 0;
+};
+
+}  // namespace appd::engine

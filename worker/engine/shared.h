@@ -1,0 +1,36 @@
+// What all connections of one engine share.
+#pragma once
+
+#include "common/messages.h"
+#include "worker/engine/stats.h"
+#include "worker/engine/timeouts.h"
+#include "worker/http/limits.h"
+#include "worker/net/clock.h"
+#include "worker/net/http_date.h"
+
+namespace appd::engine {
+
+// Owned by the engine; under its lock.
+struct Shared {
+  explicit Shared(ScoreboardSlot& slot) : stats(slot) {}
+
+  void apply(const message::Settings& given) {
+    settings = given;
+    limits.request_line = given.limit_request_line;
+    limits.fields = given.limit_request_fields;
+    limits.field_size = given.limit_request_field_size;
+    limits.body =
+        given.limit_request_body > 0 ? static_cast<std::uint64_t>(given.limit_request_body) : 0;
+    timeouts.apply(given);
+  }
+
+  message::Settings settings;
+  http::Limits limits;
+  Timeouts timeouts;
+  Stats stats;
+  net::HttpDate date;
+  net::TimePoint now{};  // read once for each batch of events and at the end of each request
+  bool draining = false;
+};
+
+}  // namespace appd::engine

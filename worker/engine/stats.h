@@ -1,0 +1,65 @@
+// Stats: the worker's slot on the scoreboard, written with plain relaxed stores.
+#pragma once
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+#include <string_view>
+
+#include "common/scoreboard.h"
+#include "worker/net/clock.h"
+
+namespace appd::engine {
+
+// Borrows the slot. The only writer of it, under the engine's lock, so load + store is enough.
+class Stats {
+ public:
+  explicit Stats(ScoreboardSlot& slot) : slot_(slot) {}
+
+  void connection_opened() { add(slot_.connections, 1U); }
+  void connection_closed() { add(slot_.connections, -1U); }
+  void received(std::size_t bytes) { add<std::uint64_t>(slot_.bytes_in, bytes); }
+  void sent(std::size_t bytes) { add<std::uint64_t>(slot_.bytes_out, bytes); }
+  void set_threads(std::uint32_t threads) { set(slot_.threads, threads); }
+
+  void begin(std::string_view method, std::string_view path, net::TimePoint oldest) {
+    copy(slot_.method, method);
+    copy(slot_.path, path);
+    add(slot_.busy, 1U);
+    set(slot_.started_ns, nanoseconds(oldest));
+  }
+  // `oldest` is the start of the oldest request that is still in hand, or the epoch.
+  void end(int status, net::Nanoseconds took, net::TimePoint oldest) {
+    add(slot_.busy, -1U);
+    set(slot_.started_ns, nanoseconds(oldest));
+    add<std::uint64_t>(slot_.requests, 1);
+    if (status >= 500) add<std::uint64_t>(slot_.errors, 1);
+    auto micros = static_cast<std::uint64_t>(std::max<std::int64_t>(took.count(), 0)) / 1000;
+    add<std::uint64_t>(
+        slot_.latency[std::min<std::size_t>(static_cast<std::size_t>(std::bit_width(micros)), 31)],
+        1);
+  }
+
+ private:
+  template <typename T>
+  static void set(std::atomic<T>& figure, T value) {
+    figure.store(value, std::memory_order_relaxed);
+  }
+  template <typename T>
+  static void add(std::atomic<T>& figure, T value) {
+    set(figure, static_cast<T>(figure.load(std::memory_order_relaxed) + value));
+  }
+  template <std::size_t N>
+  static void copy(char (&to)[N], std::string_view text) {
+    std::size_t length = std::min(text.size(), N - 1);
+    std::memcpy(to, text.data(), length);
+    to[length] = '\0';
+  }
+  static std::uint64_t nanoseconds(net::TimePoint at) {
+    return static_cast<std::uint64_t>(at.time_since_epoch().count());
+  }
+
+  ScoreboardSlot& slot_;
+};
+
+}  // namespace appd::engine

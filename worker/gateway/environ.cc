@@ -1,0 +1,250 @@
+// A template is copied for each request; only what differs from it is set.
+#include "worker/gateway/environ.h"
+
+#include "worker/gateway/empty_input.h"
+#include "worker/http/charset.h"
+
+namespace appd::gateway {
+namespace {
+
+constexpr std::size_t kMaxCachedKeys = 1024;  // clients choose header names
+
+PyRef latin1(std::string_view text) {
+  return PyRef::steal(
+      PyUnicode_DecodeLatin1(text.data(), static_cast<Py_ssize_t>(text.size()), nullptr));
+}
+
+int hex_digit(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  c = http::lower(c);
+  return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+// "%41" → "A"; what is no valid escape stays as it is.
+std::string percent_decoded(std::string_view text) {
+  std::string decoded;
+  decoded.reserve(text.size());
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '%' && i + 2 < text.size()) {
+      int high = hex_digit(text[i + 1]);
+      int low = hex_digit(text[i + 2]);
+      if (high >= 0 && low >= 0) {
+        decoded += static_cast<char>(high * 16 + low);
+        i += 2;
+        continue;
+      }
+    }
+    decoded += text[i];
+  }
+  return decoded;
+}
+
+bool put(PyObject* dict, const PyRef& key, PyObject* value) {
+  return value != nullptr && PyDict_SetItem(dict, key.get(), value) == 0;
+}
+
+bool put_text(PyObject* dict, const char* key, const char* value) {
+  PyRef text = PyRef::steal(PyUnicode_InternFromString(value));
+  return text && PyDict_SetItemString(dict, key, text.get()) == 0;
+}
+
+PyRef attribute_of(const char* module, const char* name) {
+  PyRef imported = PyRef::steal(PyImport_ImportModule(module));
+  return imported ? PyRef::steal(PyObject_GetAttrString(imported.get(), name)) : PyRef();
+}
+
+// A connection's REMOTE_ADDR and REMOTE_PORT, made once.
+struct PeerObjects : engine::Attachment {
+  PyRef address;
+  PyRef port;
+};
+
+PyRef make_template(const engine::Peer& name) {
+  PyRef dict = PyRef::steal(PyDict_New());
+  if (!dict) return dict;
+  PyRef version = PyRef::steal(Py_BuildValue("(ii)", 1, 0));
+  PyRef wrapper = attribute_of("wsgiref.util", "FileWrapper");
+  // Borrowed; sys.stderr may be None when an app has closed it.
+  PyObject* errors = PySys_GetObject("stderr");
+  const char* host = name.address.empty() ? "localhost" : name.address.c_str();
+  std::string port = std::to_string(name.port == 0 ? 80 : name.port);
+  bool complete =
+      version && wrapper && errors != nullptr && put_text(dict.get(), "REQUEST_METHOD", "GET") &&
+      put_text(dict.get(), "SCRIPT_NAME", "") && put_text(dict.get(), "QUERY_STRING", "") &&
+      put_text(dict.get(), "SERVER_NAME", host) &&
+      put_text(dict.get(), "SERVER_PORT", port.c_str()) &&
+      put_text(dict.get(), "SERVER_PROTOCOL", "HTTP/1.1") &&
+      put_text(dict.get(), "SERVER_SOFTWARE", "appd") &&
+      put_text(dict.get(), "wsgi.url_scheme", "http") &&
+      PyDict_SetItemString(dict.get(), "wsgi.version", version.get()) == 0 &&
+      PyDict_SetItemString(dict.get(), "wsgi.errors", errors) == 0 &&
+      PyDict_SetItemString(dict.get(), "wsgi.file_wrapper", wrapper.get()) == 0 &&
+      PyDict_SetItemString(dict.get(), "wsgi.input_terminated", Py_True) == 0 &&
+      PyDict_SetItemString(dict.get(), "wsgi.multiprocess", Py_True) == 0 &&
+      PyDict_SetItemString(dict.get(), "wsgi.run_once", Py_False) == 0;
+  return complete ? std::move(dict) : PyRef();
+}
+
+}  // namespace
+
+bool EnvironBuilder::prepare(const std::vector<engine::Peer>& names, bool multithread) {
+  auto intern = [](PyRef& to, const char* text) {
+    to = PyRef::steal(PyUnicode_InternFromString(text));
+    return static_cast<bool>(to);
+  };
+  bool interned = intern(request_method_, "REQUEST_METHOD") && intern(path_info_, "PATH_INFO") &&
+                  intern(query_string_, "QUERY_STRING") && intern(raw_uri_, "RAW_URI") &&
+                  intern(request_uri_, "REQUEST_URI") &&
+                  intern(server_protocol_, "SERVER_PROTOCOL") &&
+                  intern(remote_addr_, "REMOTE_ADDR") && intern(remote_port_, "REMOTE_PORT") &&
+                  intern(content_length_, "CONTENT_LENGTH") && intern(http_host_, "HTTP_HOST") &&
+                  intern(transfer_encoding_, "HTTP_TRANSFER_ENCODING") &&
+                  intern(input_, "wsgi.input") && intern(http_1_0_, "HTTP/1.0");
+  if (!interned) return false;
+  empty_input_ = PyRef::steal(make_empty_input());
+  bytes_io_ = attribute_of("io", "BytesIO");
+  open_ = attribute_of("io", "open");
+  if (!empty_input_ || !bytes_io_ || !open_) return false;
+  for (const engine::Peer& name : names) {
+    PyRef made = make_template(name);
+    if (!made || !put(made.get(), input_, empty_input_.get())) return false;
+    templates_.push_back(std::move(made));
+  }
+  return set_multithread(multithread);
+}
+
+bool EnvironBuilder::set_multithread(bool multithread) {
+  for (const PyRef& made : templates_) {
+    PyObject* value = multithread ? Py_True : Py_False;
+    if (PyDict_SetItemString(made.get(), "wsgi.multithread", value) < 0) return false;
+  }
+  return true;
+}
+
+PyRef EnvironBuilder::build(engine::Exchange& exchange) {
+  const http::RequestHead& head = exchange.request();
+  engine::Connection& connection = exchange.connection();
+  PyRef environ = PyRef::steal(PyDict_Copy(templates_[connection.listener()].get()));
+  if (!environ) return environ;
+  PyObject* dict = environ.get();
+  if (head.method != "GET") {
+    PyRef method = latin1(head.method);
+    if (!put(dict, request_method_, method.get())) return {};
+  }
+  if (head.http_1_0 && !put(dict, server_protocol_, http_1_0_.get())) return {};
+  bool complete = put_target(dict, head) && put_peer(dict, connection) && put_headers(dict, head) &&
+                  put_body(dict, exchange);
+  return complete ? std::move(environ) : PyRef();
+}
+
+bool EnvironBuilder::put_target(PyObject* environ, const http::RequestHead& head) {
+  PyRef target = latin1(head.target);
+  if (!put(environ, raw_uri_, target.get()) || !put(environ, request_uri_, target.get())) {
+    return false;
+  }
+  if (!head.query.empty()) {
+    PyRef query = latin1(head.query);
+    if (!put(environ, query_string_, query.get())) return false;
+  }
+  bool encoded = head.path.find('%') != std::string_view::npos;
+  if (!encoded && head.path.size() == head.target.size()) {
+    return put(environ, path_info_, target.get());
+  }
+  PyRef path = encoded ? latin1(percent_decoded(head.path)) : latin1(head.path);
+  return put(environ, path_info_, path.get());
+}
+
+bool EnvironBuilder::put_peer(PyObject* environ, engine::Connection& connection) {
+  if (connection.attachment() == nullptr) {
+    auto made = std::make_unique<PeerObjects>();
+    made->address = latin1(connection.peer().address);
+    made->port = latin1(std::to_string(connection.peer().port));
+    if (!made->address || !made->port) return false;
+    connection.attachment() = std::move(made);
+  }
+  const auto& peer = static_cast<const PeerObjects&>(*connection.attachment());
+  return put(environ, remote_addr_, peer.address.get()) &&
+         put(environ, remote_port_, peer.port.get());
+}
+
+PyRef EnvironBuilder::key_for(std::string_view name) {
+  if (auto cached = header_keys_.find(name); cached != header_keys_.end()) {
+    return PyRef::borrow(cached->second.get());
+  }
+  std::string key;
+  if (!http::equals_ignoring_case(name, "content-type") &&
+      !http::equals_ignoring_case(name, "content-length")) {
+    key = "HTTP_";
+  }
+  for (char c : name) {
+    key += c == '-' ? '_' : (c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c);
+  }
+  PyRef made = PyRef::steal(PyUnicode_InternFromString(key.c_str()));
+  if (made && header_keys_.size() < kMaxCachedKeys) {
+    header_keys_.emplace(name, PyRef::borrow(made.get()));
+  }
+  return made;
+}
+
+bool EnvironBuilder::put_headers(PyObject* environ, const http::RequestHead& head) {
+  Py_ssize_t expected = PyDict_Size(environ) + static_cast<Py_ssize_t>(head.fields.size());
+  for (const http::Field& field : head.fields) {
+    PyRef key = key_for(field.name);
+    if (!key) return false;
+    PyRef value = latin1(field.value);
+    if (!put(environ, key, value.get())) return false;
+  }
+  // Fewer entries than fields: a name came twice.
+  if (PyDict_Size(environ) != expected && !join_repeated(environ, head)) return false;
+  if (!head.target.starts_with('/') && !head.host.empty()) {  // RFC 9112 §3.2.2
+    PyRef host = latin1(head.host);
+    if (!put(environ, http_host_, host.get())) return false;
+  }
+  return true;
+}
+
+bool EnvironBuilder::join_repeated(PyObject* environ, const http::RequestHead& head) {
+  for (std::size_t i = 0; i < head.fields.size(); ++i) {
+    PyRef key = key_for(head.fields[i].name);
+    if (!key) return false;
+    bool is_cookie = http::equals_ignoring_case(head.fields[i].name, "cookie");
+    std::string joined;
+    std::size_t count = 0;
+    for (std::size_t j = 0; j < head.fields.size(); ++j) {
+      PyRef other = key_for(head.fields[j].name);
+      if (!other) return false;
+      if (PyUnicode_Compare(key.get(), other.get()) != 0) continue;
+      if (j < i) break;  // joined already, at its first place
+      if (count++ > 0) joined += is_cookie ? "; " : ", ";
+      joined += head.fields[j].value;
+    }
+    if (count < 2) continue;
+    PyRef value = latin1(joined);
+    if (!put(environ, key, value.get())) return false;
+  }
+  return true;
+}
+
+bool EnvironBuilder::put_body(PyObject* environ, engine::Exchange& exchange) {
+  engine::RequestBody& body = exchange.body();
+  if (exchange.request().body == http::BodyKind::Chunked) {
+    // The body is whole and decoded: say its length, as there is no framing left to tell.
+    PyRef length = latin1(std::to_string(body.size()));
+    if (!put(environ, content_length_, length.get())) return false;
+    if (PyDict_DelItem(environ, transfer_encoding_.get()) < 0) PyErr_Clear();
+  }
+  if (body.size() == 0) return true;
+  PyRef input;
+  if (body.in_file()) {
+    UniqueFd file = body.release_file();
+    input = PyRef::steal(PyObject_CallFunction(open_.get(), "is", file.get(), "rb"));
+    if (input) (void)file.release();  // the Python file closes it
+  } else {
+    std::string_view bytes = body.memory();
+    input = PyRef::steal(PyObject_CallFunction(bytes_io_.get(), "y#", bytes.data(),
+                                               static_cast<Py_ssize_t>(bytes.size())));
+  }
+  return put(environ, input_, input.get());
+}
+
+}  // namespace appd::gateway

@@ -1,0 +1,47 @@
+// Environ: the dictionary that PEP 3333 wants for each request, built from prepared parts.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "worker/engine/connection.h"
+#include "worker/gateway/python.h"
+
+namespace appd::gateway {
+
+// Owns the prepared objects. Under the interpreter's lock; shared by all serving threads.
+class EnvironBuilder {
+ public:
+  // `names`: what each listener is bound to. False with an exception set.
+  bool prepare(const std::vector<engine::Peer>& names, bool multithread);
+  // wsgi.multithread of the requests from now on.
+  bool set_multithread(bool multithread);
+
+  // A fresh dict; empty with an exception set.
+  PyRef build(engine::Exchange& exchange);
+
+ private:
+  struct TextHash : std::hash<std::string_view> {
+    using is_transparent = void;
+  };
+  // A header's key in the dict. Content-Type and Content-Length have no HTTP_ before them.
+  PyRef key_for(std::string_view header_name);
+  bool put_target(PyObject* environ, const http::RequestHead& head);
+  bool put_headers(PyObject* environ, const http::RequestHead& head);
+  bool put_peer(PyObject* environ, engine::Connection& connection);
+  bool put_body(PyObject* environ, engine::Exchange& exchange);
+  bool join_repeated(PyObject* environ, const http::RequestHead& head);
+
+  std::vector<PyRef> templates_;  // one for each listener
+  std::unordered_map<std::string, PyRef, TextHash, std::equal_to<>> header_keys_;
+  PyRef empty_input_;
+  PyRef bytes_io_;  // io.BytesIO
+  PyRef open_;      // io.open
+  PyRef request_method_, path_info_, query_string_, raw_uri_, request_uri_, server_protocol_,
+      remote_addr_, remote_port_, content_length_, http_host_, transfer_encoding_, input_;
+  PyRef http_1_0_;
+};
+
+}  // namespace appd::gateway

@@ -1,0 +1,79 @@
+// Monitor: a thread that never needs the interpreter's lock and so can watch those that hold it.
+//
+// While requests are in hand it looks at the serving threads at every tick: one that has been in
+// the app too long is reported, and the crew is told when it is held up so that a follower can
+// take the lead. After a quiet period it sleeps until the next request: an idle worker does not
+// wake up.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "worker/net/clock.h"
+
+namespace appd::gateway {
+
+// What a serving thread shows of itself. Written by that thread, read by the monitor.
+struct Watched {
+  std::atomic<std::uint32_t> turn = 0;  // odd while a request is in the app
+  char request[256] = {};               // "GET /path", may tear
+};
+
+// Owns the thread, which lives until the process ends. Other members: any thread.
+class Monitor {
+ public:
+  struct Hooks {
+    // A request is over the timeout.
+    std::function<void(std::string_view request, std::chrono::milliseconds after)> stuck;
+    // Somebody has been in the app for a tick.
+    std::function<void()> held_up;
+    // The drain deadline has passed.
+    std::function<void()> drain_over;
+  };
+
+  explicit Monitor(Hooks hooks) : hooks_(std::move(hooks)) {}
+  Monitor(const Monitor&) = delete;
+  Monitor& operator=(const Monitor&) = delete;
+
+  void start();
+  void watch(Watched& watched);
+  void set_timeout(std::chrono::milliseconds timeout, bool several_threads);
+  void set_drain_deadline(net::TimePoint deadline);
+
+  // A request enters or leaves the app, in the thread that serves it.
+  void enter(Watched& watched, std::string_view method, std::string_view path);
+  void leave(Watched& watched) {
+    watched.turn.store(watched.turn.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+  }
+
+ private:
+  struct Seen {
+    Watched* watched;
+    std::uint32_t turn = 0;
+    net::TimePoint since{};
+    bool reported = false;
+  };
+
+  void run();
+  bool look(net::TimePoint now);
+  bool anything_in_hand() const;
+  void rest(std::unique_lock<std::mutex>& lock, bool quiet);
+  void wake();
+
+  Hooks hooks_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::vector<Seen> seen_;
+  std::chrono::milliseconds timeout_{0};
+  std::chrono::milliseconds tick_{1000};
+  net::TimePoint drain_deadline_ = net::kNever;
+  std::atomic<bool> asleep_ = false;
+};
+
+}  // namespace appd::gateway

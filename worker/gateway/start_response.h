@@ -1,0 +1,28 @@
+// StartResponse: the callables that a WSGI app gets for one request, start_response and write.
+#pragma once
+
+#include "worker/engine/exchange.h"
+#include "worker/gateway/python.h"
+
+namespace appd::gateway {
+
+// Sends a chunk and waits, without the interpreter's lock, while too much is pending. False: the
+// client is gone.
+bool send_chunk(engine::Exchange& exchange, std::string_view chunk);
+
+// Owns the Python objects and uses them again for the next request when the app has kept none of
+// them. Belongs to one serving thread; under the interpreter's lock.
+class StartResponse {
+ public:
+  // The callable for this request, borrowed; nullptr with an exception set.
+  PyObject* bind(engine::Exchange& exchange);
+  // The request is over: callables that the app has kept raise from now on.
+  void release();
+
+ private:
+  PyRef state_;  // what both callables are bound to
+  PyRef start_response_;
+  PyRef write_;
+};
+
+}  // namespace appd::gateway

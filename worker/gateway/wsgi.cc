@@ -1,0 +1,153 @@
+// Calling the app, sending what it returns, and what to do when it raises.
+#include "worker/gateway/wsgi.h"
+
+#include "worker/net/log_line.h"
+
+namespace appd::gateway {
+namespace {
+
+bool as_chunk(PyObject* object, std::string_view& chunk) {
+  char* bytes = nullptr;
+  Py_ssize_t size = 0;
+  if (PyBytes_AsStringAndSize(object, &bytes, &size) < 0) {
+    PyErr_Format(PyExc_TypeError, "a WSGI app must yield bytes, not %R", Py_TYPE(object));
+    return false;
+  }
+  chunk = {bytes, static_cast<std::size_t>(size)};
+  return true;
+}
+
+bool require_started(const engine::Exchange& exchange, const http::ResponseHead& response) {
+  if (response.started() || exchange.head_sent()) return true;
+  PyErr_SetString(PyExc_AssertionError, "the app has sent a body without start_response()");
+  return false;
+}
+
+}  // namespace
+
+void Wsgi::serve(engine::Exchange& exchange, WsgiLane& lane) {
+  PyRef result = call_app(exchange, lane);
+  if (!result) {
+    fail(exchange);
+  } else {
+    if (!send_result(exchange, result.get())) fail(exchange);
+    close(exchange, result.get());
+    result.reset();
+  }
+  lane.start_response.release();
+  if (exchange.excess() > 0 || exchange.owed() > 0) report_length(exchange);
+}
+
+PyRef Wsgi::call_app(engine::Exchange& exchange, WsgiLane& lane) {
+  PyRef environ = environs_.build(exchange);
+  PyObject* start_response = environ ? lane.start_response.bind(exchange) : nullptr;
+  if (start_response == nullptr) return {};
+  if (!lane.arguments) lane.arguments = PyRef::steal(PyTuple_New(2));
+  if (!lane.arguments) return {};
+  PyObject* arguments = lane.arguments.get();
+  Py_INCREF(start_response);
+  if (PyTuple_SetItem(arguments, 0, environ.release()) < 0 ||
+      PyTuple_SetItem(arguments, 1, start_response) < 0) {
+    return {};
+  }
+  PyRef result = PyRef::steal(PyObject_Call(app_.get(), arguments, nullptr));
+  if (Py_REFCNT(arguments) == 1) {
+    // The environ must not live on until the next request.
+    Py_INCREF(Py_None);
+    Py_INCREF(Py_None);
+    PyTuple_SetItem(arguments, 0, Py_None);
+    PyTuple_SetItem(arguments, 1, Py_None);
+  } else {
+    lane.arguments.reset();  // the app keeps it
+  }
+  return result;
+}
+
+// False with an exception set. A client that is gone is no exception.
+bool Wsgi::send_result(engine::Exchange& exchange, PyObject* result) {
+  if (PyList_CheckExact(result)) return send_sequence(exchange, result, true);
+  if (PyTuple_CheckExact(result)) return send_sequence(exchange, result, false);
+  return send_iterable(exchange, result);
+}
+
+bool Wsgi::send_sequence(engine::Exchange& exchange, PyObject* result, bool is_list) {
+  if (!require_started(exchange, exchange.response())) return false;
+  // A list may change while a thread waits for room; its size is asked for each time.
+  for (Py_ssize_t i = 0; i < (is_list ? PyList_Size(result) : PyTuple_Size(result)); ++i) {
+    PyRef item = PyRef::borrow(is_list ? PyList_GetItem(result, i) : PyTuple_GetItem(result, i));
+    std::string_view chunk;
+    if (!as_chunk(item.get(), chunk)) return false;
+    bool only = i == 0 && (is_list ? PyList_Size(result) : PyTuple_Size(result)) == 1;
+    if (only && !exchange.head_sent()) {
+      exchange.send_whole(chunk);
+      return true;
+    }
+    if (!chunk.empty() && !send_chunk(exchange, chunk)) return true;
+  }
+  exchange.end();
+  return true;
+}
+
+bool Wsgi::send_iterable(engine::Exchange& exchange, PyObject* result) {
+  PyRef iterator = PyRef::steal(PyObject_GetIter(result));
+  if (!iterator) return false;
+  while (PyRef item = PyRef::steal(PyIter_Next(iterator.get()))) {
+    std::string_view chunk;
+    if (!require_started(exchange, exchange.response()) || !as_chunk(item.get(), chunk)) {
+      return false;
+    }
+    // The head waits for the first byte: until then the app may still change its mind.
+    if (!chunk.empty() && !send_chunk(exchange, chunk)) return true;
+  }
+  if (PyErr_Occurred() != nullptr || !require_started(exchange, exchange.response())) return false;
+  exchange.end();
+  return true;
+}
+
+void Wsgi::close(engine::Exchange& exchange, PyObject* result) {
+  if (PyList_CheckExact(result) || PyTuple_CheckExact(result)) return;  // they have none
+  PyRef method = PyRef::steal(PyObject_GetAttrString(result, "close"));
+  if (!method) {
+    PyErr_Clear();
+    return;
+  }
+  PyRef closed = PyRef::steal(PyObject_CallObject(method.get(), nullptr));
+  if (!closed) report_exception(exchange);
+}
+
+void Wsgi::fail(engine::Exchange& exchange) {
+  report_exception(exchange);
+  exchange.fail(500);
+}
+
+void Wsgi::report_exception(const engine::Exchange& exchange) {
+  PyObject* type = nullptr;
+  PyObject* value = nullptr;
+  PyObject* traceback = nullptr;
+  PyErr_Fetch(&type, &value, &traceback);
+  PyErr_NormalizeException(&type, &value, &traceback);
+  {
+    const http::RequestHead& head = exchange.request();
+    net::LogLine("error", "app_exception")
+        .add("worker", worker_)
+        .add("method", head.method)
+        .add("path", head.target);
+  }
+  // Not PyErr_Print: it would end the process for SystemExit and keep the frames alive.
+  if (value != nullptr) PyErr_Display(type, value, traceback);
+  PyErr_Clear();
+  Py_XDECREF(type);
+  Py_XDECREF(value);
+  Py_XDECREF(traceback);
+}
+
+void Wsgi::report_length(const engine::Exchange& exchange) {
+  net::LogLine("warn", exchange.excess() > 0 ? "response_too_long" : "response_too_short")
+      .add("worker", worker_)
+      .add("method", exchange.request().method)
+      .add("path", exchange.request().target)
+      .add("content_length_off_by",
+           static_cast<std::int64_t>(exchange.excess() > 0 ? exchange.excess() : exchange.owed()));
+}
+
+}  // namespace appd::gateway

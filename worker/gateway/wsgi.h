@@ -1,0 +1,47 @@
+// Wsgi: answers one exchange by calling a WSGI app (PEP 3333).
+#pragma once
+
+#include <cstdint>
+
+#include "worker/engine/exchange.h"
+#include "worker/gateway/environ.h"
+#include "worker/gateway/python.h"
+#include "worker/gateway/start_response.h"
+
+namespace appd::gateway {
+
+// What one serving thread keeps from request to request.
+struct WsgiLane {
+  StartResponse start_response;
+  PyRef arguments;  // the tuple (environ, start_response)
+};
+
+// Owns the app and the environ's parts. Under the interpreter's lock; shared by serving threads.
+class Wsgi {
+ public:
+  // `app` is a new reference.
+  Wsgi(PyRef app, std::uint32_t worker) : app_(std::move(app)), worker_(worker) {}
+  bool prepare(const std::vector<engine::Peer>& listeners, bool multithread) {
+    return environs_.prepare(listeners, multithread);
+  }
+  bool set_multithread(bool multithread) { return environs_.set_multithread(multithread); }
+
+  // Calls the app and sends its answer. Afterwards the exchange is ready for Engine::finish().
+  void serve(engine::Exchange& exchange, WsgiLane& lane);
+
+ private:
+  PyRef call_app(engine::Exchange& exchange, WsgiLane& lane);
+  bool send_result(engine::Exchange& exchange, PyObject* result);
+  bool send_sequence(engine::Exchange& exchange, PyObject* result, bool is_list);
+  bool send_iterable(engine::Exchange& exchange, PyObject* result);
+  void close(engine::Exchange& exchange, PyObject* result);
+  void fail(engine::Exchange& exchange);
+  void report_exception(const engine::Exchange& exchange);
+  void report_length(const engine::Exchange& exchange);
+
+  PyRef app_;
+  std::uint32_t worker_;
+  EnvironBuilder environs_;
+};
+
+}  // namespace appd::gateway

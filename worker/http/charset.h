@@ -1,0 +1,65 @@
+// Which bytes may stand where in HTTP/1.1 (RFC 9110 §5.5, §5.6.2; RFC 9112 §3).
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+namespace appd::http {
+
+enum CharClass : std::uint8_t {
+  kToken = 1,       // tchar
+  kFieldValue = 2,  // VCHAR, obs-text, SP, HTAB
+  kTarget = 4,      // what a request target may hold: VCHAR without '#'
+  kHost = 8,        // reg-name, IP literal, port
+};
+
+consteval std::array<std::uint8_t, 256> make_char_classes() {
+  std::array<std::uint8_t, 256> classes{};
+  for (unsigned c = 0; c < 256; ++c) {
+    bool alnum = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+    bool visible = c > 0x20 && c < 0x7f;
+    std::string_view tchars = "!#$%&'*+-.^_`|~";
+    std::string_view hosts = "-._~!$&'()*+,;=%[]:";
+    bool is_tchar = alnum;
+    bool is_host = alnum;
+    for (char t : tchars) is_tchar = is_tchar || c == static_cast<unsigned char>(t);
+    for (char h : hosts) is_host = is_host || c == static_cast<unsigned char>(h);
+    if (is_tchar) classes[c] |= kToken;
+    if (is_host) classes[c] |= kHost;
+    if (visible || c == ' ' || c == '\t' || c >= 0x80) classes[c] |= kFieldValue;
+    if (visible && c != '#') classes[c] |= kTarget;
+  }
+  return classes;
+}
+inline constexpr std::array<std::uint8_t, 256> kCharClasses = make_char_classes();
+
+inline bool all_in(std::string_view text, CharClass wanted) {
+  for (char c : text) {
+    if ((kCharClasses[static_cast<unsigned char>(c)] & wanted) == 0) return false;
+  }
+  return true;
+}
+
+inline bool is_token(std::string_view text) { return !text.empty() && all_in(text, kToken); }
+inline bool is_field_value(std::string_view text) { return all_in(text, kFieldValue); }
+
+inline char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; }
+
+// `lowered` is already in lower case.
+inline bool equals_ignoring_case(std::string_view text, std::string_view lowered) {
+  if (text.size() != lowered.size()) return false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (lower(text[i]) != lowered[i]) return false;
+  }
+  return true;
+}
+
+inline std::string_view trim(std::string_view text) {
+  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
+  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
+  return text;
+}
+
+}  // namespace appd::http

@@ -1,0 +1,39 @@
+// HeadScanner: finds where a request's head ends, in bytes that come in pieces.
+//
+// It applies what must not depend on how the bytes were cut: the limits, and the strictness about
+// line ends and control characters that llhttp 8.1 lacks. Each byte is looked at once, and the
+// first offending byte decides, so the verdict is the same under any segmentation.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "worker/http/limits.h"
+
+namespace appd::http {
+
+// A value; belongs to one connection.
+class HeadScanner {
+ public:
+  enum class Verdict { NeedMore, Complete, Refused };
+
+  // `bytes` begins with the head's first byte and has everything that came so far.
+  Verdict scan(std::string_view bytes, const Limits& limits, Refusal& refusal);
+
+  // After Complete: where the request line starts (one empty line before it is ignored,
+  // RFC 9112 §2.2) and where the body begins.
+  std::size_t head_begin() const { return head_begin_; }
+  std::size_t head_end() const { return line_begin_; }
+
+ private:
+  bool line_permitted(std::string_view bytes, std::size_t end, bool ended, const Limits& limits,
+                      Refusal& refusal) const;
+
+  std::size_t head_begin_ = 0;
+  std::size_t line_begin_ = 0;  // of the line being looked for
+  std::size_t searched_ = 0;    // no line feed before here
+  std::uint32_t lines_ = 0;     // complete lines before line_begin_, the request line included
+};
+
+}  // namespace appd::http

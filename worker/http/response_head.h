@@ -1,0 +1,54 @@
+// ResponseHead: the head of an answer while it is being made, and complete answers of our own.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace appd::http {
+
+// How the end of the body is told to the client.
+enum class Framing : std::uint8_t { NoBody, Length, Chunked, Close };
+
+// Collects a status and header fields and writes them as HTTP/1.1. A value; reused by its lane.
+class ResponseHead {
+ public:
+  // Begins anew. `status` is "200 OK": three digits, a space, words; see is_status().
+  void start(std::string_view status);
+  // Name and value are valid (is_token, is_field_value). Hop-by-hop fields are left out, except
+  // that `Connection: close` is remembered. False: a Content-Length that is no number or comes
+  // twice.
+  bool add(std::string_view name, std::string_view value);
+
+  void clear() { code_ = 0; }
+  bool started() const { return code_ != 0; }
+  int code() const { return code_; }
+  bool wants_close() const { return wants_close_; }
+  std::optional<std::uint64_t> content_length() const { return content_length_; }
+  void set_content_length(std::uint64_t length) { content_length_ = length; }
+
+  // What the answer to this request must look like; `body_size` when it is known beforehand.
+  Framing framing(bool request_is_head, bool http_1_0,
+                  std::optional<std::uint64_t> body_size) const;
+  // Ends the head. `date` is a whole line, "Date: …\r\n".
+  std::string& finish(Framing framing, bool keep_alive, bool http_1_0, std::string_view date);
+
+ private:
+  std::string text_;
+  int code_ = 0;
+  bool wants_close_ = false;
+  bool has_date_ = false;
+  bool has_server_ = false;
+  std::optional<std::uint64_t> content_length_;
+};
+
+// "NNN reason", NNN from 100 to 599, without control characters.
+bool is_status(std::string_view status);
+// The reason phrase of a status that we answer with ourselves.
+std::string_view reason_phrase(int status);
+// A complete small answer of text/plain that ends the connection.
+std::string error_answer(int status, std::string_view detail, std::string_view date,
+                         bool with_body);
+
+}  // namespace appd::http

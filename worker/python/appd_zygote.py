@@ -1,0 +1,237 @@
+"""Entry of an app's own interpreter: the zygote that appd starts, and what is easier said in Python.
+
+    PYTHON -P appd_zygote.py zygote APP rollout N --fd 3
+        Started by appd. Descriptor 3 is a listening SOCK_SEQPACKET socket on which appd speaks the
+        messages of common/messages.h.
+
+    PYTHON -P appd_zygote.py serve --bind 127.0.0.1:8000 --app module:callable [--threads N]
+        One worker in the foreground, without appd and without fork: for debugging and profilers.
+
+The machinery is the extension module beside this file; the functions here are called by it.
+"""
+
+import argparse
+import atexit
+import gc
+import importlib.machinery
+import importlib.util
+import io
+import os
+import socket
+import stat
+import sys
+import threading
+import traceback
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+MAX_TRACEBACK = 32 * 1024
+_environment = dict(os.environ)  # before an app could change it
+
+
+def load_extension():
+    path = os.path.join(HERE, "appd_worker.abi3.so")
+    loader = importlib.machinery.ExtensionFileLoader("appd_worker", path)
+    spec = importlib.util.spec_from_file_location("appd_worker", path, loader=loader)
+    module = importlib.util.module_from_spec(spec)
+    loader.exec_module(module)
+    return module
+
+
+# ---- loading an app
+
+
+def load(directory, app_uri):
+    """Imports "module:callable". (app, False, "", "") or (None, not_found, summary, traceback)."""
+    module_name, _, path = app_uri.partition(":")
+    path = path or "application"
+    if not sys.path or sys.path[0] != directory:
+        sys.path.insert(0, directory)
+    try:
+        module = importlib.import_module(module_name)
+    except BaseException as error:  # SystemExit and KeyboardInterrupt too: nothing may end us here
+        return None, False, summary_of(error), traceback_of(error)
+    app = module
+    for name in path.split("."):
+        try:
+            app = getattr(app, name)
+        except AttributeError:
+            return None, True, f"module {module_name!r} has no {path!r}", ""
+    if not callable(app):
+        return None, True, f"{app_uri!r} is not callable but {type(app).__name__}", ""
+    return app, False, "", ""
+
+
+def summary_of(error):
+    lines = traceback.format_exception_only(type(error), error)
+    return lines[-1].strip()[:1000]
+
+
+def traceback_of(error):
+    """The traceback as the app's author wants it: without our frames and importlib's."""
+    trace = traceback.TracebackException.from_exception(error)
+    pending = [trace]
+    while pending:
+        one = pending.pop()
+        kept = [frame for frame in one.stack if not is_foreign(frame.filename)]
+        one.stack = traceback.StackSummary.from_list(kept)
+        pending += [linked for linked in (one.__cause__, one.__context__) if linked]
+    text = "".join(trace.format())
+    if len(text) > MAX_TRACEBACK // 2:  # the ends tell most; characters may take several bytes
+        half = MAX_TRACEBACK // 4
+        text = f"{text[:half]}\n  [...]\n{text[-half:]}"
+    return text
+
+
+def is_foreign(filename):
+    return (
+        filename == __file__
+        or filename.startswith("<frozen importlib")
+        or filename.endswith(os.path.join("importlib", "__init__.py"))
+    )
+
+
+# ---- before the first fork
+
+
+def warm_up(app, paths):
+    """Requests each path from the app, so that what it fills lazily is filled before the fork."""
+    for path in paths:
+        try:
+            request(app, path)
+        except BaseException as error:
+            print(f"level=warn event=warm_up_failed path={path!r}", file=sys.stderr)
+            traceback.print_exception(error)
+
+
+def request(app, path):
+    path, _, query = path.partition("?")
+    environ = {
+        "REQUEST_METHOD": "GET",
+        "SCRIPT_NAME": "",
+        "PATH_INFO": path,
+        "QUERY_STRING": query,
+        "SERVER_NAME": "localhost",
+        "SERVER_PORT": "80",
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "HTTP_HOST": "localhost",
+        "REMOTE_ADDR": "127.0.0.1",
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": "http",
+        "wsgi.input": io.BytesIO(),
+        "wsgi.errors": sys.stderr,
+        "wsgi.multithread": False,
+        "wsgi.multiprocess": True,
+        "wsgi.run_once": False,
+    }
+
+    def start_response(status, headers, exc_info=None):
+        return lambda chunk: None
+
+    result = app(environ, start_response)
+    try:
+        for _ in result:
+            pass
+    finally:
+        if hasattr(result, "close"):
+            result.close()
+
+
+def fork_hazard(own_descriptors):
+    """Why a fork of this process would not be a faithful copy; "" if nothing is known against it."""
+    threads = len(os.listdir("/proc/self/task"))
+    if threads > 1:
+        names = [t.name for t in threading.enumerate() if t is not threading.main_thread()]
+        count = threads - 1
+        plural = "thread" if count == 1 else "threads"
+        return f"the import left {count} {plural} running ({', '.join(names) or 'not Python'})"
+    asyncio = sys.modules.get("asyncio")
+    if asyncio and asyncio._get_running_loop() is not None:
+        return "the import left an event loop running"
+    for entry in os.listdir("/proc/self/fd"):
+        hazard = descriptor_hazard(int(entry), own_descriptors)
+        if hazard:
+            return hazard
+    return ""
+
+
+def descriptor_hazard(fd, own_descriptors):
+    if fd <= 2 or fd in own_descriptors:
+        return ""
+    try:
+        if os.readlink(f"/proc/self/fd/{fd}") == "anon_inode:[eventpoll]":
+            return f"the import left an event loop behind (epoll, descriptor {fd})"
+        if not stat.S_ISSOCK(os.fstat(fd).st_mode):
+            return ""
+        with socket.socket(fileno=os.dup(fd)) as copy:
+            return f"the import left a socket connected to {copy.getpeername()!r}"
+    except OSError:  # closed meanwhile, or not connected
+        return ""
+
+
+def freeze():
+    gc.collect()
+    gc.freeze()
+
+
+def exec_again(resume_fd):
+    """Begins again in this process, with nothing of the app in it."""
+    os.set_inheritable(resume_fd, True)
+    # argv[0] is the whole path: a venv is recognized by it.
+    arguments = [sys.executable, *sys.orig_argv[1:], f"--resume={resume_fd}"]
+    os.execve(sys.executable, arguments, _environment)
+
+
+# ---- the two ways to run
+
+
+def leave(status):
+    """Ends the process as an interpreter does, but for the teardown that nobody needs."""
+    try:
+        threading._shutdown()
+        atexit._run_exitfuncs()
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            try:
+                stream.flush()
+            except Exception:
+                pass
+        os._exit(status)
+
+
+def listening_socket(bind):
+    host, _, port = bind.rpartition(":")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host.strip("[]"), int(port)), family=family, backlog=2048)
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="appd_zygote")
+    commands = parser.add_subparsers(dest="command", required=True)
+    zygote = commands.add_parser("zygote")
+    zygote.add_argument("app")
+    zygote.add_argument("word", choices=["rollout"])
+    zygote.add_argument("rollout", type=int)
+    zygote.add_argument("--fd", type=int, default=3)
+    zygote.add_argument("--resume", type=int, default=-1)
+    serve = commands.add_parser("serve")
+    serve.add_argument("--bind", default="127.0.0.1:8000")
+    serve.add_argument("--app", required=True)
+    serve.add_argument("--directory", default=os.getcwd())
+    serve.add_argument("--threads", type=int, default=1)
+    arguments = parser.parse_args()
+    sys.argv = [sys.argv[0]]  # the app has no arguments
+
+    worker = load_extension()
+    hooks = sys.modules[__name__]
+    if arguments.command == "zygote":
+        leave(worker.run_zygote(hooks, arguments.fd, arguments.resume))
+    listener = listening_socket(arguments.bind)
+    leave(
+        worker.run_single(
+            hooks, listener.detach(), arguments.directory, arguments.app, arguments.threads
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()

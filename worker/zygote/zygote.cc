@@ -1,0 +1,476 @@
+// The zygote's loop: appd's wishes in, forks and reports out.
+#include "worker/zygote/zygote.h"
+
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <map>
+
+#include "worker/net/clock.h"
+#include "worker/net/log_line.h"
+#include "worker/zygote/appd_link.h"
+
+namespace appd::zygote {
+namespace {
+
+// How long after its own deadline a draining worker is killed.
+constexpr std::chrono::seconds kKillGrace{2};
+
+// For the signal handlers, which may only touch these.
+int signal_event = -1;
+volatile sig_atomic_t quit_signalled = 0;
+
+void ring() {
+  std::uint64_t one = 1;
+  if (::write(signal_event, &one, sizeof(one)) < 0) return;  // full: rings already
+}
+void on_child(int) {
+  int saved = errno;
+  ring();
+  errno = saved;
+}
+void on_quit(int) {
+  int saved = errno;
+  quit_signalled = 1;
+  ring();
+  errno = saved;
+}
+
+void handle(int signal, void (*handler)(int)) {
+  struct sigaction action {};
+  action.sa_handler = handler;
+  action.sa_flags = signal == SIGCHLD ? SA_RESTART | SA_NOCLDSTOP : SA_RESTART;
+  ::sigaction(signal, &action, nullptr);
+}
+
+// The kernel keeps 15 bytes: "appd:name" and, of a worker, ":17".
+void set_process_name(const std::string& app, const std::string& suffix) {
+  std::string name = "appd:" + app.substr(0, 10 - std::min<std::size_t>(suffix.size(), 9));
+  ::prctl(PR_SET_NAME, (name + suffix).c_str());
+}
+
+std::string python_version() {
+  std::string version = Py_GetVersion();
+  return version.substr(0, version.find(' '));
+}
+
+// One living worker.
+struct Child {
+  std::uint32_t worker = 0;
+  pid_t pid = 0;
+  message::Channel channel;
+  bool ready = false;
+  std::int64_t settings_revision = 0;
+  message::ExitCause cause = message::ExitCause::Own;
+  std::string detail;
+  net::TimePoint kill_at = net::kNever;
+};
+
+class Zygote {
+ public:
+  Zygote(const gateway::Hooks& hooks, UniqueFd control)
+      : hooks_(hooks), link_(std::move(control)) {}
+
+  Result<void> prepare();
+  void resume(UniqueFd from);
+  // Returns in a worker with its setup, in the zygote when all is over.
+  std::optional<WorkerSetup> run();
+
+ private:
+  void wait();
+  void greet();
+  void read_link();
+  void take(message::Received received);
+  void load(message::Load load, std::vector<UniqueFd> descriptors);
+  bool adopt_descriptors(std::vector<UniqueFd> descriptors);
+  void import_app();
+  void begin_again(const std::string& why);
+  void report_loaded(bool preloaded, std::string note, std::uint32_t took_ms);
+  void fork_worker(std::uint32_t worker);
+  void become_worker(std::uint32_t worker, message::Channel channel);
+  void read_child(Child& child);
+  void reap();
+  void drain(Child& child);
+  void drain_all();
+  void kill_late();
+  Child* find(std::uint32_t worker);
+
+  const gateway::Hooks& hooks_;
+  AppdLink link_;
+  UniqueFd signals_;
+  Scoreboard scoreboard_;
+  std::vector<UniqueFd> listeners_;
+  message::Load load_;
+  message::Loaded loaded_;
+  bool has_loaded_ = false;  // Loaded was sent; workers can be forked
+  bool frozen_ = false;
+  bool quitting_ = false;
+  gateway::PyRef app_;
+  std::map<pid_t, Child> children_;
+  std::optional<WorkerSetup> become_;  // in a fork: what it is to be
+};
+
+Result<void> Zygote::prepare() {
+  signals_ = UniqueFd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!signals_) return sys_error("ZYGOTE_CREATE", "create eventfd", errno);
+  signal_event = signals_.get();
+  ::fcntl(link_.control(), F_SETFD, FD_CLOEXEC);
+  ::fcntl(link_.control(), F_SETFL, O_NONBLOCK);
+  // What workers leave behind when they die becomes ours to reap.
+  ::prctl(PR_SET_CHILD_SUBREAPER, 1);
+  handle(SIGCHLD, on_child);
+  return {};
+}
+
+std::optional<WorkerSetup> Zygote::run() {
+  for (;;) {
+    bool idle = children_.empty();
+    if (quitting_ && idle) break;
+    if (!link_.connected() && idle && !has_loaded_ && !load_.app.empty()) break;  // nobody's
+    wait();
+    if (quit_signalled != 0 && !quitting_) drain_all();
+    if (become_) return std::move(become_);
+  }
+  link_.flush();
+  return std::nullopt;
+}
+
+void Zygote::wait() {
+  std::vector<pollfd> polled;
+  polled.push_back({signals_.get(), POLLIN, 0});
+  polled.push_back({link_.connected() ? -1 : link_.control(), POLLIN, 0});
+  auto link_events = static_cast<short>(link_.has_unsent() ? POLLIN | POLLOUT : POLLIN);
+  polled.push_back({link_.connected() ? link_.fd() : -1, link_events, 0});
+  net::TimePoint kill_at = net::kNever;
+  std::vector<pid_t> pids;
+  for (const auto& [pid, child] : children_) {
+    polled.push_back({child.channel.open() ? child.channel.fd() : -1, POLLIN, 0});
+    pids.push_back(pid);
+    kill_at = std::min(kill_at, child.kill_at);
+  }
+  int timeout = -1;
+  if (kill_at != net::kNever) {
+    auto left = std::chrono::ceil<std::chrono::milliseconds>(kill_at - net::steady_now());
+    timeout = static_cast<int>(std::max<std::int64_t>(left.count(), 0));
+  }
+  int count;
+  {
+    gateway::GilRelease release;  // an app that insists on preload may have threads here
+    count = ::poll(polled.data(), polled.size(), timeout);
+  }
+  kill_late();
+  if (count <= 0) return;
+  for (std::size_t i = 0; i < pids.size(); ++i) {
+    if (polled[i + 3].revents != 0) read_child(children_.at(pids[i]));
+  }
+  if (polled[0].revents != 0) reap();
+  if ((polled[2].revents & POLLOUT) != 0) link_.flush();
+  if ((polled[2].revents & ~POLLOUT) != 0) read_link();
+  if (become_) return;
+  if (polled[1].revents != 0 && link_.accept()) greet();
+}
+
+// Tells a new appd all there is.
+void Zygote::greet() {
+  message::Hello hello;
+  hello.pid = ::getpid();
+  hello.app = load_.app;
+  hello.rollout = load_.rollout;
+  hello.python_version = python_version();
+  std::vector<int> descriptors;
+  if (scoreboard_.valid()) {
+    descriptors.push_back(scoreboard_.fd());
+    for (const UniqueFd& listener : listeners_) descriptors.push_back(listener.get());
+  }
+  link_.send(hello, descriptors);
+  if (!has_loaded_) return;
+  link_.send(loaded_);
+  for (const auto& [pid, child] : children_) {
+    link_.send(message::Forked{child.worker, pid});
+    if (child.ready) link_.send(message::Ready{child.worker, child.settings_revision});
+  }
+  link_.send_kept();
+}
+
+void Zygote::read_link() {
+  while (link_.connected() && !become_) {
+    auto received = link_.receive();
+    if (!received) return;
+    take(std::move(*received));
+  }
+}
+
+void Zygote::take(message::Received received) {
+  std::visit(Overloaded{
+                 [&](message::Load& load) {
+                   this->load(std::move(load), std::move(received.descriptors));
+                 },
+                 [&](const message::Fork& fork) { fork_worker(fork.worker); },
+                 [&](const message::Drain& wanted) {
+                   if (Child* child = find(wanted.worker)) drain(*child);
+                 },
+                 [&](const message::Kill& wanted) {
+                   Child* child = find(wanted.worker);
+                   if (child == nullptr) return;
+                   child->cause = message::ExitCause::Asked;
+                   ::kill(child->pid, SIGKILL);  // ours and not reaped: the pid is still its own
+                 },
+                 [&](const message::Tune& tune) {
+                   load_.settings = tune.settings;
+                   for (auto& [pid, child] : children_) {
+                     if (child.channel.open()) (void)child.channel.send(tune);
+                   }
+                 },
+                 [&](const message::Quit&) { drain_all(); },
+                 [](const auto&) { net::LogLine("error", "appd_message_unexpected"); },
+             },
+             received.message);
+}
+
+bool Zygote::adopt_descriptors(std::vector<UniqueFd> descriptors) {
+  if (descriptors.empty()) return false;
+  auto scoreboard = Scoreboard::open(std::move(descriptors[0]));
+  if (!scoreboard) return false;
+  scoreboard_ = std::move(scoreboard).value();
+  listeners_.assign(std::make_move_iterator(descriptors.begin() + 1),
+                    std::make_move_iterator(descriptors.end()));
+  return std::all_of(listeners_.begin(), listeners_.end(), [](const UniqueFd& listener) {
+    return static_cast<bool>(prepare_listener(listener.get()));
+  });
+}
+
+void Zygote::load(message::Load load, std::vector<UniqueFd> descriptors) {
+  if (has_loaded_) {
+    net::LogLine("error", "appd_message_unexpected").add("message", "Load");
+    return;
+  }
+  load_ = std::move(load);
+  set_process_name(load_.app, "");
+  if (!adopt_descriptors(std::move(descriptors))) {
+    link_.send(message::LoadFailed{false, "appd sent no usable scoreboard or sockets", ""});
+    return;
+  }
+  if (load_.preload == message::Preload::Off) {
+    report_loaded(false, "", 0);
+  } else {
+    import_app();
+  }
+}
+
+void Zygote::import_app() {
+  net::TimePoint begin = net::steady_now();
+  gateway::LoadedApp loaded = hooks_.load(load_.directory, load_.app_uri);
+  if (!loaded.app) {
+    link_.send(message::LoadFailed{loaded.not_found, std::move(loaded.summary),
+                                   std::move(loaded.traceback)});
+    return;
+  }
+  app_ = std::move(loaded.app);
+  hooks_.warm_up(app_.get(), load_.warmup_paths);
+  if (load_.preload == message::Preload::Auto) {
+    std::vector<int> own = {link_.control(), link_.fd(), signals_.get(), scoreboard_.fd()};
+    for (const UniqueFd& listener : listeners_) own.push_back(listener.get());
+    std::string hazard = hooks_.fork_hazard(own);
+    if (!hazard.empty()) return begin_again(hazard);
+  }
+  auto took = std::chrono::duration_cast<std::chrono::milliseconds>(net::steady_now() - begin);
+  report_loaded(true, "", static_cast<std::uint32_t>(took.count()));
+}
+
+void Zygote::report_loaded(bool preloaded, std::string note, std::uint32_t took_ms) {
+  has_loaded_ = true;
+  loaded_ = {preloaded, std::move(note), took_ms};
+  // From here on there is something to drain. Before, a signal simply ends us.
+  handle(SIGCHLD, on_child);  // the import may have replaced it
+  handle(SIGTERM, on_quit);
+  handle(SIGINT, on_quit);
+  link_.send(loaded_);
+}
+
+// The app cannot be forked. The same process starts over without it, so that appd sees no change
+// of pid; what we have goes through a socket to ourselves.
+void Zygote::begin_again(const std::string& why) {
+  auto pair = message::channel_pair();
+  message::Load load = load_;
+  load.preload = message::Preload::Off;
+  std::vector<int> descriptors = {link_.fd(), scoreboard_.fd()};
+  for (const UniqueFd& listener : listeners_) descriptors.push_back(listener.get());
+  if (pair && pair->first.send(load, descriptors) &&
+      pair->first.send(message::Loaded{false, why, 0})) {
+    ::fcntl(link_.control(), F_SETFD, 0);
+    hooks_.exec_again(pair->second.fd());
+  }
+  link_.send(message::LoadFailed{false, "cannot start over without preload; " + why, ""});
+}
+
+void Zygote::resume(UniqueFd from) {
+  message::Channel channel(std::move(from));
+  auto load = channel.receive();
+  auto loaded = channel.receive();
+  APPD_CHECK(load && loaded && load->descriptors.size() >= 2);
+  load_ = std::get<message::Load>(std::move(load->message));
+  set_process_name(load_.app, "");
+  link_.adopt(std::move(load->descriptors[0]));
+  load->descriptors.erase(load->descriptors.begin());
+  APPD_CHECK(adopt_descriptors(std::move(load->descriptors)));
+  report_loaded(false, std::get<message::Loaded>(loaded->message).note, 0);
+}
+
+void Zygote::fork_worker(std::uint32_t worker) {
+  if (!has_loaded_ || quitting_ || find(worker) != nullptr || worker >= kMaxSlots) {
+    link_.send(message::ForkFailed{worker, EINVAL});
+    return;
+  }
+  auto pair = message::channel_pair();
+  if (!pair) {
+    link_.send(message::ForkFailed{worker, pair.error().sys_errno});
+    return;
+  }
+  if (app_ && !std::exchange(frozen_, true)) hooks_.freeze();
+  PyOS_BeforeFork();
+  pid_t pid = ::fork();
+  int error = errno;
+  if (pid == 0) {
+    PyOS_AfterFork_Child();
+    pair->first.close();
+    become_worker(worker, std::move(pair->second));
+    return;
+  }
+  PyOS_AfterFork_Parent();
+  if (pid < 0) {
+    link_.send(message::ForkFailed{worker, error});
+    return;
+  }
+  Child& child = children_[pid];
+  child.worker = worker;
+  child.pid = pid;
+  child.channel = std::move(pair->first);
+  child.settings_revision = load_.settings.revision;
+  link_.send(message::Forked{worker, pid});
+}
+
+// In the fork: leave behind what belongs to the zygote.
+void Zygote::become_worker(std::uint32_t worker, message::Channel channel) {
+  handle(SIGCHLD, SIG_DFL);
+  signal_event = -1;
+  set_process_name(load_.app, ":" + std::to_string(worker));
+  WorkerSetup& setup = become_.emplace();
+  setup.worker = worker;
+  setup.load = std::move(load_);
+  setup.listeners = std::move(listeners_);
+  setup.channel = std::move(channel);
+  // The mapping stays for as long as the process lives.
+  static Scoreboard inherited;
+  inherited = std::move(scoreboard_);
+  setup.slot = &inherited.slot(worker);
+  setup.app = std::move(app_);
+}
+
+void Zygote::read_child(Child& child) {
+  while (child.channel.open()) {
+    auto received = child.channel.receive();
+    if (!received) {
+      if (received.error().sys_errno != EAGAIN) child.channel.close();
+      return;
+    }
+    message::Message& message = received->message;
+    if (auto* stuck = std::get_if<message::Stuck>(&message)) {
+      child.cause = message::ExitCause::Timeout;
+      child.detail = stuck->request + " after " + std::to_string(stuck->after_ms) + " ms";
+      ::kill(child.pid, SIGKILL);
+    } else if (auto* ready = std::get_if<message::Ready>(&message)) {
+      child.ready = true;
+      child.settings_revision = ready->settings_revision;
+      link_.send(std::move(message));
+    } else if (auto* tuned = std::get_if<message::Tuned>(&message)) {
+      child.settings_revision = tuned->settings_revision;
+      link_.send(std::move(message));
+    } else if (std::holds_alternative<message::BootFailed>(message)) {
+      link_.send(std::move(message));
+    }  // a worker may say nothing else
+  }
+}
+
+void Zygote::reap() {
+  std::uint64_t rung = 0;
+  if (::read(signals_.get(), &rung, sizeof(rung)) < 0 && errno != EAGAIN) return;
+  int status = 0;
+  pid_t pid;
+  while ((pid = ::waitpid(-1, &status, WNOHANG)) > 0) {
+    auto found = children_.find(pid);
+    if (found == children_.end()) continue;  // an orphan that came to us
+    Child& child = found->second;
+    read_child(child);  // its last words
+    if (scoreboard_.valid()) scoreboard_.slot(child.worker).pid.store(0);
+    link_.send(message::Exited{child.worker, pid, status, child.cause, std::move(child.detail)});
+    children_.erase(found);
+  }
+}
+
+void Zygote::drain(Child& child) {
+  if (child.kill_at != net::kNever) return;
+  if (child.cause == message::ExitCause::Own) child.cause = message::ExitCause::Asked;
+  auto limit = load_.settings.graceful_timeout_ms;
+  if (limit != 0) {
+    child.kill_at = net::steady_now() + std::chrono::milliseconds(limit) + kKillGrace;
+  }
+  bool told = child.channel.open() && child.channel.send(message::Drain{child.worker});
+  if (!told) ::kill(child.pid, SIGTERM);
+}
+
+void Zygote::drain_all() {
+  quitting_ = true;
+  for (auto& [pid, child] : children_) drain(child);
+}
+
+void Zygote::kill_late() {
+  net::TimePoint now = net::steady_now();
+  for (auto& [pid, child] : children_) {
+    if (child.kill_at > now) continue;
+    child.kill_at = net::kNever;
+    if (child.detail.empty()) child.detail = "killed: still there after graceful_timeout";
+    ::kill(pid, SIGKILL);
+  }
+}
+
+Child* Zygote::find(std::uint32_t worker) {
+  for (auto& [pid, child] : children_) {
+    if (child.worker == worker) return &child;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+Result<void> prepare_listener(int socket) {
+  int flags = ::fcntl(socket, F_GETFL);
+  if (flags < 0 || ::fcntl(socket, F_SETFL, flags | O_NONBLOCK) < 0) {
+    return sys_error("LISTENER_PREPARE", "make a listening socket nonblocking", errno);
+  }
+  int on = 1;  // inherited by what it accepts; fails on unix sockets, where it is not needed
+  ::setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+  return {};
+}
+
+std::optional<WorkerSetup> run_zygote(const gateway::Hooks& hooks, UniqueFd control,
+                                      UniqueFd resume) {
+  Zygote zygote(hooks, std::move(control));
+  if (auto prepared = zygote.prepare(); !prepared) {
+    net::LogLine("error", "zygote_failed").add("error", prepared.error().message);
+    return std::nullopt;
+  }
+  if (resume.valid()) zygote.resume(std::move(resume));
+  return zygote.run();
+}
+
+}  // namespace appd::zygote
