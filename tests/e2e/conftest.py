@@ -1,0 +1,53 @@
+"""Fixtures of the end-to-end tests, and the check that every one of them leaves nothing behind."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from harness import checks, processes
+from harness.appd import Appd
+from harness.paths import APPCTL, APPD, LOADGEN
+from harness.ports import free_port
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    for binary in (APPD, APPCTL, LOADGEN):
+        if not binary.exists():
+            pytest.exit(f"{binary} is not built: run scripts/dev build", returncode=2)
+    processes.become_subreaper()
+
+
+@pytest.fixture
+def port() -> int:
+    return free_port()
+
+
+@pytest.fixture
+def idle_appd(tmp_path: Path) -> Iterator[Appd]:
+    """An appd that the test starts itself. Afterwards it is stopped, and must leave nothing."""
+    known = {one.pid for one in processes.descendants(os.getpid())}
+    appd = Appd(tmp_path / "state")
+    problems = []
+    try:
+        yield appd
+        if appd.running:
+            problems += checks.worker_descriptors(appd)
+            problems += checks.delete_all_apps(appd)
+        if appd.running and (status := appd.stop()) != 0:
+            problems.append(f"appd ended with status {status}")
+    finally:
+        if appd.running:
+            appd.kill9()
+        problems += checks.strays(known)
+        problems += appd.unexpected_errors()
+        appd.remove()
+    if problems:
+        pytest.fail("\n".join([*problems, "appd's log:", appd.log()[-4000:]]), pytrace=False)
+
+
+@pytest.fixture
+def appd(idle_appd: Appd) -> Appd:
+    """A running appd without apps."""
+    return idle_appd.start()
