@@ -1,0 +1,15 @@
+// The command line as a function, so that tests can run it.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "ctl/exit_code.h"
+#include "ctl/session.h"
+
+namespace appd::ctl {
+
+// Parses, runs the verb, and flushes; `arguments` without the program's name.
+ExitCode run(std::vector<std::string> arguments, const Io& io);
+
+}  // namespace appd::ctl

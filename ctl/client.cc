@@ -1,0 +1,282 @@
+// gRPC: the channel, the repetition of calls that were cut off, deadlines, and why appd cannot be
+// reached. The only file of appctl that includes gRPC.
+#include "ctl/client.h"
+
+#include <google/protobuf/util/time_util.h>
+#include <grpcpp/grpcpp.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <thread>
+
+#include "appd/v1/apps.grpc.pb.h"
+#include "appd/v1/events.grpc.pb.h"
+#include "appd/v1/operations.grpc.pb.h"
+#include "appd/v1/system.grpc.pb.h"
+#include "appd/v1/workers.grpc.pb.h"
+#include "common/result.h"
+#include "common/unique_fd.h"
+
+namespace appd::ctl {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using std::chrono::milliseconds;
+
+constexpr milliseconds kFirstDelay{50};
+constexpr milliseconds kLongestDelay{1'000};
+constexpr std::int32_t kPageSize = 1000;
+
+std::shared_ptr<grpc::Channel> open_channel(const std::string& address) {
+  grpc::ChannelArguments arguments;
+  // Calls are repeated here, where the request_id is known; and a local socket needs neither a proxy
+  // nor a service config.
+  arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
+  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+  arguments.SetInt(GRPC_ARG_SERVICE_CONFIG_DISABLE_RESOLUTION, 1);
+  // After a lost connection: try again soon, appd may be back within a fraction of a second.
+  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 100);
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1'000);
+  arguments.SetMaxReceiveMessageSize(64 << 20);
+  return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
+}
+
+// Connects once by hand to learn the errno that gRPC hides in a sentence; 0: somebody listens.
+int probe(const std::string& path) {
+  sockaddr_un name{};
+  name.sun_family = AF_UNIX;
+  if (path.size() >= sizeof(name.sun_path)) return ENAMETOOLONG;
+  std::memcpy(name.sun_path, path.c_str(), path.size());
+  UniqueFd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!socket) return errno;
+  if (::connect(socket.get(), reinterpret_cast<sockaddr*>(&name), sizeof(name)) == 0) return 0;
+  return errno == EAGAIN ? 0 : errno;  // a full backlog is a listener too
+}
+
+std::string explain(const std::string& address) {
+  const std::string path = address.substr(address.find(':') + 1);
+  switch (const int why = probe(path)) {
+    case 0: return "it listens but does not answer";
+    case ENOENT: return "no such socket; appd is not running, or listens elsewhere";
+    case ECONNREFUSED: return "connection refused; the socket is there but no appd listens on it";
+    case EACCES:
+    case EPERM: return "permission denied; only the user that appd runs as (and root) may connect";
+    case ENAMETOOLONG: return "the path is too long for a unix socket (at most 107 bytes)";
+    default: return std::strerror(why);
+  }
+}
+
+// gRPC's word for a call that never left: no connection could be made. It is UNAVAILABLE like a call
+// that was cut off, and nothing else tells the two apart.
+bool never_connected(const grpc::Status& status) {
+  return status.error_message().rfind("failed to connect to all addresses", 0) == 0;
+}
+
+bool has_request_id(const google::protobuf::Message& request) {
+  const auto* field = request.GetDescriptor()->FindFieldByName("request_id");
+  return field == nullptr || !request.GetReflection()->GetString(request, field).empty();
+}
+
+}  // namespace
+
+struct Client::Impl {
+  explicit Impl(ClientOptions given)
+      : options(std::move(given)),
+        channel(open_channel(options.address)),
+        apps(v1::Apps::NewStub(channel)),
+        workers(v1::Workers::NewStub(channel)),
+        operations(v1::Operations::NewStub(channel)),
+        events(v1::Events::NewStub(channel)),
+        system(v1::System::NewStub(channel)) {}
+
+  CallError decode(const grpc::Status& status) const {
+    CallError error = decode_call_error(status.error_code(), status.error_message(),
+                                        status.error_details());
+    // An answer of appd's own carries a reason; what carries none was made up by gRPC on the way.
+    const bool from_appd = !error.reason.empty();
+    if (!from_appd && error.code == Code::Unavailable) error.unreachable = explain(options.address);
+    if (!from_appd && error.code == Code::DeadlineExceeded) {
+      error.unreachable = "no answer within the time for a call";
+    }
+    return error;
+  }
+
+  // One call, repeated while it is cut off and there is time left for that.
+  template <typename Stub, typename Request, typename Response>
+  Outcome<Response> call(Stub& stub,
+                         grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
+                         const Request& request, milliseconds timeout) {
+    const Clock::time_point give_up = Clock::now() + options.retry_for;
+    milliseconds delay = kFirstDelay;
+    for (bool first = true;; first = false) {
+      grpc::ClientContext context;
+      context.set_deadline(std::chrono::system_clock::now() + timeout);
+      Response response;
+      const grpc::Status status = (stub.*method)(&context, request, &response);
+      if (status.ok()) return response;
+      const bool cut_off = status.error_code() == grpc::StatusCode::UNAVAILABLE &&
+                           !(first && never_connected(status)) && has_request_id(request);
+      CallError error = decode(status);
+      delay = std::max(delay, error.retry_delay.value_or(delay));
+      if (!cut_off || Clock::now() + delay >= give_up) return error;
+      if (first && options.notice) options.notice("appd went away during the call; trying again");
+      std::this_thread::sleep_for(delay);
+      delay = std::min(2 * delay, kLongestDelay);
+    }
+  }
+
+  template <typename Stub, typename Request, typename Response>
+  Outcome<Response> call(Stub& stub,
+                         grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
+                         const Request& request) {
+    return call(stub, method, request, options.call_timeout);
+  }
+
+  // Follows next_page_token; `take` moves one page's items into the whole answer.
+  template <typename Stub, typename Request, typename Response, typename Take>
+  Outcome<Response> pages(Stub& stub,
+                          grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
+                          Request request, Take take) {
+    request.set_page_size(kPageSize);
+    Response whole = TRY(call(stub, method, request));
+    std::string token = whole.next_page_token();
+    while (!token.empty()) {
+      request.set_page_token(token);
+      Response page = TRY(call(stub, method, request));
+      take(whole, page);
+      token = page.next_page_token();
+    }
+    whole.clear_next_page_token();
+    return whole;
+  }
+
+  ClientOptions options;
+  std::shared_ptr<grpc::Channel> channel;
+  std::unique_ptr<v1::Apps::Stub> apps;
+  std::unique_ptr<v1::Workers::Stub> workers;
+  std::unique_ptr<v1::Operations::Stub> operations;
+  std::unique_ptr<v1::Events::Stub> events;
+  std::unique_ptr<v1::System::Stub> system;
+};
+
+Client::Client(ClientOptions options) : impl_(std::make_unique<Impl>(std::move(options))) {}
+Client::~Client() = default;
+
+Outcome<v1::App> Client::create_app(const v1::CreateAppRequest& request) {
+  return impl_->call(*impl_->apps, &v1::Apps::Stub::CreateApp, request);
+}
+Outcome<v1::App> Client::get_app(const v1::GetAppRequest& request) {
+  return impl_->call(*impl_->apps, &v1::Apps::Stub::GetApp, request);
+}
+Outcome<v1::App> Client::update_app(const v1::UpdateAppRequest& request) {
+  return impl_->call(*impl_->apps, &v1::Apps::Stub::UpdateApp, request);
+}
+Outcome<v1::Operation> Client::delete_app(const v1::DeleteAppRequest& request) {
+  return impl_->call(*impl_->apps, &v1::Apps::Stub::DeleteApp, request);
+}
+Outcome<v1::Operation> Client::scale_app(const v1::ScaleAppRequest& request) {
+  return impl_->call(*impl_->apps, &v1::Apps::Stub::ScaleApp, request);
+}
+Outcome<v1::Operation> Client::reload_app(const v1::ReloadAppRequest& request) {
+  return impl_->call(*impl_->apps, &v1::Apps::Stub::ReloadApp, request);
+}
+Outcome<v1::Operation> Client::get_operation(const v1::GetOperationRequest& request) {
+  return impl_->call(*impl_->operations, &v1::Operations::Stub::GetOperation, request);
+}
+Outcome<v1::ServerInfo> Client::get_server_info() {
+  return impl_->call(*impl_->system, &v1::System::Stub::GetServerInfo, v1::GetServerInfoRequest());
+}
+
+Outcome<v1::Operation> Client::wait_operation(const std::string& name, milliseconds timeout) {
+  v1::WaitOperationRequest request;
+  request.set_name(name);
+  *request.mutable_timeout() =
+      google::protobuf::util::TimeUtil::MillisecondsToDuration(timeout.count());
+  return impl_->call(*impl_->operations, &v1::Operations::Stub::WaitOperation, request,
+                     timeout + impl_->options.call_timeout);
+}
+
+Outcome<v1::ListAppsResponse> Client::list_apps() {
+  return impl_->pages(*impl_->apps, &v1::Apps::Stub::ListApps, v1::ListAppsRequest(),
+                      [](v1::ListAppsResponse& whole, const v1::ListAppsResponse& page) {
+                        whole.mutable_apps()->MergeFrom(page.apps());
+                      });
+}
+
+Outcome<v1::ListWorkersResponse> Client::list_workers(const std::string& parent) {
+  v1::ListWorkersRequest request;
+  request.set_parent(parent);
+  return impl_->pages(*impl_->workers, &v1::Workers::Stub::ListWorkers, request,
+                      [](v1::ListWorkersResponse& whole, const v1::ListWorkersResponse& page) {
+                        whole.mutable_workers()->MergeFrom(page.workers());
+                      });
+}
+
+Outcome<v1::ListOperationsResponse> Client::list_operations(const std::string& app) {
+  v1::ListOperationsRequest request;
+  request.set_app(app);
+  return impl_->pages(
+      *impl_->operations, &v1::Operations::Stub::ListOperations, request,
+      [](v1::ListOperationsResponse& whole, const v1::ListOperationsResponse& page) {
+        whole.mutable_operations()->MergeFrom(page.operations());
+      });
+}
+
+struct WatchStream::Impl {
+  Impl(Client::Impl& owner, const v1::WatchRequest& request)
+      : client(owner), reader(owner.events->Watch(&context, request)) {}
+  Client::Impl& client;
+  grpc::ClientContext context;
+  std::unique_ptr<grpc::ClientReader<v1::WatchResponse>> reader;
+  bool finished = false;
+};
+
+WatchStream::WatchStream(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+WatchStream::WatchStream(WatchStream&&) noexcept = default;
+
+WatchStream::~WatchStream() {
+  if (impl_ == nullptr || impl_->finished) return;
+  impl_->context.TryCancel();
+  impl_->reader->Finish();
+}
+
+bool WatchStream::next(v1::WatchResponse& event) { return impl_->reader->Read(&event); }
+void WatchStream::cancel() { impl_->context.TryCancel(); }
+
+CallError WatchStream::error() {
+  impl_->finished = true;
+  const grpc::Status status = impl_->reader->Finish();
+  if (!status.ok()) return impl_->client.decode(status);
+  CallError ended;  // a watch has no end of its own, so this is appd on its way out
+  ended.code = Code::Unavailable;
+  ended.message = "appd ended the stream";
+  return ended;
+}
+
+WatchStream Client::watch(const v1::WatchRequest& request) {
+  return WatchStream(std::make_unique<WatchStream::Impl>(*impl_, request));
+}
+
+std::string new_request_id() {
+  std::array<unsigned char, 16> bytes{};
+  // 16 bytes never come short (getrandom(2)); it can only fail before the system has booted.
+  APPD_CHECK(::getrandom(bytes.data(), bytes.size(), 0) == static_cast<ssize_t>(bytes.size()));
+  bytes[6] = static_cast<unsigned char>((bytes[6] & 0x0F) | 0x40);
+  bytes[8] = static_cast<unsigned char>((bytes[8] & 0x3F) | 0x80);
+  std::string id;
+  for (std::size_t i = 0; i < bytes.size(); ++i) {
+    if (i == 4 || i == 6 || i == 8 || i == 10) id += '-';
+    std::array<char, 3> hex{};
+    std::snprintf(hex.data(), hex.size(), "%02x", static_cast<unsigned>(bytes[i]));
+    id += hex.data();
+  }
+  return id;
+}
+
+}  // namespace appd::ctl

@@ -1,0 +1,84 @@
+// The connection to appd: one channel, plain calls that answer with a message or a decoded error.
+// gRPC stays inside client.cc.
+//
+// A call that was cut off (appd restarts, or says that it is stopping) is repeated for a bounded time.
+// That is harmless: calls that change something carry a request_id, and the repeat carries the same.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "appd/v1/apps.pb.h"
+#include "appd/v1/events.pb.h"
+#include "appd/v1/operations.pb.h"
+#include "appd/v1/system.pb.h"
+#include "appd/v1/workers.pb.h"
+#include "ctl/call_error.h"
+
+namespace appd::ctl {
+
+struct ClientOptions {
+  std::string address;  // "unix:PATH"
+  std::chrono::milliseconds call_timeout{30'000};
+  // How long a call that was cut off is repeated.
+  std::chrono::milliseconds retry_for{10'000};
+  // Told once for each call that has to be repeated; may be empty.
+  std::function<void(std::string_view)> notice;
+};
+
+// A stream of events. One reader; cancel() may come from any thread. Must not outlive its Client.
+class WatchStream {
+ public:
+  ~WatchStream();
+  WatchStream(WatchStream&&) noexcept;
+  // Waits for the next event. False: the stream has ended, see error().
+  bool next(v1::WatchResponse& event);
+  void cancel();
+  // Why it ended; call once, after next() was false.
+  CallError error();
+
+ private:
+  friend class Client;
+  struct Impl;
+  explicit WatchStream(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+// Threads may share it.
+class Client {
+ public:
+  explicit Client(ClientOptions options);
+  ~Client();
+
+  Outcome<v1::App> create_app(const v1::CreateAppRequest& request);
+  Outcome<v1::App> get_app(const v1::GetAppRequest& request);
+  Outcome<v1::App> update_app(const v1::UpdateAppRequest& request);
+  Outcome<v1::Operation> delete_app(const v1::DeleteAppRequest& request);
+  Outcome<v1::Operation> scale_app(const v1::ScaleAppRequest& request);
+  Outcome<v1::Operation> reload_app(const v1::ReloadAppRequest& request);
+  Outcome<v1::Operation> get_operation(const v1::GetOperationRequest& request);
+  Outcome<v1::ServerInfo> get_server_info();
+  // Answers when the operation is done or `timeout` is over. Outlasts a restart of appd.
+  Outcome<v1::Operation> wait_operation(const std::string& name, std::chrono::milliseconds timeout);
+
+  // All pages in one answer; revision is the first page's, so a watch from there misses nothing.
+  Outcome<v1::ListAppsResponse> list_apps();
+  Outcome<v1::ListWorkersResponse> list_workers(const std::string& parent);
+  Outcome<v1::ListOperationsResponse> list_operations(const std::string& app);
+
+  WatchStream watch(const v1::WatchRequest& request);
+
+ private:
+  friend class WatchStream;
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+// A new UUID (version 4) for request_id.
+std::string new_request_id();
+
+}  // namespace appd::ctl

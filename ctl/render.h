@@ -1,0 +1,58 @@
+// What appd answers, as text for people: tables, one app in full, one line an event, the last line of a
+// change. Pure: time, width and colour are passed in. Everything that came from appd is escaped.
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <span>
+#include <string>
+
+#include "appd/v1/apps.pb.h"
+#include "appd/v1/events.pb.h"
+#include "appd/v1/operations.pb.h"
+#include "appd/v1/system.pb.h"
+#include "appd/v1/workers.pb.h"
+#include "ctl/spec_fields.h"
+#include "ctl/text.h"
+
+namespace appd::ctl {
+
+using WallTime = std::chrono::system_clock::time_point;
+
+// "apps/web" → "web"; anything else unchanged.
+std::string_view short_name(std::string_view name);
+// protobuf JSON with the proto's field names, zeros shown; only the long form ends with a newline.
+Result<std::string> to_json(const google::protobuf::Message& message, bool one_line = false);
+// '{"server":…,"apps":[…]}' from parts that are JSON already.
+struct JsonPart {
+  std::string_view name;
+  Result<std::string> text;
+};
+Result<std::string> join_json(std::span<const JsonPart> parts);
+template <typename Messages>
+Result<std::string> to_json_list(const Messages& messages) {
+  std::string out;
+  for (const auto& message : messages) {
+    out += (out.empty() ? "" : ",") + TRY(to_json(message, true));
+  }
+  return "[" + out + "]";
+}
+
+std::string render_list(const v1::ListAppsResponse& apps, const Style& style);
+std::string render_app(const v1::App& app, WallTime now, const Style& style);
+std::string render_status(const v1::ServerInfo& server, const v1::ListAppsResponse& apps,
+                          const v1::ListWorkersResponse& workers, WallTime now, const Style& style);
+// With an APP column when `several` apps are shown.
+std::string render_workers(const v1::ListWorkersResponse& workers, bool several, WallTime now,
+                           const Style& style);
+std::string render_operations(const v1::ListOperationsResponse& operations, WallTime now,
+                              const Style& style);
+// One line; empty for events that say nothing to a person (Synced).
+std::string render_event(const v1::WatchResponse& event, const Style& style);
+// "  ~ workers: 4 → 17", a line for each change.
+std::string render_diff(std::span<const FieldChange> changes, const Style& style);
+// "import failed", for causes and phases.
+std::string cause_text(v1::Failure::Cause cause);
+std::string phase_text(v1::Operation::Phase phase);
+
+}  // namespace appd::ctl

@@ -1,0 +1,142 @@
+// The words for every way in which a call or a change can end.
+#include "ctl/report.h"
+
+#include <array>
+
+#include "ctl/duration.h"
+#include "ctl/render.h"
+#include "ctl/spec_fields.h"
+
+namespace appd::ctl {
+namespace {
+
+struct Hint {
+  std::string_view reason;
+  std::string_view text;  // APP stands for the app's id
+};
+
+// What to do next, by ErrorInfo.reason.
+constexpr auto kHints = std::to_array<Hint>({
+    {"APP_NOT_FOUND", "`appctl list` shows the apps that appd knows."},
+    {"WORKER_NOT_FOUND", "`appctl workers APP` shows the workers."},
+    {"OPERATION_NOT_FOUND", "`appctl operations` shows those that are kept."},
+    {"APP_EXISTS", "Change it with `appctl set APP …` or `appctl apply`, or delete it first."},
+    {"ETAG_MISMATCH", "It was changed meanwhile. Look with `appctl get APP`, then use its etag."},
+    {"APP_DELETING", "Wait until it is gone (`appctl events APP -f`), then create it anew."},
+    {"APP_STOPPED", "Start it first: `appctl start APP`."},
+    {"BIND_FAILED", "Choose another --bind, or stop what holds the address (`ss -ltnp` shows it)."},
+    {"REQUEST_ID_REUSED", "Every change needs a --request-id of its own; without one it gets one."},
+    {"SUPERSEDED", "See what it is now: `appctl get APP`."},
+    {"STORE_FAILED", "Nothing was changed. `appctl status` shows the state directory: is it full?"},
+    {"SHUTTING_DOWN", "appd is stopping; try again when it is back."},
+});
+
+std::string hint_for(const std::string& reason, const std::string& app) {
+  for (const Hint& hint : kHints) {
+    if (hint.reason != reason) continue;
+    std::string text(hint.text);
+    const std::string name = app.empty() ? "NAME" : escape_line(app);
+    constexpr std::string_view kPlaceholder = "APP";
+    for (std::size_t at = text.find(kPlaceholder); at != std::string::npos;
+         at = text.find(kPlaceholder, at + name.size())) {
+      text.replace(at, kPlaceholder.size(), name);
+    }
+    return text;
+  }
+  return "";
+}
+
+std::string headline(const Style& style, const std::string& text) {
+  return paint(style, Colour::Red, "appctl:") + " " + text + "\n";
+}
+
+std::string workers(std::int32_t number) {
+  return std::to_string(number) + (number == 1 ? " worker" : " workers");
+}
+
+std::string kind_text(v1::Operation::Kind kind) {
+  return kind == v1::Operation::KIND_UNSPECIFIED ? "change" : words(v1::Operation::Kind_Name(kind));
+}
+
+std::string with_reason(const std::string& message, const std::string& reason) {
+  std::string text = escape_line(message);
+  if (!reason.empty()) text += (text.empty() ? "" : " ") + ("[" + escape_line(reason) + "]");
+  return text;
+}
+
+}  // namespace
+
+std::string render_call_error(const CallError& error, const ErrorContext& context,
+                              const Style& style) {
+  if (!error.unreachable.empty()) {
+    return headline(style, "cannot reach appd at " + escape_line(context.address) + ": " +
+                               escape_line(error.unreachable)) +
+           "  Start it (`systemctl start appd`, or run `appd`), or say where it listens with"
+           " --address or APPD_ADDRESS.\n";
+  }
+  std::string out =
+      headline(style, "cannot " + escape_line(context.doing) + ": " +
+                          with_reason(error.message, error.reason));
+  for (const FieldViolation& violation : error.violations) {
+    const std::string place =
+        context.place ? context.place(violation.field) : flag_of(violation.field);
+    out += "  " + escape_line(place) + ": " + escape_line(violation.description) + "\n";
+  }
+  const std::string hint = hint_for(error.reason, context.app);
+  if (!hint.empty()) out += "  " + hint + "\n";
+  return out;
+}
+
+std::string render_success(const v1::Operation& operation, const ChangeSummary& summary) {
+  std::string out = escape_line(short_name(operation.app())) + ": ";
+  if (!summary.what.empty()) out += escape_line(summary.what) + ", ";
+  if (operation.kind() != v1::Operation::DELETE) {
+    const std::int32_t ready = operation.progress().ready_workers();
+    out += workers(ready) + " ready";
+    if (summary.ready_before && *summary.ready_before != ready) {
+      out += " (was " + std::to_string(*summary.ready_before) + ")";
+    }
+    if (operation.rollout() != 0) out += ", rollout " + std::to_string(operation.rollout());
+    out += ", ";
+  }
+  return out + format_elapsed(summary.elapsed) + "\n";
+}
+
+std::string render_failure(const v1::Operation& operation, const Style& style) {
+  const std::string app = escape_line(short_name(operation.app()));
+  const std::string kind = kind_text(operation.kind());
+  const v1::Failure& failure = operation.failure();
+  const CallError error = decode_status(operation.error());
+
+  std::string why = escape_line(failure.message().empty() ? error.message : failure.message());
+  if (operation.has_failure()) why += " (" + cause_text(failure.cause()) + ")";
+  std::string out = escape_block(failure.traceback());
+  if (!out.empty() && out.back() != '\n') out += '\n';
+  switch (operation.phase()) {
+    case v1::Operation::ROLLED_BACK:
+      out += headline(style, kind + " of " + app + " was rolled back: " + why);
+      out += "  The old code serves on with " + workers(operation.progress().ready_workers()) +
+             ". Put the cause right and try again.\n";
+      break;
+    case v1::Operation::SUPERSEDED:
+      out += headline(style, kind + " of " + app + " was superseded by a later change");
+      out += "  " + hint_for("SUPERSEDED", app) + "\n";
+      break;
+    default:
+      out += headline(style, kind + " of " + app + " failed: " + why);
+      if (operation.kind() != v1::Operation::DELETE) {
+        out += "  appd keeps what was asked for; `appctl get " + app +
+               "` shows what it does about it.\n";
+      }
+      if (const std::string hint = hint_for(error.reason, app); !hint.empty()) {
+        out += "  " + hint + "\n";
+      }
+  }
+  return out;
+}
+
+std::string follow_hint(const std::string& operation) {
+  return "It goes on without this command; follow it with: appctl wait " + escape_line(operation);
+}
+
+}  // namespace appd::ctl

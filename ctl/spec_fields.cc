@@ -1,0 +1,305 @@
+// The table of AppSpec's fields, and their values as text. The defaults repeat apps.proto's comments:
+// they serve help texts and differences only, appd applies its own.
+#include "ctl/spec_fields.h"
+
+#include <google/protobuf/util/time_util.h>
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <charconv>
+#include <cstdint>
+#include <map>
+
+#include "ctl/duration.h"
+
+namespace appd::ctl {
+namespace {
+
+using google::protobuf::Descriptor;
+using google::protobuf::EnumValueDescriptor;
+using google::protobuf::FieldDescriptor;
+using google::protobuf::Reflection;
+using google::protobuf::util::TimeUtil;
+using enum FieldGroup;
+
+constexpr auto kFields = std::to_array<SpecField>({
+    {"directory", "--directory", "DIR", "the app's directory: where it runs, first in sys.path", "", App},
+    {"app", "--app", "MODULE:CALLABLE", "what to serve, as gunicorn takes it", "", App},
+    {"bind", "--bind", "ADDRESS", "HOST:PORT, [IPV6]:PORT or unix:/PATH; may be repeated", "", App},
+    {"workers", "--workers", "N", "worker processes, 1 to 1024", "1", Pool},
+    {"threads", "--threads", "N", "threads a worker, 1 to 256; sync with several is gthread", "1", Pool},
+    {"worker_class", "--worker-class", "CLASS", "sync or gthread", "sync", Pool},
+    {"python", "--python", "PATH", "the app's interpreter, e.g. a venv's bin/python", "/usr/bin/python3", App},
+    {"env", "--env", "NAME=VALUE", "a variable of the app's environment; may be repeated", "", App},
+    {"preload", "--preload", "auto|on|off", "import once and fork: when safe, always, never", "auto", Pool},
+    {"run_mode", "--run-mode", "running|stopped", "whether it should run at all", "running", Pool},
+    {"timeout", "--timeout", "TIME", "longest request; 0 for no limit", "30s", Times},
+    {"graceful_timeout", "--graceful-timeout", "TIME", "how long a leaving worker may finish its requests", "30s", Times},
+    {"keepalive", "--keepalive", "TIME", "how long an idle connection is held; 0 closes at once", "1m15s", Times},
+    {"boot_timeout", "--boot-timeout", "TIME", "longest import, until the first worker accepts", "1m", Times},
+    {"limit_request_line", "--limit-request-line", "BYTES", "longest request line", "4094", Limits},
+    {"limit_request_fields", "--limit-request-fields", "N", "most header fields of a request", "100", Limits},
+    {"limit_request_field_size", "--limit-request-field-size", "BYTES", "longest header field", "8190", Limits},
+    {"limit_request_body", "--limit-request-body", "BYTES", "largest body, e.g. 64MiB; 0 for no limit", "1GiB", Limits},
+    {"client_header_timeout", "--client-header-timeout", "TIME", "longest wait for a whole request head", "30s", Times},
+    {"client_body_timeout", "--client-body-timeout", "TIME", "longest pause within a request body", "30s", Times},
+    {"send_timeout", "--send-timeout", "TIME", "longest pause of a client that should read", "30s", Times},
+    {"warmup_paths", "--warmup-path", "PATH", "requested before the first fork; may be repeated", "", Pool},
+    {"backlog", "--backlog", "N", "length of each accept queue", "2048", Limits},
+});
+
+const FieldDescriptor& descriptor_of(const SpecField& field) {
+  const auto* found = v1::AppSpec::descriptor()->FindFieldByName(std::string(field.name));
+  APPD_CHECK(found != nullptr);
+  return *found;
+}
+
+bool is_duration(const FieldDescriptor& descriptor) {
+  return !descriptor.is_repeated() && descriptor.cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE;
+}
+
+Error bad(std::string message) {
+  return Error{ErrorCode::InvalidArgument, "VALUE_INVALID", std::move(message), 0};
+}
+
+struct SizeUnit {
+  std::string_view name;
+  std::int64_t bytes;
+};
+constexpr auto kSizeUnits = std::to_array<SizeUnit>({{"GiB", std::int64_t{1} << 30},
+                                                     {"MiB", std::int64_t{1} << 20},
+                                                     {"KiB", std::int64_t{1} << 10},
+                                                     {"G", std::int64_t{1} << 30},
+                                                     {"M", std::int64_t{1} << 20},
+                                                     {"K", std::int64_t{1} << 10},
+                                                     {"", 1}});
+
+// The range check that matters is appd's; this one keeps the value representable.
+Result<std::int64_t> parse_integer(std::string_view text, bool is_size, std::int64_t largest) {
+  std::int64_t value = 0;
+  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value);
+  const std::string_view unit(end, static_cast<std::size_t>(text.data() + text.size() - end));
+  const auto* found = std::find_if(kSizeUnits.begin(), kSizeUnits.end(),
+                                   [&](const SizeUnit& u) { return u.name == unit; });
+  const bool form = code != std::errc::invalid_argument && found != kSizeUnits.end();
+  if (!form || (!is_size && !unit.empty())) {
+    return bad("'" + std::string(text) + "' is no whole number" + (is_size ? " of bytes" : ""));
+  }
+  if (code != std::errc() || value > largest / found->bytes || value < -largest / found->bytes) {
+    return bad("'" + std::string(text) + "' is out of range");
+  }
+  return value * found->bytes;
+}
+
+std::string size_text(std::int64_t bytes) {
+  for (const SizeUnit& unit : std::span(kSizeUnits).first(3)) {
+    if (bytes != 0 && bytes % unit.bytes == 0) {
+      return std::to_string(bytes / unit.bytes) + std::string(unit.name);
+    }
+  }
+  return std::to_string(bytes);
+}
+
+std::string lower(std::string_view text) {
+  std::string out(text);
+  for (char& c : out) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return out;
+}
+
+// "auto" → AUTO; the zero value means the default and is no choice.
+Result<const EnumValueDescriptor*> parse_choice(const FieldDescriptor& descriptor,
+                                                std::string_view text) {
+  std::string choices;
+  for (int i = 0; i < descriptor.enum_type()->value_count(); ++i) {
+    const EnumValueDescriptor* value = descriptor.enum_type()->value(i);
+    if (value->number() == 0) continue;
+    if (lower(value->name()) == lower(text)) return value;
+    choices += (choices.empty() ? "" : ", ") + lower(value->name());
+  }
+  return bad("'" + std::string(text) + "' is none of " + choices);
+}
+
+Result<void> assign_env(v1::AppSpec& spec, std::span<const std::string> values) {
+  spec.clear_env();
+  for (const std::string& value : values) {
+    const std::size_t equals = value.find('=');
+    if (equals == 0 || equals == std::string::npos) {
+      return bad("'" + value + "' is not NAME=VALUE");
+    }
+    (*spec.mutable_env())[value.substr(0, equals)] = value.substr(equals + 1);
+  }
+  return {};
+}
+
+Result<void> assign_one(v1::AppSpec& spec, const SpecField& field, const std::string& text) {
+  const FieldDescriptor& descriptor = descriptor_of(field);
+  const Reflection& reflection = *v1::AppSpec::GetReflection();
+  if (is_duration(descriptor)) {
+    const std::chrono::milliseconds value = TRY(parse_duration(text));
+    reflection.MutableMessage(&spec, &descriptor)
+        ->CopyFrom(TimeUtil::MillisecondsToDuration(value.count()));
+    return {};
+  }
+  switch (descriptor.cpp_type()) {
+    case FieldDescriptor::CPPTYPE_STRING: reflection.SetString(&spec, &descriptor, text); break;
+    case FieldDescriptor::CPPTYPE_ENUM:
+      reflection.SetEnum(&spec, &descriptor, TRY(parse_choice(descriptor, text)));
+      break;
+    case FieldDescriptor::CPPTYPE_INT32:
+      reflection.SetInt32(&spec, &descriptor,
+                          static_cast<std::int32_t>(TRY(parse_integer(
+                              text, field.placeholder == "BYTES", INT32_MAX))));
+      break;
+    case FieldDescriptor::CPPTYPE_INT64:
+      reflection.SetInt64(&spec, &descriptor,
+                          TRY(parse_integer(text, field.placeholder == "BYTES", INT64_MAX)));
+      break;
+    default: APPD_CHECK(!"a kind of field that this table does not know");
+  }
+  return {};
+}
+
+// The variables in order of their names, whatever the map's order is.
+std::map<std::string, std::string> sorted_env(const v1::AppSpec& spec) {
+  return {spec.env().begin(), spec.env().end()};
+}
+
+void diff_env(const v1::AppSpec& from, const v1::AppSpec& to, std::vector<FieldChange>& changes) {
+  auto before = sorted_env(from);
+  const auto after = sorted_env(to);
+  for (const auto& [name, value] : after) {
+    const auto old = before.find(name);
+    if (old == before.end()) {
+      changes.push_back({"env." + name, std::nullopt, value});
+    } else {
+      if (old->second != value) changes.push_back({"env." + name, old->second, value});
+      before.erase(old);
+    }
+  }
+  for (const auto& [name, value] : before) {
+    changes.push_back({"env." + name, value, std::nullopt});
+  }
+}
+
+}  // namespace
+
+std::span<const SpecField> spec_fields() { return kFields; }
+
+const SpecField* find_spec_field(std::string_view name) {
+  const auto* found = std::find_if(kFields.begin(), kFields.end(),
+                                   [&](const SpecField& field) { return field.name == name; });
+  return found == kFields.end() ? nullptr : &*found;
+}
+
+std::vector<std::string_view> spec_field_names() {
+  std::vector<std::string_view> names;
+  for (const SpecField& field : kFields) names.push_back(field.name);
+  return names;
+}
+
+bool takes_many(const SpecField& field) { return descriptor_of(field).is_repeated(); }
+
+Result<void> assign(v1::AppSpec& spec, const SpecField& field, std::span<const std::string> values) {
+  const FieldDescriptor& descriptor = descriptor_of(field);
+  if (descriptor.is_map()) return assign_env(spec, values);
+  if (!descriptor.is_repeated()) {
+    APPD_CHECK(values.size() == 1);
+    return assign_one(spec, field, values.front());
+  }
+  clear(spec, field);
+  for (const std::string& value : values) {
+    v1::AppSpec::GetReflection()->AddString(&spec, &descriptor, value);
+  }
+  return {};
+}
+
+bool is_set(const v1::AppSpec& spec, const SpecField& field) {
+  const FieldDescriptor& descriptor = descriptor_of(field);
+  const Reflection& reflection = *v1::AppSpec::GetReflection();
+  if (descriptor.is_repeated()) return reflection.FieldSize(spec, &descriptor) > 0;
+  return reflection.HasField(spec, &descriptor);
+}
+
+void clear(v1::AppSpec& spec, const SpecField& field) {
+  v1::AppSpec::GetReflection()->ClearField(&spec, &descriptor_of(field));
+}
+
+std::string text_of(const v1::AppSpec& spec, const SpecField& field) {
+  const FieldDescriptor& descriptor = descriptor_of(field);
+  const Reflection& reflection = *v1::AppSpec::GetReflection();
+  std::string text;
+  if (descriptor.is_map()) {
+    for (const auto& [name, value] : sorted_env(spec)) {
+      text += (text.empty() ? "" : ", ") + name + "=" + value;
+    }
+    return text;
+  }
+  if (descriptor.is_repeated()) {
+    for (int i = 0; i < reflection.FieldSize(spec, &descriptor); ++i) {
+      text += (i == 0 ? "" : ", ") + reflection.GetRepeatedString(spec, &descriptor, i);
+    }
+    return text;
+  }
+  if (!reflection.HasField(spec, &descriptor)) return "";
+  if (is_duration(descriptor)) {
+    google::protobuf::Duration value;
+    value.CopyFrom(reflection.GetMessage(spec, &descriptor));
+    return format_duration(std::chrono::milliseconds(TimeUtil::DurationToMilliseconds(value)));
+  }
+  switch (descriptor.cpp_type()) {
+    case FieldDescriptor::CPPTYPE_ENUM: return lower(reflection.GetEnum(spec, &descriptor)->name());
+    case FieldDescriptor::CPPTYPE_INT32:
+      return std::to_string(reflection.GetInt32(spec, &descriptor));
+    case FieldDescriptor::CPPTYPE_INT64: return size_text(reflection.GetInt64(spec, &descriptor));
+    default: return reflection.GetString(spec, &descriptor);
+  }
+}
+
+v1::AppSpec with_defaults(v1::AppSpec spec) {
+  for (const SpecField& field : kFields) {
+    if (is_set(spec, field) || field.default_value.empty()) continue;
+    const std::string value(field.default_value);
+    APPD_CHECK(assign(spec, field, {&value, 1}));
+  }
+  return spec;
+}
+
+std::vector<FieldChange> diff(const v1::AppSpec& from, const v1::AppSpec& to) {
+  const v1::AppSpec before = with_defaults(from);
+  const v1::AppSpec after = with_defaults(to);
+  std::vector<FieldChange> changes;
+  for (const SpecField& field : kFields) {
+    if (descriptor_of(field).is_map()) {
+      diff_env(before, after, changes);
+      continue;
+    }
+    std::string old_text = text_of(before, field);
+    std::string new_text = text_of(after, field);
+    if (old_text == new_text) continue;
+    FieldChange change{std::string(field.name), std::nullopt, std::nullopt};
+    if (is_set(before, field)) change.from = std::move(old_text);
+    if (is_set(after, field)) change.to = std::move(new_text);
+    changes.push_back(std::move(change));
+  }
+  return changes;
+}
+
+std::string_view field_of(std::string_view path) {
+  constexpr std::array<std::string_view, 2> kPrefixes = {"app.", "spec."};
+  for (std::string_view prefix : kPrefixes) {
+    if (path.substr(0, prefix.size()) == prefix) path.remove_prefix(prefix.size());
+  }
+  const SpecField* field = find_spec_field(path.substr(0, path.find_first_of(".[")));
+  return field == nullptr ? std::string_view() : field->name;
+}
+
+std::string flag_of(std::string_view path) {
+  const SpecField* field = find_spec_field(field_of(path));
+  if (field == nullptr) return std::string(path);
+  const std::size_t variable = path.find("env.");
+  const bool named = field->name == "env" && variable != std::string_view::npos;
+  return std::string(field->flag) + (named ? " " + std::string(path.substr(variable + 4)) : "");
+}
+
+}  // namespace appd::ctl

@@ -1,0 +1,45 @@
+// The table of verbs, in the order of the help.
+#include "ctl/verbs.h"
+
+#include <array>
+
+namespace appd::ctl {
+namespace {
+
+constexpr const char* kSet = "Setting up";
+constexpr const char* kChange = "Changing what runs";
+constexpr const char* kLook = "Looking";
+
+constexpr auto kVerbs = std::to_array<Verb>({
+    {"create", kSet, "register an app and start it",
+     "appctl create myapp --directory /srv/myapp --app wsgi:app --bind 127.0.0.1:8000 --workers 4",
+     add_create},
+    {"apply", kSet, "make apps what a manifest says", "appctl apply -f apps.toml --dry-run",
+     add_apply},
+    {"set", kSet, "change settings of an app", "appctl set myapp --timeout 1m30s --env DEBUG=0",
+     add_set},
+    {"delete", kSet, "drain an app and forget it, without asking back", "appctl delete myapp",
+     add_delete},
+    {"scale", kChange, "change workers, threads or worker class",
+     "appctl scale myapp --workers 17 --threads 4", add_scale},
+    {"reload", kChange, "load the code anew; bad code never replaces good",
+     "appctl reload myapp --reason \"release 42\"", add_reload},
+    {"stop", kChange, "drain an app and keep it stopped, reboots included", "appctl stop myapp",
+     add_stop},
+    {"start", kChange, "start a stopped app", "appctl start myapp", add_start},
+    {"wait", kChange, "wait for the end of an operation",
+     "appctl wait \"$(appctl reload myapp --no-wait)\"", add_wait},
+    {"status", kLook, "appd and every app on one screen", "appctl status", add_status},
+    {"list", kLook, "all apps", "appctl list -o json", add_list},
+    {"get", kLook, "one app in full", "appctl get myapp", add_get},
+    {"workers", kLook, "worker processes", "appctl workers myapp -o json", add_workers},
+    {"operations", kLook, "changes and how they ended", "appctl operations myapp", add_operations},
+    {"events", kLook, "what is, and with -f what happens", "appctl events myapp -f", add_events},
+    {"version", kLook, "versions of appctl and appd", "appctl version", add_version},
+});
+
+}  // namespace
+
+std::span<const Verb> verbs() { return kVerbs; }
+
+}  // namespace appd::ctl

@@ -1,0 +1,44 @@
+// The table of verbs: one entry a verb, each with a function that adds its arguments to CLI11's parser
+// and names what is to be done.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <span>
+
+#include "ctl/exit_code.h"
+#include "ctl/session.h"
+
+namespace appd::ctl {
+
+using Action = std::function<ExitCode(Session&)>;
+
+struct Verb {
+  const char* name;
+  const char* group;
+  const char* summary;
+  const char* example;
+  // Adds arguments; once they are parsed, `action` is what the verb does.
+  void (*add)(CLI::App& command, const Io& io, Action& action);
+};
+
+std::span<const Verb> verbs();
+
+void add_create(CLI::App& command, const Io& io, Action& action);
+void add_set(CLI::App& command, const Io& io, Action& action);
+void add_start(CLI::App& command, const Io& io, Action& action);
+void add_stop(CLI::App& command, const Io& io, Action& action);
+void add_scale(CLI::App& command, const Io& io, Action& action);
+void add_reload(CLI::App& command, const Io& io, Action& action);
+void add_delete(CLI::App& command, const Io& io, Action& action);
+void add_apply(CLI::App& command, const Io& io, Action& action);
+void add_get(CLI::App& command, const Io& io, Action& action);
+void add_list(CLI::App& command, const Io& io, Action& action);
+void add_status(CLI::App& command, const Io& io, Action& action);
+void add_workers(CLI::App& command, const Io& io, Action& action);
+void add_operations(CLI::App& command, const Io& io, Action& action);
+void add_wait(CLI::App& command, const Io& io, Action& action);
+void add_events(CLI::App& command, const Io& io, Action& action);
+void add_version(CLI::App& command, const Io& io, Action& action);
+
+}  // namespace appd::ctl
