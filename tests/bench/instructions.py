@@ -24,7 +24,7 @@ def instructions(requests: int) -> int:
         process = subprocess.Popen(command, cwd=APP, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         try:
             wait_until(lambda: process.poll() is not None or not http.refused(port), "the worker listens", 120)
-            load = [str(LOADGEN), "--connections", "1", "--requests", str(requests), f"http://127.0.0.1:{port}/"]
+            load = [str(LOADGEN), "--plain", "--connections", "1", "--requests", str(requests), f"http://127.0.0.1:{port}/"]
             subprocess.run(load, check=True, capture_output=True)
         finally:
             process.terminate()

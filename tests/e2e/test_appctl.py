@@ -27,11 +27,11 @@ def test_create_get_list_status_and_delete(appd: Appd, port: int, tmp_path: Path
     assert app["observed"]["ready_workers"] == 2
     assert app["observed"]["python_version"].startswith("3.")
     assert app["generation"] == app["observed"]["generation"] == "1"
-    assert [one["name"] for one in appd.list()] == ["apps/web"]
+    assert [one["name"] for one in appd.apps()] == ["apps/web"]
     for verb in (("list",), ("get", "web"), ("status",), ("workers", "web"), ("status", "web")):
         assert "web" in appd.ok(*verb).stdout, verb
     appd.ok("delete", "web")
-    assert appd.list() == []
+    assert appd.apps() == []
     assert http.refused(port)
     appd.ctl("get", "web").expect(FAILED)
 
@@ -126,14 +126,14 @@ def test_apply_dry_run_shows_the_difference_and_changes_nothing(appd: Appd, port
     manifest.write_text(APPLY_TOML.format(folder=folder, port=port, workers=2))
     planned = appd.ok("apply", "-f", str(manifest), "--dry-run")
     assert "web" in planned.stdout
-    assert appd.list() == []
+    assert appd.apps() == []
     appd.ok("apply", "-f", str(manifest))
-    before = appd.list()
+    before = appd.apps()
     manifest.write_text(APPLY_TOML.format(folder=folder, port=port, workers=9))
     planned = appd.ok("apply", "-f", str(manifest), "--dry-run")
     assert "workers" in planned.stdout and "2" in planned.stdout and "9" in planned.stdout
     assert "timeout" not in planned.stdout
-    assert appd.list() == before
+    assert appd.apps() == before
 
 
 def test_apply_takes_json_and_what_get_printed(appd: Appd, port: int, tmp_path: Path) -> None:
@@ -156,7 +156,7 @@ def test_apply_of_several_apps_starts_them_all(appd: Appd, tmp_path: Path) -> No
     )
     (tmp_path / "apps.toml").write_text(text)
     appd.ok("apply", "-f", str(tmp_path / "apps.toml"))
-    assert [app["name"] for app in appd.list()] == ["apps/one", "apps/two"]
+    assert [app["name"] for app in appd.apps()] == ["apps/one", "apps/two"]
     assert len(appd.ready_pids("one") | appd.ready_pids("two")) == 2
 
 
@@ -238,7 +238,7 @@ def test_interrupted_wait_leaves_the_change_going(appd: Appd, port: int, tmp_pat
         stderr=subprocess.PIPE,
         text=True,
     )
-    wait_until(lambda: appd.list(), "the app is there")
+    wait_until(lambda: appd.apps(), "the app is there")
     os.kill(waiting.pid, 2)
     _, errors = waiting.communicate(timeout=10)
     assert waiting.returncode == 130

@@ -47,11 +47,11 @@ BAD_SETTINGS = {
 def test_bad_setting_is_refused_and_changes_nothing(appd: Appd, port: int, tmp_path: Path, kind: str) -> None:
     arguments, names = BAD_SETTINGS[kind]
     appd.create("web", write_app(tmp_path / "web"), port, "--workers", "2").expect(DONE)
-    before, pids = appd.list(), appd.ready_pids("web")
+    before, pids = appd.apps(), appd.ready_pids("web")
     refused = appd.ctl("set", "web", *arguments).expect(USAGE)
     assert names in refused.stderr
     assert "Traceback" not in refused.output and "terminate" not in refused.output
-    assert appd.list() == before
+    assert appd.apps() == before
     assert appd.ready_pids("web") == pids
     assert http.request(port).text == "hello"
 
@@ -63,7 +63,7 @@ def test_bad_setting_creates_no_app(appd: Appd, port: int, tmp_path: Path, kind:
     given[arguments[0]] = arguments[1]
     refused = appd.ctl("create", "web", *(word for pair in given.items() for word in pair)).expect(USAGE)
     assert names in refused.stderr
-    assert appd.list() == []
+    assert appd.apps() == []
 
 
 def test_all_violations_are_told_at_once(appd: Appd, port: int, tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ def test_all_violations_are_told_at_once(appd: Appd, port: int, tmp_path: Path) 
     refused = appd.create("web", folder, port, "--workers", "0", "--threads", "1000", "--backlog", "0").expect(USAGE)
     for flag in ("--workers", "--threads", "--backlog"):
         assert flag in refused.stderr
-    assert appd.list() == []
+    assert appd.apps() == []
 
 
 @pytest.mark.parametrize("name", ["", "UPPER", "a/b", "../x", "-lead", "trail-", "dot.ted", "x" * 64, "1st", "späti", "a b"])
@@ -80,7 +80,7 @@ def test_bad_app_name_is_refused(appd: Appd, port: int, tmp_path: Path, name: st
         *("create", "--directory", str(write_app(tmp_path / "web")), "--app", "wsgi:app"),
         *("--bind", f"127.0.0.1:{port}", "--", name),
     ).expect(USAGE)
-    assert appd.list() == []
+    assert appd.apps() == []
 
 
 @pytest.mark.parametrize(
@@ -89,33 +89,33 @@ def test_bad_app_name_is_refused(appd: Appd, port: int, tmp_path: Path, name: st
 def test_unknown_app_is_named(appd: Appd, verb: tuple[str, ...]) -> None:
     refused = appd.ctl(verb[0], "nobody", *verb[1:]).expect(FAILED)
     assert "nobody" in refused.stderr and "APP_NOT_FOUND" in refused.stderr
-    assert appd.list() == []
+    assert appd.apps() == []
 
 
 def test_create_of_a_taken_name_is_a_conflict(appd: Appd, port: int, tmp_path: Path) -> None:
     folder = write_app(tmp_path / "web")
     appd.create("web", folder, port).expect(DONE)
-    before = appd.list()
+    before = appd.apps()
     refused = appd.create("web", folder, free_port()).expect(CONFLICT)
     assert "APP_EXISTS" in refused.stderr
-    assert appd.list() == before
+    assert appd.apps() == before
 
 
 def test_stale_etag_is_a_conflict(appd: Appd, port: int, tmp_path: Path) -> None:
     appd.create("web", write_app(tmp_path / "web"), port).expect(DONE)
     stale = appd.get("web")["etag"]
     appd.ok("set", "web", "--timeout", "11s", "--etag", stale)
-    before = appd.list()
+    before = appd.apps()
     for verb in (("set", "web", "--timeout", "12s"), ("scale", "web", "--workers", "2"), ("reload", "web"), ("delete", "web")):
         refused = appd.ctl(*verb, "--etag", stale).expect(CONFLICT)
         assert "ETAG_MISMATCH" in refused.stderr, verb
-    assert appd.list() == before
+    assert appd.apps() == before
 
 
 def test_port_in_use_is_refused_before_anything_is_touched(appd: Appd, port: int, tmp_path: Path) -> None:
     folder = write_app(tmp_path / "web")
     appd.create("web", folder, port, "--workers", "2").expect(DONE)
-    before, pids = appd.list(), appd.ready_pids("web")
+    before, pids = appd.apps(), appd.ready_pids("web")
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))
         holder.listen()
@@ -126,18 +126,18 @@ def test_port_in_use_is_refused_before_anything_is_touched(appd: Appd, port: int
         created = appd.ctl("create", "other", "--directory", str(folder), "--app", "wsgi:app", "--bind", taken)
         assert created.exit in (FAILED, USAGE)
         assert taken in created.stderr
-    assert appd.list() == before
+    assert appd.apps() == before
     assert appd.ready_pids("web") == pids
 
 
 def test_bind_of_another_app_is_refused(appd: Appd, port: int, tmp_path: Path) -> None:
     folder = write_app(tmp_path / "web")
     appd.create("web", folder, port).expect(DONE)
-    before = appd.list()
+    before = appd.apps()
     refused = appd.create("other", folder, port)
     assert refused.exit in (FAILED, USAGE)
     assert f"127.0.0.1:{port}" in refused.stderr
-    assert appd.list() == before
+    assert appd.apps() == before
 
 
 def test_interpreter_that_is_not_python_is_said_to_be_none(appd: Appd, port: int, tmp_path: Path) -> None:
@@ -166,7 +166,7 @@ def test_module_that_does_not_exist_is_named(appd: Appd, port: int, tmp_path: Pa
     failed = appd.create("web", folder, port, app="no_such_module:app").expect(FAILED)
     assert "no_such_module" in failed.output
     appd.ok("delete", "web")
-    assert appd.list() == []
+    assert appd.apps() == []
 
 
 def test_directory_with_odd_characters_is_just_a_directory(appd: Appd, port: int, tmp_path: Path) -> None:
@@ -191,7 +191,7 @@ def test_bad_manifest_is_refused_with_its_place(appd: Appd, tmp_path: Path, kind
     (tmp_path / name).write_text(text)
     refused = appd.ctl("apply", "-f", str(tmp_path / name)).expect(USAGE)
     assert names in refused.stderr
-    assert appd.list() == []
+    assert appd.apps() == []
 
 
 def test_manifest_that_is_not_there_is_named(appd: Appd, tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ def test_flask_django_and_a_venv_serve_side_by_side(appd: Appd, tmp_path: Path, 
     for name, folder in (("shop", "shop"), ("site", "site"), ("own", "own")):
         for pid in appd.ready_pids(name):
             assert os.readlink(f"/proc/{pid}/cwd") == str(tmp_path / folder)
-    assert {app["name"] for app in appd.list()} == {"apps/shop", "apps/site", "apps/own"}
+    assert {app["name"] for app in appd.apps()} == {"apps/shop", "apps/site", "apps/own"}
 
 
 def test_an_app_that_fails_to_import_harms_no_other(appd: Appd, tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ def test_deleted_app_stays_deleted_after_kill_9(appd: Appd, port: int, tmp_path:
     appd.ok("delete", "web")
     appd.kill9()
     appd.start()
-    assert appd.list() == []
+    assert appd.apps() == []
 
 
 def test_reload_asked_for_before_the_crash_is_finished_after_it(appd: Appd, port: int, tmp_path: Path) -> None:

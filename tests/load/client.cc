@@ -440,8 +440,8 @@ std::uint64_t Client::next_number() {
 std::string Client::request_head(std::uint64_t number) const {
   const std::string& target = options_.targets[number % options_.targets.size()];
   std::string head = (options_.upload_bytes > 0 ? "POST " : "GET ") + target +
-                     " HTTP/1.1\r\nHost: " + options_.host +
-                     "\r\nX-Request-Number: " + std::to_string(number) + "\r\n";
+                     " HTTP/1.1\r\nHost: " + options_.host + "\r\n";
+  if (!options_.plain) head += "X-Request-Number: " + std::to_string(number) + "\r\n";
   if (options_.fresh) head += "Connection: close\r\n";
   if (options_.upload_bytes > 0)
     head += "Content-Type: application/octet-stream\r\nTransfer-Encoding: chunked\r\n";

@@ -56,6 +56,7 @@ std::string usage() {
          "  --fresh             a new connection for each request\n"
          "  --upload BYTES      POST a chunked body   --chunk BYTES (4096)   --chunk-pause MS\n"
          "  --expect-status N   (200)     --expect-body REGEX  --expect-echo    --require-number\n"
+         "  --plain             requests carry Host and nothing else\n"
          "  --collect HEADER    count the values of a response header\n"
          "  --unix PATH         connect there; the URL gives only host and target\n"
          "  --control           stdin: each line prints a snapshot (JSON), its end ends the run\n"
@@ -104,6 +105,7 @@ Result<Options> parse_options(int argc, char** argv) {
       {"--require-number", &options.require_number},
       {"--control", &options.control},
       {"--json", &options.json},
+      {"--plain", &options.plain},
   };
   for (int i = 1; i < argc; ++i) {
     std::string_view argument = argv[i];

@@ -167,7 +167,7 @@ class Appd:
     def observed(self, name: str) -> Any:
         return self.get(name)["observed"]
 
-    def list(self) -> Any:
+    def apps(self) -> Any:
         """All apps as appd shows them, without what changes by itself."""
         apps = self.ok("list", "-o", "json").json.get("apps", [])
         for app in apps:
