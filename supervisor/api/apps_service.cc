@@ -1,0 +1,233 @@
+// Apps: requests are checked for form, turned into the core's, and its answers into responses.
+#include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
+
+#include <cstdio>
+
+#include "supervisor/api/pagination.h"
+#include "supervisor/api/services.h"
+#include "supervisor/api/spec_convert.h"
+#include "supervisor/model/text.h"
+
+namespace appd::api {
+namespace {
+
+using Apps = v1::Apps::AsyncService;
+template <typename Request>
+using AppCall = UnaryCall<Request, v1::App>;
+template <typename Request>
+using OperationCall = UnaryCall<Request, v1::Operation>;
+
+// FNV-1a over all of the request but its id, twice with different beginnings: it tells a retry from
+// another request under the same id, and guards against nothing else.
+template <typename Request>
+std::string fingerprint(const Request& request) {
+  Request rest = request;
+  rest.clear_request_id();
+  std::string bytes(Request::descriptor()->full_name() + "\n");
+  {
+    google::protobuf::io::StringOutputStream stream(&bytes);
+    google::protobuf::io::CodedOutputStream coded(&stream);
+    coded.SetSerializationDeterministic(true);  // maps in one order
+    rest.SerializeToCodedStream(&coded);
+  }
+  std::string digest;
+  for (std::uint64_t hash : {0xcbf29ce484222325ULL, 0x84222325cbf29ce4ULL}) {
+    for (const char c : bytes) {
+      hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3ULL;
+    }
+    char text[17];
+    std::snprintf(text, sizeof(text), "%016llx", static_cast<unsigned long long>(hash));
+    digest += text;
+  }
+  return digest;
+}
+
+// Rejects the call and answers nothing when the request_id is none.
+template <typename Call>
+std::optional<reconcile::CallOptions> options_of(Call& call, const std::string& etag,
+                                                 bool validate_only = false) {
+  const auto request_id = parse_request_id(call.request().request_id());
+  if (!request_id) {
+    call.reject(request_id.rejection());
+    return std::nullopt;
+  }
+  reconcile::CallOptions options;
+  options.etag = etag;
+  options.request_id = request_id.value();
+  if (!options.request_id.empty()) options.fingerprint = fingerprint(call.request());
+  options.caller = call.caller();
+  options.validate_only = validate_only;
+  return options;
+}
+
+// The id in a name; rejects the call when there is none.
+template <typename Call>
+std::optional<std::string> app_of(Call& call, const std::string& name, const char* field) {
+  const auto id = parse_app_name(name, field);
+  if (!id) {
+    call.reject(id.rejection());
+    return std::nullopt;
+  }
+  call.about("resource", name);
+  return id.value();
+}
+
+Rejection gone(const std::string& name) {
+  return {Error{ErrorCode::NotFound, "APP_NOT_FOUND", name + " has been deleted since"}, {}};
+}
+
+const auto kAnswerApp = [](auto& call, const model::AppView& app) {
+  // The answer to a repeated request whose app has gone is empty.
+  if (app.record.id.empty()) return call.reject(gone("the app of this request_id"));
+  v1::App response;
+  to_proto(app, response);
+  call.finish(response);
+};
+
+const auto kAnswerOperation = [](auto& call, const model::Operation& operation) {
+  v1::Operation response;
+  to_proto(operation, response);
+  call.finish(response);
+};
+
+void create_app(reconcile::Control& control, AppCall<v1::CreateAppRequest>& call) {
+  const v1::CreateAppRequest& request = call.request();
+  const std::string name = app_name(request.app_id());
+  if (!parse_app_name(name, "app_id")) {
+    return call.reject(request_invalid(
+        "app_id",
+        "must be lower-case letters, digits and hyphens, at most 63, a letter first and no hyphen "
+        "last, but got " +
+            model::in_quotes(request.app_id()) + ": choose another id"));
+  }
+  call.about("resource", name);
+  if (!request.app().name().empty() && request.app().name() != name) {
+    return call.reject(request_invalid("app.name", "must be empty or " + model::in_quotes(name) +
+                                                       ", as app_id says, but got " +
+                                                       model::in_quotes(request.app().name())));
+  }
+  const auto spec = to_model(request.app().spec());
+  if (!spec) return call.reject(spec.rejection());
+  auto options = options_of(call, "", request.validate_only());
+  if (!options) return;
+  control.create_app({request.app_id(), spec.value(), *std::move(options)},
+                     call.then<model::AppView>(kAnswerApp));
+}
+
+void get_app(reconcile::Control& control, AppCall<v1::GetAppRequest>& call) {
+  auto id = app_of(call, call.request().name(), "name");
+  if (!id) return;
+  control.snapshot(*std::move(id),
+                   call.then<reconcile::Snapshot>([](auto& done, const auto& snapshot) {
+                     kAnswerApp(done, snapshot.apps.front());
+                   }));
+}
+
+void list_apps(reconcile::Control& control,
+               UnaryCall<v1::ListAppsRequest, v1::ListAppsResponse>& call) {
+  const auto answer = [](auto& done, const reconcile::Snapshot& snapshot) {
+    const auto page = sorted_page(
+        ListKind::Apps, snapshot.apps, [](const auto& app) { return app.record.id; },
+        done.request().page_size(), done.request().page_token());
+    if (!page) return done.reject(page.rejection());
+    v1::ListAppsResponse response;
+    for (const model::AppView* app : page.value().items) to_proto(*app, *response.add_apps());
+    response.set_next_page_token(page.value().next_page_token);
+    response.set_revision(snapshot.revision);
+    done.finish(response);
+  };
+  control.snapshot(std::nullopt, call.then<reconcile::Snapshot>(answer));
+}
+
+void update_app(reconcile::Control& control, AppCall<v1::UpdateAppRequest>& call) {
+  const v1::UpdateAppRequest& request = call.request();
+  auto id = app_of(call, request.app().name(), "app.name");
+  if (!id) return;
+  const auto edit =
+      to_edit(request.app().spec(), request.has_update_mask() ? &request.update_mask() : nullptr);
+  if (!edit) return call.reject(edit.rejection());
+  auto options = options_of(call, request.app().etag(), request.validate_only());
+  if (!options) return;
+  control.update_app({*std::move(id), edit.value(), model::OperationKind::Update,
+                      request.allow_missing(), *std::move(options)},
+                     call.then<model::AppView>(kAnswerApp));
+}
+
+void delete_app(reconcile::Control& control, OperationCall<v1::DeleteAppRequest>& call) {
+  const v1::DeleteAppRequest& request = call.request();
+  auto id = app_of(call, request.name(), "name");
+  if (!id) return;
+  auto options = options_of(call, request.etag());
+  if (!options) return;
+  const auto answer = [](auto& done, model::Operation operation) {
+    if (operation.id.empty()) {  // nothing was there: done before it began
+      operation.app = parse_app_name(done.request().name(), "name").value();
+      operation.kind = model::OperationKind::Delete;
+      operation.phase = model::OperationPhase::Succeeded;
+      operation.create_time = std::chrono::system_clock::now();
+      operation.end_time = operation.create_time;
+    }
+    kAnswerOperation(done, operation);
+  };
+  control.delete_app({*std::move(id), request.allow_missing(), *std::move(options)},
+                     call.then<model::Operation>(answer));
+}
+
+void scale_app(reconcile::Control& control, OperationCall<v1::ScaleAppRequest>& call) {
+  const v1::ScaleAppRequest& request = call.request();
+  auto id = app_of(call, request.name(), "name");
+  if (!id) return;
+  if (!request.has_workers() && !request.has_threads() && request.worker_class().empty()) {
+    return call.reject(request_invalid(
+        "workers", "nothing to scale: give workers, threads or worker_class, or several of them"));
+  }
+  auto options = options_of(call, request.etag());
+  if (!options) return;
+  const auto edit = [request](model::AppSpec& spec) {
+    if (request.has_workers()) spec.workers = request.workers();
+    if (request.has_threads()) spec.threads = request.threads();
+    if (!request.worker_class().empty()) spec.worker_class = request.worker_class();
+  };
+  const auto answer = [&control](auto& done, const model::AppView& app) {
+    if (app.record.id.empty()) return done.reject(gone("the app of this request_id"));
+    control.operation(app.record.operation, done.template then<model::Operation>(kAnswerOperation));
+  };
+  control.update_app({*std::move(id), edit, model::OperationKind::Scale, /*allow_missing=*/false,
+                      *std::move(options)},
+                     call.then<model::AppView>(answer));
+}
+
+void reload_app(reconcile::Control& control, OperationCall<v1::ReloadAppRequest>& call) {
+  constexpr std::size_t kLongestReason = 1000;
+  const v1::ReloadAppRequest& request = call.request();
+  auto id = app_of(call, request.name(), "name");
+  if (!id) return;
+  if (request.reason().size() > kLongestReason || model::has_control_character(request.reason())) {
+    return call.reject(
+        request_invalid("reason", "must be one line of at most " + std::to_string(kLongestReason) +
+                                      " bytes, but got " + model::in_quotes(request.reason())));
+  }
+  auto options = options_of(call, request.etag());
+  if (!options) return;
+  control.reload_app({*std::move(id), request.reason(), *std::move(options)},
+                     call.then<model::Operation>(kAnswerOperation));
+}
+
+}  // namespace
+
+void AppsService::serve(CallHost& host) {
+  // Each handler gets the call with the core bound to it.
+  const auto with_core = [this](auto handler) {
+    return [this, handler](auto& call) { handler(control_, call); };
+  };
+  serve_unary(host, service_, &Apps::RequestCreateApp, with_core(create_app));
+  serve_unary(host, service_, &Apps::RequestGetApp, with_core(get_app));
+  serve_unary(host, service_, &Apps::RequestListApps, with_core(list_apps));
+  serve_unary(host, service_, &Apps::RequestUpdateApp, with_core(update_app));
+  serve_unary(host, service_, &Apps::RequestDeleteApp, with_core(delete_app));
+  serve_unary(host, service_, &Apps::RequestScaleApp, with_core(scale_app));
+  serve_unary(host, service_, &Apps::RequestReloadApp, with_core(reload_app));
+}
+
+}  // namespace appd::api

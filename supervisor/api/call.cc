@@ -1,0 +1,40 @@
+// The life of a call, whatever its kind.
+#include "supervisor/api/call.h"
+
+namespace appd::api {
+
+Call::Call(CallHost& host) : host_(host) {
+  // Comes back once the call has begun: when it has ended, or when the client has gone.
+  context_.AsyncNotifyWhenDone(static_cast<Tag*>(&done_));
+}
+
+void Call::end(const grpc::Status& status) {
+  if (!begun_ || ended_) return;
+  finishing();
+  finish_with(status);
+}
+
+bool Call::begin(bool ok) {
+  if (!ok) {  // the server is shutting down: nothing has begun, and no other tag will come
+    host_.drop(this);
+    return false;
+  }
+  begun_ = true;
+  if (!host_.closing()) return true;
+  reject(shutting_down());
+  return false;
+}
+
+void Call::finished(bool) { let_go(); }
+
+void Call::done(bool) {
+  on_done();
+  end(grpc::Status(grpc::StatusCode::CANCELLED, "the client has gone"));
+  let_go();
+}
+
+void Call::let_go() {
+  if (--outstanding_ == 0) host_.drop(this);
+}
+
+}  // namespace appd::api

@@ -1,0 +1,24 @@
+// What the core shows, as the API's messages. Pure.
+#pragma once
+
+#include "appd/v1/apps.pb.h"
+#include "appd/v1/events.pb.h"
+#include "appd/v1/operations.pb.h"
+#include "appd/v1/system.pb.h"
+#include "appd/v1/workers.pb.h"
+#include "supervisor/model/observed.h"
+
+namespace appd::api {
+
+namespace v1 = ::appd::v1;
+
+void to_proto(model::WallTime time, google::protobuf::Timestamp& out);
+void to_proto(model::Milliseconds duration, google::protobuf::Duration& out);
+void to_proto(const model::Failure& failure, v1::Failure& out);
+void to_proto(const model::AppView& app, v1::App& out);
+void to_proto(const model::WorkerView& worker, v1::Worker& out);
+void to_proto(const model::Operation& operation, v1::Operation& out);
+void to_proto(const model::Event& event, v1::WatchResponse& out);
+void to_proto(const model::ServerInfo& info, v1::ServerInfo& out);
+
+}  // namespace appd::api

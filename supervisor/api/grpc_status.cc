@@ -1,0 +1,143 @@
+// The one place where error codes meet gRPC's.
+#include "supervisor/api/grpc_status.h"
+
+#include "google/rpc/error_details.pb.h"
+#include "supervisor/api/names.h"
+
+namespace appd::api {
+namespace {
+
+constexpr const char* kDomain = "appd";
+// Clients take 8 KiB of trailing metadata. The details travel in base64 (4/3), the message twice:
+// in the details, and percent-encoded (up to 3 times its size) in a header of its own.
+constexpr std::size_t kLongestMessage = 600;
+constexpr std::size_t kMostDetails = 3600;
+
+grpc::StatusCode to_grpc(ErrorCode code) {
+  switch (code) {
+    case ErrorCode::InvalidArgument:
+      return grpc::StatusCode::INVALID_ARGUMENT;
+    case ErrorCode::NotFound:
+      return grpc::StatusCode::NOT_FOUND;
+    case ErrorCode::AlreadyExists:
+      return grpc::StatusCode::ALREADY_EXISTS;
+    case ErrorCode::Aborted:
+      return grpc::StatusCode::ABORTED;
+    case ErrorCode::FailedPrecondition:
+      return grpc::StatusCode::FAILED_PRECONDITION;
+    case ErrorCode::OutOfRange:
+      return grpc::StatusCode::OUT_OF_RANGE;
+    case ErrorCode::ResourceExhausted:
+      return grpc::StatusCode::RESOURCE_EXHAUSTED;
+    case ErrorCode::Unavailable:
+      return grpc::StatusCode::UNAVAILABLE;
+    case ErrorCode::DeadlineExceeded:
+      return grpc::StatusCode::DEADLINE_EXCEEDED;
+    case ErrorCode::Internal:
+      return grpc::StatusCode::INTERNAL;
+  }
+  return grpc::StatusCode::INTERNAL;
+}
+
+// At most `size` bytes, cut between two characters.
+std::string cut(const std::string& text, std::size_t size) {
+  if (text.size() <= size) return text;
+  std::size_t end = size;
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;
+  return text.substr(0, end) + "…";
+}
+
+google::rpc::ErrorInfo error_info(const std::string& reason, const Metadata& metadata) {
+  google::rpc::ErrorInfo info;
+  info.set_reason(reason);
+  info.set_domain(kDomain);
+  for (const auto& [key, value] : metadata) (*info.mutable_metadata())[key] = cut(value, 200);
+  return info;
+}
+
+// As many violations as fit; answers how many do not.
+std::size_t fill(google::rpc::BadRequest& request, const std::vector<model::Violation>& violations,
+                 std::size_t budget) {
+  std::size_t taken = 0;
+  for (const model::Violation& violation : violations) {
+    google::rpc::BadRequest::FieldViolation entry;
+    entry.set_field(cut(violation.field, 100));
+    entry.set_description(cut(violation.description, kLongestMessage));
+    const std::size_t size = entry.ByteSizeLong() + 4;
+    if (size > budget) break;
+    budget -= size;
+    *request.add_field_violations() = std::move(entry);
+    ++taken;
+  }
+  return violations.size() - taken;
+}
+
+std::string resource_type(const std::string& reason) {
+  if (reason == "WORKER_NOT_FOUND") return "appd.v1.Worker";
+  if (reason == "OPERATION_NOT_FOUND") return "appd.v1.Operation";
+  return "appd.v1.App";
+}
+
+}  // namespace
+
+grpc::Status to_status(const reconcile::Rejection& rejection, const Metadata& metadata) {
+  const Error& error = rejection.error;
+  google::rpc::Status details;
+  details.set_code(to_grpc(error.code));
+  details.set_message(cut(error.message, kLongestMessage));
+  Metadata all = metadata;
+  google::rpc::BadRequest bad_request;
+  if (!rejection.violations.empty()) {
+    const std::size_t omitted =
+        fill(bad_request, rejection.violations,
+             kMostDetails - 2 * kLongestMessage);  // the rest is for message and metadata
+    if (omitted > 0) all["omitted_violations"] = std::to_string(omitted);
+  }
+  const auto named = all.find("resource");
+  const std::string resource = named == all.end() ? std::string() : named->second;
+
+  details.add_details()->PackFrom(error_info(error.reason, all));
+  if (bad_request.field_violations_size() > 0) details.add_details()->PackFrom(bad_request);
+  if (error.code == ErrorCode::NotFound) {
+    google::rpc::ResourceInfo info;
+    info.set_resource_type(resource_type(error.reason));
+    info.set_resource_name(resource);
+    info.set_description(details.message());
+    details.add_details()->PackFrom(info);
+  }
+  if (error.code == ErrorCode::FailedPrecondition) {
+    google::rpc::PreconditionFailure failure;
+    auto* violation = failure.add_violations();
+    violation->set_type(error.reason);
+    violation->set_subject(resource);
+    violation->set_description(details.message());
+    details.add_details()->PackFrom(failure);
+  }
+  if (error.code == ErrorCode::Unavailable) {
+    google::rpc::RetryInfo retry;
+    retry.mutable_retry_delay()->set_seconds(1);
+    details.add_details()->PackFrom(retry);
+  }
+  return grpc::Status(to_grpc(error.code), details.message(), details.SerializeAsString());
+}
+
+google::rpc::Status to_operation_error(const model::Operation& operation) {
+  const bool superseded = operation.phase == model::OperationPhase::Superseded;
+  const bool rolled_back = operation.phase == model::OperationPhase::RolledBack;
+  google::rpc::Status status;
+  status.set_code(superseded || rolled_back ? grpc::StatusCode::ABORTED
+                                            : grpc::StatusCode::FAILED_PRECONDITION);
+  status.set_message(operation.error_message);
+  const char* reason = superseded ? "SUPERSEDED" : rolled_back ? "ROLLED_BACK" : "ROLLOUT_FAILED";
+  status.add_details()->PackFrom(error_info(
+      reason, {{"app", app_name(operation.app)}, {"operation", operation_name(operation.id)}}));
+  return status;
+}
+
+reconcile::Rejection shutting_down() {
+  return {Error{ErrorCode::Unavailable, "SHUTTING_DOWN",
+                "appd is shutting down: try again when it is back"},
+          {}};
+}
+
+}  // namespace appd::api

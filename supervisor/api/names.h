@@ -1,0 +1,34 @@
+// Resource names and the other values of requests that are checked before the core hears of them.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "supervisor/reconcile/control.h"
+
+namespace appd::api {
+
+using reconcile::Answer;
+using reconcile::Rejection;
+
+// INVALID_ARGUMENT / REQUEST_INVALID with one field violation.
+Rejection request_invalid(std::string field, std::string description);
+
+std::string app_name(std::string_view id);                       // "apps/web"
+std::string worker_name(std::string_view app, std::int32_t id);  // "apps/web/workers/3"
+std::string operation_name(std::string_view id);                 // "operations/UUID"
+
+// Each takes a name apart; the rejection names `field`.
+Answer<std::string> parse_app_name(std::string_view name, const char* field);
+struct WorkerName {
+  std::string app;
+  std::int32_t id = 0;
+};
+Answer<WorkerName> parse_worker_name(std::string_view name, const char* field);
+Answer<std::string> parse_operation_name(std::string_view name, const char* field);
+
+// Empty, or a UUID (answered in lower case).
+Answer<std::string> parse_request_id(std::string_view text);
+
+}  // namespace appd::api

@@ -1,0 +1,113 @@
+// Operations: looked up, listed, waited for. Waiting holds no thread: the core answers in time.
+#include <algorithm>
+
+#include "supervisor/api/pagination.h"
+#include "supervisor/api/services.h"
+
+namespace appd::api {
+namespace {
+
+using Operations = v1::Operations::AsyncService;
+
+constexpr std::chrono::seconds kDefaultWait{60};
+constexpr std::chrono::hours kLongestWait{1};
+
+const auto kAnswer = [](auto& call, const model::Operation& operation) {
+  v1::Operation response;
+  to_proto(operation, response);
+  call.finish(response);
+};
+
+template <typename Call>
+std::optional<std::string> operation_of(Call& call) {
+  const auto id = parse_operation_name(call.request().name(), "name");
+  if (!id) {
+    call.reject(id.rejection());
+    return std::nullopt;
+  }
+  call.about("resource", call.request().name());
+  return id.value();
+}
+
+// Newest first, which is no order of names: a page goes on behind the token's operation.
+Answer<Page<model::Operation>> page_of(const std::vector<model::Operation>& list,
+                                       const v1::ListOperationsRequest& request) {
+  const auto size = parse_page_size(request.page_size());
+  if (!size) return size.rejection();
+  const auto after = parse_page_token(ListKind::Operations, request.page_token());
+  if (!after) return after.rejection();
+  auto item = list.begin();
+  if (!after.value().empty()) {
+    item = std::find_if(item, list.end(), [&](const auto& o) { return o.id == after.value(); });
+    if (item == list.end()) {
+      return request_invalid("page_token",
+                             "speaks of an operation that is no longer kept: begin without one");
+    }
+    ++item;
+  }
+  Page<model::Operation> page;
+  for (; item != list.end() && page.items.size() < size.value(); ++item) {
+    page.items.push_back(&*item);
+  }
+  if (item != list.end()) {
+    page.next_page_token = make_page_token(ListKind::Operations, page.items.back()->id);
+  }
+  return page;
+}
+
+void list_operations(reconcile::Control& control,
+                     UnaryCall<v1::ListOperationsRequest, v1::ListOperationsResponse>& call) {
+  std::string app;
+  if (!call.request().app().empty()) {
+    const auto id = parse_app_name(call.request().app(), "app");
+    if (!id) return call.reject(id.rejection());
+    app = id.value();
+  }
+  const auto answer = [](auto& done, const std::vector<model::Operation>& operations) {
+    const auto page = page_of(operations, done.request());
+    if (!page) return done.reject(page.rejection());
+    v1::ListOperationsResponse response;
+    for (const model::Operation* operation : page.value().items) {
+      to_proto(*operation, *response.add_operations());
+    }
+    response.set_next_page_token(page.value().next_page_token);
+    done.finish(response);
+  };
+  control.operations(std::move(app), call.then<std::vector<model::Operation>>(answer));
+}
+
+void wait_operation(reconcile::Control& control,
+                    UnaryCall<v1::WaitOperationRequest, v1::Operation>& call) {
+  auto id = operation_of(call);
+  if (!id) return;
+  const v1::WaitOperationRequest& request = call.request();
+  std::chrono::nanoseconds wait = kDefaultWait;
+  if (request.has_timeout()) {
+    const std::int64_t seconds = request.timeout().seconds();
+    wait = std::chrono::seconds(std::clamp<std::int64_t>(seconds, -1, 3600)) +
+           std::chrono::nanoseconds(request.timeout().nanos());
+    if (wait < wait.zero() || wait > kLongestWait) {
+      return call.reject(request_invalid(
+          "timeout", "must be from 0 to 1 hour, but got " + std::to_string(seconds) + " s and " +
+                         std::to_string(request.timeout().nanos()) + " ns"));
+    }
+  }
+  control.wait_operation(*std::move(id), std::chrono::steady_clock::now() + wait,
+                         call.then<model::Operation>(kAnswer));
+}
+
+}  // namespace
+
+void OperationsService::serve(CallHost& host) {
+  serve_unary(host, service_, &Operations::RequestGetOperation, [this](auto& call) {
+    if (auto id = operation_of(call)) {
+      control_.operation(*std::move(id), call.template then<model::Operation>(kAnswer));
+    }
+  });
+  serve_unary(host, service_, &Operations::RequestListOperations,
+              [this](auto& call) { list_operations(control_, call); });
+  serve_unary(host, service_, &Operations::RequestWaitOperation,
+              [this](auto& call) { wait_operation(control_, call); });
+}
+
+}  // namespace appd::api

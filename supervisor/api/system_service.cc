@@ -1,0 +1,57 @@
+// System: what this appd is, and how much it logs.
+#include <algorithm>
+#include <array>
+
+#include "supervisor/api/services.h"
+#include "supervisor/model/text.h"
+
+namespace appd::api {
+namespace {
+
+using System = v1::System::AsyncService;
+
+struct Level {
+  const char* name;
+  spdlog::level::level_enum value;
+};
+constexpr std::array kLevels = {
+    Level{"trace", spdlog::level::trace}, Level{"debug", spdlog::level::debug},
+    Level{"info", spdlog::level::info},   Level{"warn", spdlog::level::warn},
+    Level{"error", spdlog::level::err},
+};
+
+std::string level_of(const spdlog::logger& log) {
+  const auto found = std::find_if(kLevels.begin(), kLevels.end(),
+                                  [&](const Level& level) { return level.value == log.level(); });
+  return found == kLevels.end() ? "off" : found->name;
+}
+
+}  // namespace
+
+void SystemService::serve(CallHost& host) {
+  serve_unary(host, service_, &System::RequestGetServerInfo, [this](auto& call) {
+    v1::ServerInfo response;
+    to_proto(info_, response);
+    response.set_revision(control_.revision());
+    response.set_log_level(level_of(log_));
+    call.finish(response);
+  });
+  serve_unary(host, service_, &System::RequestSetLogLevel, [this](auto& call) {
+    const std::string& wanted = call.request().level();
+    const auto level = std::find_if(kLevels.begin(), kLevels.end(),
+                                    [&](const Level& known) { return known.name == wanted; });
+    if (level == kLevels.end()) {
+      return call.reject(request_invalid(
+          "level",
+          "must be trace, debug, info, warn or error, but got " + model::in_quotes(wanted)));
+    }
+    v1::SetLogLevelResponse response;
+    response.set_previous_level(level_of(log_));
+    log_.info("log level changed from={} to={} caller=\"{}\"", response.previous_level(), wanted,
+              call.caller());
+    log_.set_level(level->value);
+    call.finish(response);
+  });
+}
+
+}  // namespace appd::api
