@@ -59,7 +59,6 @@ class Connection : public Waiter, public net::ListLink<TurnTag> {
 
   Exchange& exchange() { return exchange_; }
   Shared& shared() const { return shared_; }
-  std::string& scratch() { return scratch_; }
   int socket() const { return socket_.get(); }
   std::uint64_t id() const { return id_; }
   const Peer& peer() const { return peer_; }
@@ -99,7 +98,6 @@ class Connection : public Waiter, public net::ListLink<TurnTag> {
   std::unique_ptr<http::RequestHead> kept_head_;  // while the body is still coming
   Exchange exchange_;
   Output output_;
-  std::string scratch_;
   std::uint64_t lingered_ = 0;
   net::TimePoint begun_{};
   std::unique_ptr<Attachment> attachment_;

@@ -3,8 +3,6 @@
 
 #include <poll.h>
 
-#include <charconv>
-
 #include "worker/engine/connection.h"
 #include "worker/engine/shared.h"
 
@@ -13,13 +11,6 @@ namespace {
 
 // Up to here copying beside the head is cheaper than a second piece in sendmsg.
 constexpr std::size_t kCopied = 8 * 1024;
-
-std::string_view chunk_size_line(std::size_t size, char (&line)[20]) {
-  auto [end, error] = std::to_chars(line, line + sizeof(line) - 2, size, 16);
-  *end++ = '\r';
-  *end++ = '\n';
-  return {line, static_cast<std::size_t>(end - line)};
-}
 
 }  // namespace
 
@@ -44,15 +35,15 @@ bool Exchange::send_head(std::optional<std::uint64_t> body_size, std::string_vie
   if (size_known && !response_.content_length()) response_.set_content_length(*body_size);
   keep_alive_ = request_->keep_alive && !response_.wants_close() && !shared.draining &&
                 framing_ != http::Framing::Close;
-  std::string& head =
+  http::ByteBuffer& head =
       response_.finish(framing_, keep_alive_, request_->http_1_0, shared.date.line(shared.now));
   head_sent_ = true;
   owed_ = framing_ == http::Framing::Length ? *response_.content_length() : 0;
   if (framing_ == http::Framing::Chunked && !chunk.empty()) return send_chunked(head, chunk);
   chunk = fit(chunk);
-  if (chunk.size() > kCopied) return put(head, chunk);
+  if (chunk.size() > kCopied) return put(head.view(), chunk);
   head.append(chunk);
-  return put(head);
+  return put(head.view());
 }
 
 // What may be sent of a chunk: nothing without a body, no more than Content-Length with one.
@@ -67,23 +58,21 @@ std::string_view Exchange::fit(std::string_view chunk) {
   return chunk;
 }
 
-bool Exchange::send_chunked(std::string_view head, std::string_view chunk) {
-  char line[20];
-  std::string_view size_line = chunk_size_line(chunk.size(), line);
-  if (chunk.size() <= kCopied) {
-    std::string& text = connection_.scratch();
-    text.assign(head).append(size_line).append(chunk).append("\r\n");
-    return put(text);
-  }
-  std::string begin(head);
-  begin += size_line;
-  return put(begin, chunk) && put("\r\n");
+// `before` may hold the head; it is sent with the chunk.
+bool Exchange::send_chunked(http::ByteBuffer& before, std::string_view chunk) {
+  before.append_number(chunk.size(), 16).append("\r\n");
+  if (chunk.size() > kCopied) return put(before.view(), chunk) && put("\r\n");
+  before.append(chunk).append("\r\n");
+  return put(before.view());
 }
 
 bool Exchange::send(std::string_view chunk) {
   if (!head_sent_) return send_head(std::nullopt, chunk);
   if (chunk.empty()) return !gone_;
-  if (framing_ == http::Framing::Chunked) return send_chunked({}, chunk);
+  if (framing_ == http::Framing::Chunked) {
+    http::ByteBuffer text;
+    return send_chunked(text, chunk);
+  }
   chunk = fit(chunk);
   return chunk.empty() ? !gone_ : put(chunk);
 }

@@ -57,7 +57,7 @@ class Exchange {
   void begin(const http::RequestHead& request);
   bool put(std::string_view first, std::string_view second = {});
   bool send_head(std::optional<std::uint64_t> body_size, std::string_view chunk);
-  bool send_chunked(std::string_view head, std::string_view chunk);
+  bool send_chunked(http::ByteBuffer& before, std::string_view chunk);
   std::string_view fit(std::string_view chunk);
 
   Connection& connection_;

@@ -52,8 +52,8 @@ bool Crew::work(Member& me) {
       tend_engine();
       if (should_leave(me)) break;
       idle(me);
+      if (is_main && PyErr_CheckSignals() < 0) return false;
     }
-    if (is_main && PyErr_CheckSignals() < 0) return false;
     if (should_leave(me)) break;
   }
   // Nobody may be waiting now, and there may be work; or it is over for the others too.

@@ -53,10 +53,10 @@ PyRef attribute_of(const char* module, const char* name) {
   return imported ? PyRef::steal(PyObject_GetAttrString(imported.get(), name)) : PyRef();
 }
 
-// A connection's REMOTE_ADDR and REMOTE_PORT, made once.
-struct PeerObjects : engine::Attachment {
-  PyRef address;
-  PyRef port;
+// A connection's own template, made for its first request.
+struct ConnectionTemplate : engine::Attachment {
+  PyRef dict;
+  std::uint64_t edition = 0;
 };
 
 PyRef make_template(const engine::Peer& name) {
@@ -107,13 +107,21 @@ bool EnvironBuilder::prepare(const std::vector<engine::Peer>& names, bool multit
   if (!empty_input_ || !bytes_io_ || !open_) return false;
   for (const engine::Peer& name : names) {
     PyRef made = make_template(name);
-    if (!made || !put(made.get(), input_, empty_input_.get())) return false;
+    if (!made) return false;
+    // What every request sets is in already, and replaced. http_host_ makes the table grow beyond
+    // that once, here, and not in each copy.
+    for (const PyRef* key : {&input_, &path_info_, &raw_uri_, &request_uri_, &remote_addr_,
+                             &remote_port_, &http_host_}) {
+      if (!put(made.get(), *key, empty_input_.get())) return false;
+    }
+    if (PyDict_DelItem(made.get(), http_host_.get()) < 0) return false;
     templates_.push_back(std::move(made));
   }
   return set_multithread(multithread);
 }
 
 bool EnvironBuilder::set_multithread(bool multithread) {
+  ++edition_;
   for (const PyRef& made : templates_) {
     PyObject* value = multithread ? Py_True : Py_False;
     if (PyDict_SetItemString(made.get(), "wsgi.multithread", value) < 0) return false;
@@ -123,8 +131,8 @@ bool EnvironBuilder::set_multithread(bool multithread) {
 
 PyRef EnvironBuilder::build(engine::Exchange& exchange) {
   const http::RequestHead& head = exchange.request();
-  engine::Connection& connection = exchange.connection();
-  PyRef environ = PyRef::steal(PyDict_Copy(templates_[connection.listener()].get()));
+  PyObject* prepared = template_for(exchange.connection());
+  PyRef environ = PyRef::steal(prepared == nullptr ? nullptr : PyDict_Copy(prepared));
   if (!environ) return environ;
   PyObject* dict = environ.get();
   if (head.method != "GET") {
@@ -132,7 +140,7 @@ PyRef EnvironBuilder::build(engine::Exchange& exchange) {
     if (!put(dict, request_method_, method.get())) return {};
   }
   if (head.http_1_0 && !put(dict, server_protocol_, http_1_0_.get())) return {};
-  bool complete = put_target(dict, head) && put_peer(dict, connection) && put_headers(dict, head) &&
+  bool complete = put_target(dict, head) && put_headers(dict, head) &&
                   put_body(dict, exchange);
   return complete ? std::move(environ) : PyRef();
 }
@@ -154,22 +162,33 @@ bool EnvironBuilder::put_target(PyObject* environ, const http::RequestHead& head
   return put(environ, path_info_, path.get());
 }
 
-bool EnvironBuilder::put_peer(PyObject* environ, engine::Connection& connection) {
-  if (connection.attachment() == nullptr) {
-    auto made = std::make_unique<PeerObjects>();
-    made->address = latin1(connection.peer().address);
-    made->port = latin1(std::to_string(connection.peer().port));
-    if (!made->address || !made->port) return false;
-    connection.attachment() = std::move(made);
+PyObject* EnvironBuilder::template_for(engine::Connection& connection) {
+  auto* kept = static_cast<ConnectionTemplate*>(connection.attachment().get());
+  if (kept != nullptr && kept->edition == edition_) return kept->dict.get();
+  auto made = std::make_unique<ConnectionTemplate>();
+  made->edition = edition_;
+  made->dict = PyRef::steal(PyDict_Copy(templates_[connection.listener()].get()));
+  PyRef address = latin1(connection.peer().address);
+  PyRef port = latin1(std::to_string(connection.peer().port));
+  if (!made->dict || !put(made->dict.get(), remote_addr_, address.get()) ||
+      !put(made->dict.get(), remote_port_, port.get())) {
+    return nullptr;
   }
-  const auto& peer = static_cast<const PeerObjects&>(*connection.attachment());
-  return put(environ, remote_addr_, peer.address.get()) &&
-         put(environ, remote_port_, peer.port.get());
+  PyObject* dict = made->dict.get();
+  connection.attachment() = std::move(made);
+  return dict;
 }
 
-PyRef EnvironBuilder::key_for(std::string_view name) {
+std::size_t EnvironBuilder::NameHash::operator()(std::string_view name) const {
+  std::size_t hash = name.size();
+  for (char c : name) hash = hash * 31 + static_cast<unsigned char>(c);
+  return hash;
+}
+
+// Borrowed, from the cache or from `uncached`; nullptr with an exception set.
+PyObject* EnvironBuilder::key_for(std::string_view name, PyRef& uncached) {
   if (auto cached = header_keys_.find(name); cached != header_keys_.end()) {
-    return PyRef::borrow(cached->second.get());
+    return cached->second.get();
   }
   std::string key;
   if (!http::equals_ignoring_case(name, "content-type") &&
@@ -179,20 +198,20 @@ PyRef EnvironBuilder::key_for(std::string_view name) {
   for (char c : name) {
     key += c == '-' ? '_' : (c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c);
   }
-  PyRef made = PyRef::steal(PyUnicode_InternFromString(key.c_str()));
-  if (made && header_keys_.size() < kMaxCachedKeys) {
-    header_keys_.emplace(name, PyRef::borrow(made.get()));
+  uncached = PyRef::steal(PyUnicode_InternFromString(key.c_str()));
+  if (uncached && header_keys_.size() < kMaxCachedKeys) {
+    header_keys_.emplace(name, PyRef::borrow(uncached.get()));
   }
-  return made;
+  return uncached.get();
 }
 
 bool EnvironBuilder::put_headers(PyObject* environ, const http::RequestHead& head) {
   Py_ssize_t expected = PyDict_Size(environ) + static_cast<Py_ssize_t>(head.fields.size());
   for (const http::Field& field : head.fields) {
-    PyRef key = key_for(field.name);
-    if (!key) return false;
+    PyRef uncached;
+    PyObject* key = key_for(field.name, uncached);
     PyRef value = latin1(field.value);
-    if (!put(environ, key, value.get())) return false;
+    if (key == nullptr || !value || PyDict_SetItem(environ, key, value.get()) < 0) return false;
   }
   // Fewer entries than fields: a name came twice.
   if (PyDict_Size(environ) != expected && !join_repeated(environ, head)) return false;
@@ -204,23 +223,27 @@ bool EnvironBuilder::put_headers(PyObject* environ, const http::RequestHead& hea
 }
 
 bool EnvironBuilder::join_repeated(PyObject* environ, const http::RequestHead& head) {
-  for (std::size_t i = 0; i < head.fields.size(); ++i) {
-    PyRef key = key_for(head.fields[i].name);
-    if (!key) return false;
-    bool is_cookie = http::equals_ignoring_case(head.fields[i].name, "cookie");
-    std::string joined;
-    std::size_t count = 0;
-    for (std::size_t j = 0; j < head.fields.size(); ++j) {
-      PyRef other = key_for(head.fields[j].name);
-      if (!other) return false;
-      if (PyUnicode_Compare(key.get(), other.get()) != 0) continue;
-      if (j < i) break;  // joined already, at its first place
-      if (count++ > 0) joined += is_cookie ? "; " : ", ";
-      joined += head.fields[j].value;
+  std::vector<PyRef> keys;
+  for (const http::Field& field : head.fields) {
+    PyRef uncached;
+    PyObject* key = key_for(field.name, uncached);
+    if (key == nullptr) return false;
+    keys.push_back(PyRef::borrow(key));
+  }
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    if (!keys[i]) continue;
+    std::string_view separator =
+        http::equals_ignoring_case(head.fields[i].name, "cookie") ? "; " : ", ";
+    std::string joined(head.fields[i].value);
+    bool repeated = false;
+    for (std::size_t j = i + 1; j < keys.size(); ++j) {
+      if (!keys[j] || PyUnicode_Compare(keys[i].get(), keys[j].get()) != 0) continue;
+      joined.append(separator).append(head.fields[j].value);
+      keys[j].reset();  // has gone into the first of its name
+      repeated = true;
     }
-    if (count < 2) continue;
-    PyRef value = latin1(joined);
-    if (!put(environ, key, value.get())) return false;
+    PyRef value = repeated ? latin1(joined) : PyRef();
+    if (repeated && !put(environ, keys[i], value.get())) return false;
   }
   return true;
 }

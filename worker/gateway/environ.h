@@ -23,19 +23,23 @@ class EnvironBuilder {
   PyRef build(engine::Exchange& exchange);
 
  private:
-  struct TextHash : std::hash<std::string_view> {
+  // Cheap, and enough to spread the few hundred names that there are.
+  struct NameHash {
     using is_transparent = void;
+    std::size_t operator()(std::string_view name) const;
   };
   // A header's key in the dict. Content-Type and Content-Length have no HTTP_ before them.
-  PyRef key_for(std::string_view header_name);
+  PyObject* key_for(std::string_view header_name, PyRef& uncached);
+  // The template of a connection: its listener's with REMOTE_ADDR and REMOTE_PORT.
+  PyObject* template_for(engine::Connection& connection);
   bool put_target(PyObject* environ, const http::RequestHead& head);
   bool put_headers(PyObject* environ, const http::RequestHead& head);
-  bool put_peer(PyObject* environ, engine::Connection& connection);
   bool put_body(PyObject* environ, engine::Exchange& exchange);
   bool join_repeated(PyObject* environ, const http::RequestHead& head);
 
   std::vector<PyRef> templates_;  // one for each listener
-  std::unordered_map<std::string, PyRef, TextHash, std::equal_to<>> header_keys_;
+  std::uint64_t edition_ = 0;     // of the templates
+  std::unordered_map<std::string, PyRef, NameHash, std::equal_to<>> header_keys_;
   PyRef empty_input_;
   PyRef bytes_io_;  // io.BytesIO
   PyRef open_;      // io.open

@@ -12,7 +12,7 @@ enum CharClass : std::uint8_t {
   kToken = 1,       // tchar
   kFieldValue = 2,  // VCHAR, obs-text, SP, HTAB
   kTarget = 4,      // what a request target may hold: VCHAR without '#'
-  kHost = 8,        // reg-name, IP literal, port
+  kHost = 8,        // reg-name
 };
 
 consteval std::array<std::uint8_t, 256> make_char_classes() {
@@ -21,7 +21,7 @@ consteval std::array<std::uint8_t, 256> make_char_classes() {
     bool alnum = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
     bool visible = c > 0x20 && c < 0x7f;
     std::string_view tchars = "!#$%&'*+-.^_`|~";
-    std::string_view hosts = "-._~!$&'()*+,;=%[]:";
+    std::string_view hosts = "-._~!$&'()*+,;=%";
     bool is_tchar = alnum;
     bool is_host = alnum;
     for (char t : tchars) is_tchar = is_tchar || c == static_cast<unsigned char>(t);

@@ -1,92 +1,90 @@
-// Line by line over a head: line ends, control characters, limits.
+// Line by line over a head: line ends and limits.
 #include "worker/http/head_scanner.h"
 
 #include <cstring>
+#include <utility>
 
 namespace appd::http {
 namespace {
-
-// Written without a branch in the loop so that the compiler can use vector instructions.
-bool has_control(std::string_view text) {
-  unsigned found = 0;
-  for (char byte : text) {
-    auto c = static_cast<unsigned char>(byte);
-    found |= static_cast<unsigned>(c < 0x20 && c != '\t') | static_cast<unsigned>(c == 0x7f);
-  }
-  return found != 0;
-}
 
 bool refuse(Refusal& refusal, int status, std::string rule) {
   refusal = {status, std::move(rule)};
   return false;
 }
 
+bool refuse_fields(const Limits& limits, Refusal& refusal) {
+  return refuse(refusal, 431,
+                "More than " + std::to_string(limits.fields) +
+                    " header fields (limit_request_fields)");
+}
+
 std::string longer_than(const char* what, std::size_t limit, const char* setting) {
   return std::string(what) + " longer than " + std::to_string(limit) + " bytes (" + setting + ")";
+}
+
+bool refuse_length(bool request_line, bool by_setting, const Limits& limits, Refusal& refusal) {
+  if (!by_setting) {
+    return refuse(refusal, request_line ? 414 : 431,
+                  longer_than("Head", limits.head_bytes(), "all lines together"));
+  }
+  return request_line
+             ? refuse(refusal, 414,
+                      longer_than("Request line", limits.request_line, "limit_request_line"))
+             : refuse(refusal, 431,
+                      longer_than("Header field", limits.field_size, "limit_request_field_size"));
 }
 
 }  // namespace
 
 HeadScanner::Verdict HeadScanner::scan(std::string_view bytes, const Limits& limits,
                                        Refusal& refusal) {
+  const char* begin = bytes.data();
+  const char* end = begin + bytes.size();
   for (;;) {
-    const void* found = std::memchr(bytes.data() + searched_, '\n', bytes.size() - searched_);
-    if (found == nullptr) {
-      if (!line_permitted(bytes, bytes.size(), false, limits, refusal)) return Verdict::Refused;
+    const char* from = begin + searched_;
+    const char* line = begin + line_begin_;
+    const char* feed = static_cast<const char*>(
+        std::memchr(from, '\n', static_cast<std::size_t>(end - from)));
+    const char* line_end = feed == nullptr ? end : feed;
+    bool has_return = line_end > line && line_end[-1] == '\r';
+    auto length = static_cast<std::size_t>(line_end - line) - (has_return ? 1 : 0);
+    if (!line_permitted(length, *line, limits, refusal)) return Verdict::Refused;
+    if (feed == nullptr) {
       searched_ = bytes.size();
       return Verdict::NeedMore;
     }
-    auto feed = static_cast<std::size_t>(static_cast<const char*>(found) - bytes.data());
-    if (!line_permitted(bytes, feed, true, limits, refusal)) return Verdict::Refused;
-    bool empty = feed == line_begin_ + 1;
-    line_begin_ = searched_ = feed + 1;
-    if (!empty) {
+    if (!has_return) {
+      refuse(refusal, 400, "Line ends with LF alone, not CR LF");
+      return Verdict::Refused;
+    }
+    line_begin_ = searched_ = static_cast<std::size_t>(feed + 1 - begin);
+    if (length > 0) {
       ++lines_;
     } else if (lines_ > 0) {
       return Verdict::Complete;
-    } else if (head_begin_ == 0) {
-      head_begin_ = line_begin_;
-    } else {
+    } else if (std::exchange(head_begin_, line_begin_) != 0) {
       refuse(refusal, 400, "Empty lines before the request line");
       return Verdict::Refused;
     }
   }
 }
 
-// Looks at the line [line_begin_, end); `ended` says that bytes[end] is its line feed.
-bool HeadScanner::line_permitted(std::string_view bytes, std::size_t end, bool ended,
-                                 const Limits& limits, Refusal& refusal) const {
-  std::string_view line = bytes.substr(line_begin_, end - line_begin_);
-  bool is_request_line = lines_ == 0;
-  if (!is_request_line && !line.empty()) {
-    if (line[0] == ' ' || line[0] == '\t') {
+// Of the line at line_begin_, as far as it has come: its length so far and its first byte.
+inline bool HeadScanner::line_permitted(std::size_t length, char first, const Limits& limits,
+                                        Refusal& refusal) const {
+  if (length == 0) return true;
+  std::size_t limit = limits.request_line;
+  if (lines_ > 0) {
+    limit = limits.field_size;
+    if (first == ' ' || first == '\t') {
       return refuse(refusal, 400, "Header line begins with white space (obs-fold)");
     }
-    if (limits.fields != 0 && lines_ > limits.fields && line[0] != '\r') {
-      return refuse(
-          refusal, 431,
-          "More than " + std::to_string(limits.fields) + " header fields (limit_request_fields)");
-    }
+    if (lines_ > limits.fields && limits.fields != 0) return refuse_fields(limits, refusal);
   }
-  bool has_return = !line.empty() && line.back() == '\r';
-  std::size_t length = line.size() - (has_return ? 1 : 0);
-  std::size_t room = limits.head_bytes() > line_begin_ ? limits.head_bytes() - line_begin_ : 0;
-  std::size_t limit = is_request_line ? limits.request_line : limits.field_size;
-  bool whole_head = limit == 0 || room < limit;
-  if (whole_head) limit = room;
-  if (has_control(line.substr(0, length < limit ? length : limit))) {
-    return refuse(refusal, 400, "Control character in the request's head");
+  if (limit != 0 && length > limit) return refuse_length(lines_ == 0, true, limits, refusal);
+  if (line_begin_ + length > limits.head_bytes()) {
+    return refuse_length(lines_ == 0, false, limits, refusal);
   }
-  if (length > limit) {
-    if (is_request_line) {
-      return refuse(refusal, 414, longer_than("Request line", limit, "limit_request_line"));
-    }
-    return whole_head
-               ? refuse(refusal, 431, longer_than("Head", limits.head_bytes(), "all header fields"))
-               : refuse(refusal, 431,
-                        longer_than("Header field", limit, "limit_request_field_size"));
-  }
-  if (ended && !has_return) return refuse(refusal, 400, "Line ends with LF alone, not CR LF");
   return true;
 }
 

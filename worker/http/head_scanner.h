@@ -1,8 +1,9 @@
 // HeadScanner: finds where a request's head ends, in bytes that come in pieces.
 //
-// It applies what must not depend on how the bytes were cut: the limits, and the strictness about
-// line ends and control characters that llhttp 8.1 lacks. Each byte is looked at once, and the
-// first offending byte decides, so the verdict is the same under any segmentation.
+// It applies what must be known before the head is complete, the limits, and the strictness about
+// line feeds that llhttp 8.1 lacks. Each byte is looked at once and the first offending line
+// decides; all else is left to parse_head(), which sees whole heads only. So the verdict is the
+// same under any segmentation.
 #pragma once
 
 #include <cstddef>
@@ -27,7 +28,7 @@ class HeadScanner {
   std::size_t head_end() const { return line_begin_; }
 
  private:
-  bool line_permitted(std::string_view bytes, std::size_t end, bool ended, const Limits& limits,
+  bool line_permitted(std::size_t length, char first, const Limits& limits,
                       Refusal& refusal) const;
 
   std::size_t head_begin_ = 0;

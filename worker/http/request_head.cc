@@ -79,23 +79,26 @@ bool refuse_as_llhttp(const Parse& parse, std::string_view bytes, Refusal& refus
   }
 }
 
+// uri-host [ ":" port ] (RFC 9110 §7.2)
 bool valid_host(std::string_view host) {
-  if (host.empty() || !all_in(host, kHost)) return false;
-  std::size_t port_at;
-  if (host.front() == '[') {
-    std::size_t end = host.find(']');
-    if (end == std::string_view::npos || end < 3) return false;
-    if (host.substr(1, end - 1).find_first_of("[]") != std::string_view::npos) return false;
-    port_at = end + 1;
+  const char* at = host.data();
+  const char* end = at + host.size();
+  auto is_host = [](char c) { return (kCharClasses[static_cast<unsigned char>(c)] & kHost) != 0; };
+  if (host.starts_with('[')) {
+    ++at;
+    while (at < end && (is_host(*at) || *at == ':')) ++at;
+    if (end - at < 1 || *at != ']' || at - host.data() < 3) return false;
+    ++at;
   } else {
-    port_at = host.find(':');
-    if (port_at == 0 || host.find_first_of("[]") != std::string_view::npos) return false;
-    if (port_at == std::string_view::npos) return true;
+    while (at < end && is_host(*at)) ++at;
+    if (at == host.data()) return false;
   }
-  std::string_view port = host.substr(port_at);
-  if (port.empty()) return true;
-  return port.front() == ':' && port.size() <= 6 &&
-         port.find_first_not_of("0123456789", 1) == std::string_view::npos;
+  if (at == end) return true;
+  if (*at != ':' || end - at > 6) return false;
+  while (++at < end) {
+    if (*at < '0' || *at > '9') return false;
+  }
+  return true;
 }
 
 // RFC 9112 §3.2: origin-form, absolute-form, or "*" for OPTIONS.

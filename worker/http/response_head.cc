@@ -8,12 +8,6 @@
 namespace appd::http {
 namespace {
 
-void append_number(std::string& text, std::uint64_t number) {
-  char digits[20];
-  auto [end, error] = std::to_chars(digits, digits + sizeof(digits), number);
-  text.append(digits, end);
-}
-
 bool has_token(std::string_view list, std::string_view lowered) {
   while (!list.empty()) {
     std::size_t comma = list.find(',');
@@ -44,8 +38,8 @@ bool is_hop_by_hop(std::string_view name) {
 }  // namespace
 
 void ResponseHead::start(std::string_view status) {
-  text_.assign("HTTP/1.1 ");
-  text_.append(status).append("\r\n");
+  text_.clear();
+  text_.append("HTTP/1.1 ").append(status).append("\r\n");
   code_ = (status[0] - '0') * 100 + (status[1] - '0') * 10 + (status[2] - '0');
   wants_close_ = has_date_ = has_server_ = false;
   content_length_.reset();
@@ -64,8 +58,8 @@ bool ResponseHead::add(std::string_view name, std::string_view value) {
     content_length_ = length;
     return true;
   }
-  has_date_ = has_date_ || equals_ignoring_case(name, "date");
-  has_server_ = has_server_ || equals_ignoring_case(name, "server");
+  if (name.size() == 4 && equals_ignoring_case(name, "date")) has_date_ = true;
+  if (name.size() == 6 && equals_ignoring_case(name, "server")) has_server_ = true;
   text_.append(name).append(": ").append(value).append("\r\n");
   return true;
 }
@@ -77,15 +71,13 @@ Framing ResponseHead::framing(bool request_is_head, bool http_1_0,
   return http_1_0 ? Framing::Close : Framing::Chunked;
 }
 
-std::string& ResponseHead::finish(Framing framing, bool keep_alive, bool http_1_0,
+ByteBuffer& ResponseHead::finish(Framing framing, bool keep_alive, bool http_1_0,
                                   std::string_view date) {
   if (!has_server_) text_.append("Server: appd\r\n");
   if (!has_date_) text_.append(date);
   bool length_allowed = code_ >= 200 && code_ != 204;  // RFC 9110 §8.6
   if (content_length_.has_value() && length_allowed) {
-    text_.append("Content-Length: ");
-    append_number(text_, *content_length_);
-    text_.append("\r\n");
+    text_.append("Content-Length: ").append_number(*content_length_).append("\r\n");
   } else if (framing == Framing::Chunked) {
     text_.append("Transfer-Encoding: chunked\r\n");
   }

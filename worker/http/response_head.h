@@ -6,6 +6,8 @@
 #include <string>
 #include <string_view>
 
+#include "worker/http/byte_buffer.h"
+
 namespace appd::http {
 
 // How the end of the body is told to the client.
@@ -31,11 +33,11 @@ class ResponseHead {
   // What the answer to this request must look like; `body_size` when it is known beforehand.
   Framing framing(bool request_is_head, bool http_1_0,
                   std::optional<std::uint64_t> body_size) const;
-  // Ends the head. `date` is a whole line, "Date: …\r\n".
-  std::string& finish(Framing framing, bool keep_alive, bool http_1_0, std::string_view date);
+  // Ends the head; a small body may be appended. `date` is a whole line, "Date: …\r\n".
+  ByteBuffer& finish(Framing framing, bool keep_alive, bool http_1_0, std::string_view date);
 
  private:
-  std::string text_;
+  ByteBuffer text_;
   int code_ = 0;
   bool wants_close_ = false;
   bool has_date_ = false;
