@@ -25,15 +25,6 @@ std::shared_ptr<spdlog::logger> make_log(const std::string& level) {
   return log;
 }
 
-// Answers the previous level, or nothing if there is no such level.
-std::optional<std::string> set_log_level(spdlog::logger& log, const std::string& level) {
-  auto wanted = spdlog::level::from_str(level);
-  if (wanted == spdlog::level::off) return std::nullopt;
-  auto previous = spdlog::level::to_string_view(log.level());
-  log.set_level(wanted);
-  return std::string(previous.data(), previous.size());
-}
-
 // The zygote's script lies beside the binary, in the build tree and when installed.
 std::string bootstrap_path() {
   return (std::filesystem::read_symlink("/proc/self/exe").parent_path().parent_path() /
@@ -89,8 +80,7 @@ Result<void> run(const Options& options) {
       TRY(reconcile::Reconciler::create(std::move(store), paths, log));
   TRY(reconciler->load());
   watch_signals(reconciler, log);
-  auto server = TRY(api::Server::start(
-      *reconciler, info, [log](const std::string& level) { return set_log_level(*log, level); }));
+  auto server = TRY(api::Server::start(*reconciler, info, log));
   log->info("ready version={} pid={} state_dir={} listen={}", info.version, info.pid,
             info.state_dir, options.listen.front());
 
