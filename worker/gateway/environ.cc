@@ -53,10 +53,14 @@ PyRef attribute_of(const char* module, const char* name) {
   return imported ? PyRef::steal(PyObject_GetAttrString(imported.get(), name)) : PyRef();
 }
 
-// A connection's own template, made for its first request.
+// A connection's own template: its listener's, the peer, and what the last request line said, as
+// clients often ask for the same again.
 struct ConnectionTemplate : engine::Attachment {
   PyRef dict;
   std::uint64_t edition = 0;
+  std::string method = "GET";
+  std::string target;
+  bool http_1_0 = false;
 };
 
 PyRef make_template(const engine::Peer& name) {
@@ -92,14 +96,14 @@ bool EnvironBuilder::prepare(const std::vector<engine::Peer>& names, bool multit
     to = PyRef::steal(PyUnicode_InternFromString(text));
     return static_cast<bool>(to);
   };
-  bool interned = intern(request_method_, "REQUEST_METHOD") && intern(path_info_, "PATH_INFO") &&
-                  intern(query_string_, "QUERY_STRING") && intern(raw_uri_, "RAW_URI") &&
-                  intern(request_uri_, "REQUEST_URI") &&
-                  intern(server_protocol_, "SERVER_PROTOCOL") &&
-                  intern(remote_addr_, "REMOTE_ADDR") && intern(remote_port_, "REMOTE_PORT") &&
-                  intern(content_length_, "CONTENT_LENGTH") && intern(http_host_, "HTTP_HOST") &&
-                  intern(transfer_encoding_, "HTTP_TRANSFER_ENCODING") &&
-                  intern(input_, "wsgi.input") && intern(http_1_0_, "HTTP/1.0");
+  bool interned =
+      intern(request_method_, "REQUEST_METHOD") && intern(path_info_, "PATH_INFO") &&
+      intern(query_string_, "QUERY_STRING") && intern(raw_uri_, "RAW_URI") &&
+      intern(request_uri_, "REQUEST_URI") && intern(server_protocol_, "SERVER_PROTOCOL") &&
+      intern(remote_addr_, "REMOTE_ADDR") && intern(remote_port_, "REMOTE_PORT") &&
+      intern(content_length_, "CONTENT_LENGTH") && intern(http_host_, "HTTP_HOST") &&
+      intern(transfer_encoding_, "HTTP_TRANSFER_ENCODING") && intern(input_, "wsgi.input") &&
+      intern(http_1_0_, "HTTP/1.0") && intern(http_1_1_, "HTTP/1.1");
   if (!interned) return false;
   empty_input_ = PyRef::steal(make_empty_input());
   bytes_io_ = attribute_of("io", "BytesIO");
@@ -131,51 +135,60 @@ bool EnvironBuilder::set_multithread(bool multithread) {
 
 PyRef EnvironBuilder::build(engine::Exchange& exchange) {
   const http::RequestHead& head = exchange.request();
-  PyObject* prepared = template_for(exchange.connection());
+  PyObject* prepared = template_for(exchange.connection(), head);
   PyRef environ = PyRef::steal(prepared == nullptr ? nullptr : PyDict_Copy(prepared));
-  if (!environ) return environ;
-  PyObject* dict = environ.get();
-  if (head.method != "GET") {
-    PyRef method = latin1(head.method);
-    if (!put(dict, request_method_, method.get())) return {};
+  if (!environ || !put_headers(environ.get(), head) || !put_body(environ.get(), exchange)) {
+    return {};
   }
-  if (head.http_1_0 && !put(dict, server_protocol_, http_1_0_.get())) return {};
-  bool complete = put_target(dict, head) && put_headers(dict, head) &&
-                  put_body(dict, exchange);
-  return complete ? std::move(environ) : PyRef();
+  return environ;
 }
 
-bool EnvironBuilder::put_target(PyObject* environ, const http::RequestHead& head) {
+bool EnvironBuilder::put_method(PyObject* dict, const http::RequestHead& head) {
+  PyRef method = latin1(head.method);
+  return put(dict, request_method_, method.get()) &&
+         put(dict, server_protocol_, head.http_1_0 ? http_1_0_.get() : http_1_1_.get());
+}
+
+bool EnvironBuilder::put_target(PyObject* dict, const http::RequestHead& head) {
   PyRef target = latin1(head.target);
-  if (!put(environ, raw_uri_, target.get()) || !put(environ, request_uri_, target.get())) {
+  PyRef query = latin1(head.query);
+  if (!put(dict, raw_uri_, target.get()) || !put(dict, request_uri_, target.get()) ||
+      !put(dict, query_string_, query.get())) {
     return false;
   }
-  if (!head.query.empty()) {
-    PyRef query = latin1(head.query);
-    if (!put(environ, query_string_, query.get())) return false;
-  }
   bool encoded = head.path.find('%') != std::string_view::npos;
-  if (!encoded && head.path.size() == head.target.size()) {
-    return put(environ, path_info_, target.get());
-  }
   PyRef path = encoded ? latin1(percent_decoded(head.path)) : latin1(head.path);
-  return put(environ, path_info_, path.get());
+  return put(dict, path_info_, path.get());
 }
 
-PyObject* EnvironBuilder::template_for(engine::Connection& connection) {
+// Borrowed; nullptr with an exception set.
+PyObject* EnvironBuilder::template_for(engine::Connection& connection,
+                                       const http::RequestHead& head) {
   auto* kept = static_cast<ConnectionTemplate*>(connection.attachment().get());
-  if (kept != nullptr && kept->edition == edition_) return kept->dict.get();
-  auto made = std::make_unique<ConnectionTemplate>();
-  made->edition = edition_;
-  made->dict = PyRef::steal(PyDict_Copy(templates_[connection.listener()].get()));
-  PyRef address = latin1(connection.peer().address);
-  PyRef port = latin1(std::to_string(connection.peer().port));
-  if (!made->dict || !put(made->dict.get(), remote_addr_, address.get()) ||
-      !put(made->dict.get(), remote_port_, port.get())) {
-    return nullptr;
+  if (kept == nullptr || kept->edition != edition_) {
+    auto made = std::make_unique<ConnectionTemplate>();
+    made->edition = edition_;
+    made->dict = PyRef::steal(PyDict_Copy(templates_[connection.listener()].get()));
+    PyRef address = latin1(connection.peer().address);
+    PyRef port = latin1(std::to_string(connection.peer().port));
+    if (!made->dict || !put(made->dict.get(), remote_addr_, address.get()) ||
+        !put(made->dict.get(), remote_port_, port.get())) {
+      return nullptr;
+    }
+    kept = made.get();
+    connection.attachment() = std::move(made);
   }
-  PyObject* dict = made->dict.get();
-  connection.attachment() = std::move(made);
+  PyObject* dict = kept->dict.get();
+  if (head.target != kept->target) {
+    kept->target.clear();  // until all of it is in
+    if (!put_target(dict, head)) return nullptr;
+    kept->target = head.target;
+  }
+  if (head.method != kept->method || head.http_1_0 != kept->http_1_0) {
+    if (!put_method(dict, head)) return nullptr;
+    kept->method = head.method;
+    kept->http_1_0 = head.http_1_0;
+  }
   return dict;
 }
 

@@ -30,9 +30,9 @@ class EnvironBuilder {
   };
   // A header's key in the dict. Content-Type and Content-Length have no HTTP_ before them.
   PyObject* key_for(std::string_view header_name, PyRef& uncached);
-  // The template of a connection: its listener's with REMOTE_ADDR and REMOTE_PORT.
-  PyObject* template_for(engine::Connection& connection);
-  bool put_target(PyObject* environ, const http::RequestHead& head);
+  PyObject* template_for(engine::Connection& connection, const http::RequestHead& head);
+  bool put_method(PyObject* dict, const http::RequestHead& head);
+  bool put_target(PyObject* dict, const http::RequestHead& head);
   bool put_headers(PyObject* environ, const http::RequestHead& head);
   bool put_body(PyObject* environ, engine::Exchange& exchange);
   bool join_repeated(PyObject* environ, const http::RequestHead& head);
@@ -45,7 +45,7 @@ class EnvironBuilder {
   PyRef open_;      // io.open
   PyRef request_method_, path_info_, query_string_, raw_uri_, request_uri_, server_protocol_,
       remote_addr_, remote_port_, content_length_, http_host_, transfer_encoding_, input_;
-  PyRef http_1_0_;
+  PyRef http_1_0_, http_1_1_;
 };
 
 }  // namespace appd::gateway

@@ -44,7 +44,8 @@ class ByteBuffer {
 
  private:
   void reserve(std::size_t more) {
-    if (capacity_ - size_ < more) [[unlikely]] grow(more);
+    if (capacity_ - size_ < more) [[unlikely]]
+      grow(more);
   }
   void grow(std::size_t more) {
     std::size_t capacity = 2 * (size_ + more) < 512 ? 512 : 2 * (size_ + more);

@@ -13,9 +13,9 @@ bool refuse(Refusal& refusal, int status, std::string rule) {
 }
 
 bool refuse_fields(const Limits& limits, Refusal& refusal) {
-  return refuse(refusal, 431,
-                "More than " + std::to_string(limits.fields) +
-                    " header fields (limit_request_fields)");
+  return refuse(
+      refusal, 431,
+      "More than " + std::to_string(limits.fields) + " header fields (limit_request_fields)");
 }
 
 std::string longer_than(const char* what, std::size_t limit, const char* setting) {
@@ -43,8 +43,8 @@ HeadScanner::Verdict HeadScanner::scan(std::string_view bytes, const Limits& lim
   for (;;) {
     const char* from = begin + searched_;
     const char* line = begin + line_begin_;
-    const char* feed = static_cast<const char*>(
-        std::memchr(from, '\n', static_cast<std::size_t>(end - from)));
+    const char* feed =
+        static_cast<const char*>(std::memchr(from, '\n', static_cast<std::size_t>(end - from)));
     const char* line_end = feed == nullptr ? end : feed;
     bool has_return = line_end > line && line_end[-1] == '\r';
     auto length = static_cast<std::size_t>(line_end - line) - (has_return ? 1 : 0);

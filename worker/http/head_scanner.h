@@ -28,8 +28,7 @@ class HeadScanner {
   std::size_t head_end() const { return line_begin_; }
 
  private:
-  bool line_permitted(std::size_t length, char first, const Limits& limits,
-                      Refusal& refusal) const;
+  bool line_permitted(std::size_t length, char first, const Limits& limits, Refusal& refusal) const;
 
   std::size_t head_begin_ = 0;
   std::size_t line_begin_ = 0;  // of the line being looked for

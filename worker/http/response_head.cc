@@ -72,7 +72,7 @@ Framing ResponseHead::framing(bool request_is_head, bool http_1_0,
 }
 
 ByteBuffer& ResponseHead::finish(Framing framing, bool keep_alive, bool http_1_0,
-                                  std::string_view date) {
+                                 std::string_view date) {
   if (!has_server_) text_.append("Server: appd\r\n");
   if (!has_date_) text_.append(date);
   bool length_allowed = code_ >= 200 && code_ != 204;  // RFC 9110 §8.6
