@@ -32,7 +32,7 @@ struct Globals {
   std::string format = "text";
 };
 
-void add_globals(CLI::App& app, Globals& globals, const Io& io) {
+void add_globals(CLI::App& app, Globals& globals) {
   app.add_option_function<std::string>(
          "--address",
          [&globals](const std::string& text) {
@@ -44,9 +44,16 @@ void add_globals(CLI::App& app, Globals& globals, const Io& io) {
       ->type_name("ADDRESS (" + globals.address + ")");
   app.add_option("-o,--output", globals.format, "text, or json with the API's field names")
       ->type_name("text|json")
-      ->check(CLI::IsMember({"text", "json"}));
+      ->check(CLI::IsMember({"text", "json"}).description(""));
   app.set_version_flag("--version", "appctl " APPD_VERSION, "print appctl's own version");
-  static_cast<void>(io);
+}
+
+// CLI11 ends each group of options with two blank lines.
+std::string tidy(std::string help) {
+  for (std::size_t at = help.find("\n\n\n"); at != std::string::npos; at = help.find("\n\n\n")) {
+    help.erase(at, 1);
+  }
+  return help;
 }
 
 // The word that was meant as a verb, if CLI11 did not know it.
@@ -90,7 +97,8 @@ std::string explain(const CLI::App& app, const CLI::ParseError& error,
   const std::vector<std::string_view> candidates(flags.begin(), flags.end());
   for (const std::string& word : app.remaining(true)) {
     const std::string flag = word.substr(0, word.find('='));
-    if (flag.rfind("--", 0) == 0) return "no such flag: '" + flag + "'" + did_you_mean(flag, candidates);
+    if (flag.rfind("--", 0) == 0)
+      return "no such flag: '" + flag + "'" + did_you_mean(flag, candidates);
     return "'" + word + "' was not expected here";
   }
   return text;
@@ -128,11 +136,14 @@ ExitCode run(std::vector<std::string> arguments, const Io& io) {
   app.require_subcommand(1);
   app.footer(kFooter);
   app.get_formatter()->column_width(34);
-  add_globals(app, globals, io);
+  app.get_formatter()->label("REQUIRED", "(required)");
+  app.get_formatter()->label("SUBCOMMAND", "VERB");
+  add_globals(app, globals);
   for (const Verb& verb : verbs()) {
     CLI::App* command = app.add_subcommand(verb.name, verb.summary)->group(verb.group);
-    command->footer(std::string("Example:\n  ") + verb.example + "\n\nExit codes: appctl --help");
-    verb.add(*command, io, action);
+    command->footer(std::string("Example:\n  ") + verb.example +
+                    "\n\nEverywhere: --address ADDRESS, -o text|json. Exit codes: appctl --help");
+    verb.add(*command, action);
   }
 
   try {
@@ -145,8 +156,7 @@ ExitCode run(std::vector<std::string> arguments, const Io& io) {
     app.parse(reversed);
   } catch (const CLI::CallForHelp&) {
     const auto chosen = app.get_subcommands();
-    const CLI::App* about = chosen.empty() ? &app : chosen.front();
-    std::fputs(about->help().c_str(), io.out);
+    std::fputs(tidy(chosen.empty() ? app.help() : chosen.front()->help("appctl")).c_str(), io.out);
     return flushed(ExitCode::Done, io);
   } catch (const CLI::CallForVersion& version) {
     std::fprintf(io.out, "%s\n", version.what());

@@ -34,8 +34,8 @@ constexpr std::int32_t kPageSize = 1000;
 
 std::shared_ptr<grpc::Channel> open_channel(const std::string& address) {
   grpc::ChannelArguments arguments;
-  // Calls are repeated here, where the request_id is known; and a local socket needs neither a proxy
-  // nor a service config.
+  // Calls are repeated here, where the request_id is known; and a local socket needs neither a
+  // proxy nor a service config.
   arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   arguments.SetInt(GRPC_ARG_SERVICE_CONFIG_DISABLE_RESOLUTION, 1);
@@ -62,18 +62,24 @@ int probe(const std::string& path) {
 std::string explain(const std::string& address) {
   const std::string path = address.substr(address.find(':') + 1);
   switch (const int why = probe(path)) {
-    case 0: return "it listens but does not answer";
-    case ENOENT: return "no such socket; appd is not running, or listens elsewhere";
-    case ECONNREFUSED: return "connection refused; the socket is there but no appd listens on it";
+    case 0:
+      return "it listens but does not answer";
+    case ENOENT:
+      return "no such socket; appd is not running, or listens elsewhere";
+    case ECONNREFUSED:
+      return "connection refused; the socket is there but no appd listens on it";
     case EACCES:
-    case EPERM: return "permission denied; only the user that appd runs as (and root) may connect";
-    case ENAMETOOLONG: return "the path is too long for a unix socket (at most 107 bytes)";
-    default: return std::strerror(why);
+    case EPERM:
+      return "permission denied; only the user that appd runs as (and root) may connect";
+    case ENAMETOOLONG:
+      return "the path is too long for a unix socket (at most 107 bytes)";
+    default:
+      return std::strerror(why);
   }
 }
 
-// gRPC's word for a call that never left: no connection could be made. It is UNAVAILABLE like a call
-// that was cut off, and nothing else tells the two apart.
+// gRPC's word for a call that never left: no connection could be made. It is UNAVAILABLE like a
+// call that was cut off, and nothing else tells the two apart.
 bool never_connected(const grpc::Status& status) {
   return status.error_message().rfind("failed to connect to all addresses", 0) == 0;
 }
@@ -96,8 +102,8 @@ struct Client::Impl {
         system(v1::System::NewStub(channel)) {}
 
   CallError decode(const grpc::Status& status) const {
-    CallError error = decode_call_error(status.error_code(), status.error_message(),
-                                        status.error_details());
+    CallError error =
+        decode_call_error(status.error_code(), status.error_message(), status.error_details());
     // An answer of appd's own carries a reason; what carries none was made up by gRPC on the way.
     const bool from_appd = !error.reason.empty();
     if (!from_appd && error.code == Code::Unavailable) error.unreachable = explain(options.address);
@@ -110,7 +116,8 @@ struct Client::Impl {
   // One call, repeated while it is cut off and there is time left for that.
   template <typename Stub, typename Request, typename Response>
   Outcome<Response> call(Stub& stub,
-                         grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
+                         grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
+                                                      Response*),
                          const Request& request, milliseconds timeout) {
     const Clock::time_point give_up = Clock::now() + options.retry_for;
     milliseconds delay = kFirstDelay;
@@ -133,7 +140,8 @@ struct Client::Impl {
 
   template <typename Stub, typename Request, typename Response>
   Outcome<Response> call(Stub& stub,
-                         grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
+                         grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
+                                                      Response*),
                          const Request& request) {
     return call(stub, method, request, options.call_timeout);
   }
@@ -141,7 +149,8 @@ struct Client::Impl {
   // Follows next_page_token; `take` moves one page's items into the whole answer.
   template <typename Stub, typename Request, typename Response, typename Take>
   Outcome<Response> pages(Stub& stub,
-                          grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
+                          grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
+                                                       Response*),
                           Request request, Take take) {
     request.set_page_size(kPageSize);
     Response whole = TRY(call(stub, method, request));

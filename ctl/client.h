@@ -1,8 +1,9 @@
 // The connection to appd: one channel, plain calls that answer with a message or a decoded error.
 // gRPC stays inside client.cc.
 //
-// A call that was cut off (appd restarts, or says that it is stopping) is repeated for a bounded time.
-// That is harmless: calls that change something carry a request_id, and the repeat carries the same.
+// A call that was cut off (appd restarts, or says that it is stopping) is repeated for a bounded
+// time. That is harmless: calls that change something carry a request_id, and the repeat carries
+// the same.
 #pragma once
 
 #include <chrono>

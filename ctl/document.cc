@@ -123,7 +123,8 @@ class JsonBuilder : public nlohmann::json_sax<nlohmann::json> {
     }
     return true;
   }
-  bool parse_error(std::size_t, const std::string&, const nlohmann::detail::exception& error) override {
+  bool parse_error(std::size_t, const std::string&,
+                   const nlohmann::detail::exception& error) override {
     // "[json.exception.parse_error.101] parse error at line 1, column 2: syntax error …"
     std::string text = error.what();
     const std::size_t at = text.find("column ");
@@ -147,7 +148,9 @@ class JsonBuilder : public nlohmann::json_sax<nlohmann::json> {
     problem_ = Problem{where_, std::move(message)};
     return false;
   }
-  bool put(decltype(Node::value) value) { return attach({where_, std::move(value)}, key_, key_at_); }
+  bool put(decltype(Node::value) value) {
+    return attach({where_, std::move(value)}, key_, key_at_);
+  }
   bool attach(Node node, const std::string& key, Position key_at) {
     if (open_.empty()) {
       root_ = std::move(node);
@@ -212,7 +215,7 @@ DocumentFormat guess_format(std::string_view file, std::string_view text) {
   if (ends_with(".toml")) return DocumentFormat::Toml;
   const std::size_t first = text.find_first_not_of(" \t\r\n");
   return first != std::string_view::npos && text[first] == '{' ? DocumentFormat::Json
-                                                              : DocumentFormat::Toml;
+                                                               : DocumentFormat::Toml;
 }
 
 std::variant<Node, Problem> parse_document(std::string_view text, DocumentFormat format) {

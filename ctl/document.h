@@ -1,5 +1,5 @@
-// A TOML or JSON text as one kind of tree that knows the line and column of everything in it, so that
-// what is wrong with a manifest can be shown where it is. Pure.
+// A TOML or JSON text as one kind of tree that knows the line and column of everything in it, so
+// that what is wrong with a manifest can be shown where it is. Pure.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
-// Durations: text to milliseconds and back. Milliseconds are the finest grain that the API keeps, so
-// anything finer is refused rather than rounded.
+// Durations: text to milliseconds and back. Milliseconds are the finest grain that the API keeps,
+// so anything finer is refused rather than rounded.
 #include "ctl/duration.h"
 
 #include <array>
@@ -13,8 +13,7 @@ struct Unit {
   std::string_view name;
   std::int64_t milliseconds;
 };
-constexpr std::array<Unit, 4> kUnits = {
-    {{"h", 3'600'000}, {"m", 60'000}, {"s", 1'000}, {"ms", 1}}};
+constexpr std::array<Unit, 4> kUnits = {{{"h", 3'600'000}, {"m", 60'000}, {"s", 1'000}, {"ms", 1}}};
 // A century: far below overflow, far above any sense.
 constexpr std::int64_t kLongest = std::int64_t{100} * 365 * 24 * 3'600'000;
 
@@ -67,7 +66,8 @@ std::string_view take_word(std::string_view& rest) {
 }  // namespace
 
 Result<std::chrono::milliseconds> parse_duration(std::string_view text) {
-  constexpr std::string_view kForm = "is no duration; write 30s, 1m30s, 500ms, or seconds as a number";
+  constexpr std::string_view kForm =
+      "is no duration; write 30s, 1m30s, 500ms, or seconds as a number";
   std::string_view rest = text;
   std::int64_t total = 0;
   std::size_t next_unit = 0;

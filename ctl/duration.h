@@ -1,5 +1,5 @@
-// Durations as people write and read them: "30s", "1m30s", "500ms"; a plain number is seconds, as in
-// gunicorn. Pure.
+// Durations as people write and read them: "30s", "1m30s", "500ms"; a plain number is seconds, as
+// in gunicorn. Pure.
 #pragma once
 
 #include <chrono>

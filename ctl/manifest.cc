@@ -31,23 +31,24 @@ std::string suggestion(std::string_view key, std::span<const std::string_view> c
 // A scalar as a flag would have it; nothing for tables, lists and null.
 std::optional<std::string> scalar_text(const Node& node) {
   return std::visit(
-      Overloaded{[](Node::Null) -> std::optional<std::string> { return std::nullopt; },
-                 [](bool value) -> std::optional<std::string> { return value ? "true" : "false"; },
-                 [](std::int64_t value) -> std::optional<std::string> { return std::to_string(value); },
-                 [](double value) -> std::optional<std::string> {
-                   std::array<char, 64> text{};
-                   std::snprintf(text.data(), text.size(), "%.17g", value);
-                   // Shortest that reads back the same: 0.1 is not 0.10000000000000001.
-                   for (int digits = 1; digits < 17; ++digits) {
-                     std::array<char, 64> shorter{};
-                     std::snprintf(shorter.data(), shorter.size(), "%.*g", digits, value);
-                     if (std::strtod(shorter.data(), nullptr) == value) return shorter.data();
-                   }
-                   return text.data();
-                 },
-                 [](const std::string& value) -> std::optional<std::string> { return value; },
-                 [](const Node::Array&) -> std::optional<std::string> { return std::nullopt; },
-                 [](const Node::Table&) -> std::optional<std::string> { return std::nullopt; }},
+      Overloaded{
+          [](Node::Null) -> std::optional<std::string> { return std::nullopt; },
+          [](bool value) -> std::optional<std::string> { return value ? "true" : "false"; },
+          [](std::int64_t value) -> std::optional<std::string> { return std::to_string(value); },
+          [](double value) -> std::optional<std::string> {
+            std::array<char, 64> text{};
+            std::snprintf(text.data(), text.size(), "%.17g", value);
+            // Shortest that reads back the same: 0.1 is not 0.10000000000000001.
+            for (int digits = 1; digits < 17; ++digits) {
+              std::array<char, 64> shorter{};
+              std::snprintf(shorter.data(), shorter.size(), "%.*g", digits, value);
+              if (std::strtod(shorter.data(), nullptr) == value) return shorter.data();
+            }
+            return text.data();
+          },
+          [](const std::string& value) -> std::optional<std::string> { return value; },
+          [](const Node::Array&) -> std::optional<std::string> { return std::nullopt; },
+          [](const Node::Table&) -> std::optional<std::string> { return std::nullopt; }},
       node.value);
 }
 
@@ -135,8 +136,8 @@ class Reader {
     for (const Entry& entry : settings) {
       const SpecField* field = find_spec_field(entry.key);
       if (field == nullptr) {
-        report(entry.at, "unknown key '" + entry.key + "' in apps." + app.id +
-                             suggestion(entry.key, names));
+        report(entry.at,
+               "unknown key '" + entry.key + "' in apps." + app.id + suggestion(entry.key, names));
         continue;
       }
       app.fields[entry.key] = entry.at;

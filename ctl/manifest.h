@@ -1,12 +1,12 @@
 // Manifests for `appctl apply`: one or several apps in TOML or JSON.
 //
 //     [apps.myapp]                       { "apps": { "myapp": { "directory": "/srv/myapp", … } } }
-//     directory = "/srv/myapp"           { "name": "apps/myapp", "spec": { … } }     as `get -o json`
-//     app = "wsgi:app"                   { "apps": [ { "name": …, "spec": … } ] }    as `list -o json`
-//     bind = ["127.0.0.1:8000"]
+//     directory = "/srv/myapp"           { "name": "apps/myapp", "spec": { … } }     as `get -o
+//     json` app = "wsgi:app"                   { "apps": [ { "name": …, "spec": … } ] }    as `list
+//     -o json` bind = ["127.0.0.1:8000"]
 //
-// Keys are the fields of AppSpec. What appd only reports (uid, observed, …) is passed over. Pure, but
-// for looking up a python that is named without a slash in PATH.
+// Keys are the fields of AppSpec. What appd only reports (uid, observed, …) is passed over. Pure,
+// but for looking up a python that is named without a slash in PATH.
 #pragma once
 
 #include <map>
@@ -33,7 +33,8 @@ struct Manifest {
   std::vector<Problem> problems;  // if any, nothing of the manifest is to be used
 };
 
-// Relative directories and interpreters are taken against `base`. Reports all problems, not the first.
+// Relative directories and interpreters are taken against `base`. Reports all problems, not the
+// first.
 Manifest parse_manifest(std::string_view text, DocumentFormat format, std::string file,
                         const std::string& base, const Environment& environment);
 

@@ -33,10 +33,14 @@ std::string state_text(const v1::App& app) {
 
 Colour state_colour(v1::AppObserved::State state) {
   switch (state) {
-    case v1::AppObserved::ACTIVE: return Colour::Green;
-    case v1::AppObserved::FAILING: return Colour::Red;
-    case v1::AppObserved::STOPPED: return Colour::Dim;
-    default: return Colour::Yellow;
+    case v1::AppObserved::ACTIVE:
+      return Colour::Green;
+    case v1::AppObserved::FAILING:
+      return Colour::Red;
+    case v1::AppObserved::STOPPED:
+      return Colour::Dim;
+    default:
+      return Colour::Yellow;
   }
 }
 
@@ -46,19 +50,26 @@ std::string worker_state_text(v1::Worker::State state) {
 
 Colour worker_state_colour(v1::Worker::State state) {
   switch (state) {
-    case v1::Worker::READY: return Colour::Green;
-    case v1::Worker::EXITED: return Colour::Red;
-    default: return Colour::Yellow;
+    case v1::Worker::READY:
+      return Colour::Green;
+    case v1::Worker::EXITED:
+      return Colour::Red;
+    default:
+      return Colour::Yellow;
   }
 }
 
 Colour phase_colour(v1::Operation::Phase phase) {
   switch (phase) {
-    case v1::Operation::SUCCEEDED: return Colour::Green;
+    case v1::Operation::SUCCEEDED:
+      return Colour::Green;
     case v1::Operation::ROLLED_BACK:
-    case v1::Operation::FAILED: return Colour::Red;
-    case v1::Operation::SUPERSEDED: return Colour::Dim;
-    default: return Colour::Yellow;
+    case v1::Operation::FAILED:
+      return Colour::Red;
+    case v1::Operation::SUPERSEDED:
+      return Colour::Dim;
+    default:
+      return Colour::Yellow;
   }
 }
 
@@ -92,7 +103,8 @@ std::string failure_line(const v1::AppObserved& observed, WallTime now) {
   return line + ")";
 }
 
-// Label and value in two columns, as `get` shows them; the label column fits the longest field name.
+// Label and value in two columns, as `get` shows them; the label column fits the longest field
+// name.
 std::string label_line(std::string_view label, std::string_view value) {
   constexpr std::size_t kLabelWidth = 26;
   std::string line = "  " + std::string(label);
@@ -108,7 +120,8 @@ std::string render_spec(const v1::App& app, const Style& style) {
     const std::string value = escape_line(text_of(spec, field));
     if (value.empty()) continue;
     const bool is_default = value == field.default_value;
-    out += label_line(field.name, is_default ? paint(style, Colour::Dim, value + "  (default)") : value);
+    out += label_line(field.name,
+                      is_default ? paint(style, Colour::Dim, value + "  (default)") : value);
   }
   return out;
 }
@@ -232,13 +245,15 @@ std::string render_app(const v1::App& app, WallTime now, const Style& style) {
 }
 
 std::string render_status(const v1::ServerInfo& server, const v1::ListAppsResponse& apps,
-                          const v1::ListWorkersResponse& workers, WallTime now, const Style& style) {
+                          const v1::ListWorkersResponse& workers, WallTime now,
+                          const Style& style) {
   std::string out = paint(style, Colour::Bold, "appd " + escape_line(server.version())) + "  pid " +
                     count(server.pid()) + "  up " +
                     age_text(server.has_start_time(), server.start_time(), now) + "  revision " +
                     count(server.revision()) + "\n";
   out += "state in " + escape_line(server.state_dir()) + "\n";
-  for (const std::string& address : server.listen()) out += "listens on " + escape_line(address) + "\n";
+  for (const std::string& address : server.listen())
+    out += "listens on " + escape_line(address) + "\n";
   out += "\n";
   std::map<std::string, Totals> totals;
   for (const v1::Worker& worker : workers.workers()) {
@@ -270,7 +285,8 @@ std::string render_status(const v1::ServerInfo& server, const v1::ListAppsRespon
                {count(sum.errors), sum.errors > 0 ? Colour::Yellow : Colour::Plain},
                {count(sum.busy)}});
     if (!app.observed().has_last_failure()) continue;
-    const std::string line = escape_line(short_name(app.name())) + ": " + failure_line(app.observed(), now);
+    const std::string line =
+        escape_line(short_name(app.name())) + ": " + failure_line(app.observed(), now);
     const auto room = static_cast<std::size_t>(style.width);
     reasons += paint(style, Colour::Red, room > 0 ? truncate(line, room) : line) + "\n";
   }
@@ -280,10 +296,17 @@ std::string render_status(const v1::ServerInfo& server, const v1::ListAppsRespon
 std::string render_workers(const v1::ListWorkersResponse& workers, bool several, WallTime now,
                            const Style& style) {
   if (workers.workers().empty()) return "no workers\n";
-  std::vector<Column> columns = {{"ID", Right},      {"PID", Right},     {"STATE"},
-                                 {"ROLLOUT", Right}, {"CLASS"},          {"THREADS", Right},
-                                 {"AGE", Right},     {"REQUESTS", Right}, {"ERRORS", Right},
-                                 {"BUSY", Right},    {"CONNECTIONS", Right}};
+  std::vector<Column> columns = {{"ID", Right},
+                                 {"PID", Right},
+                                 {"STATE"},
+                                 {"ROLLOUT", Right},
+                                 {"CLASS"},
+                                 {"THREADS", Right},
+                                 {"AGE", Right},
+                                 {"REQUESTS", Right},
+                                 {"ERRORS", Right},
+                                 {"BUSY", Right},
+                                 {"CONNECTIONS", Right}};
   if (several) columns.insert(columns.begin(), Column{"APP"});
   Table table(std::move(columns));
   for (const v1::Worker& worker : workers.workers()) {
@@ -345,7 +368,8 @@ std::string render_diff(std::span<const FieldChange> changes, const Style& style
     } else if (change.to) {
       out += paint(style, Colour::Green, "  + ") + field + escape_line(*change.to) + "\n";
     } else {
-      out += paint(style, Colour::Red, "  - ") + field + escape_line(change.from.value_or("")) + "\n";
+      out +=
+          paint(style, Colour::Red, "  - ") + field + escape_line(change.from.value_or("")) + "\n";
     }
   }
   return out;

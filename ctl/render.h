@@ -1,5 +1,6 @@
-// What appd answers, as text for people: tables, one app in full, one line an event, the last line of a
-// change. Pure: time, width and colour are passed in. Everything that came from appd is escaped.
+// What appd answers, as text for people: tables, one app in full, one line an event, the last line
+// of a change. Pure: time, width and colour are passed in. Everything that came from appd is
+// escaped.
 #pragma once
 
 #include <chrono>

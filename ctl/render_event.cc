@@ -72,21 +72,31 @@ Line describe(const v1::Operation& operation) {
 std::string render_event(const v1::WatchResponse& event, const Style& style) {
   Line line;
   switch (event.event_case()) {
-    case v1::WatchResponse::kApp: line = describe(event.app()); break;
-    case v1::WatchResponse::kWorker: line = describe(event.worker()); break;
-    case v1::WatchResponse::kOperation: line = describe(event.operation()); break;
+    case v1::WatchResponse::kApp:
+      line = describe(event.app());
+      break;
+    case v1::WatchResponse::kWorker:
+      line = describe(event.worker());
+      break;
+    case v1::WatchResponse::kOperation:
+      line = describe(event.operation());
+      break;
     case v1::WatchResponse::kRemoved: {
       const std::string_view name = short_name(event.removed().name());
       const std::size_t slash = name.find('/');
       line.app = std::string(name.substr(0, slash));
-      line.text = slash == std::string_view::npos ? "removed" : std::string(name.substr(slash + 1)) + " removed";
+      line.text = slash == std::string_view::npos
+                      ? "removed"
+                      : std::string(name.substr(slash + 1)) + " removed";
       break;
     }
     case v1::WatchResponse::kNote:
-      line = {std::string(short_name(event.note().app())), "note: " + event.note().text(), Colour::Yellow};
+      line = {std::string(short_name(event.note().app())), "note: " + event.note().text(),
+              Colour::Yellow};
       break;
     case v1::WatchResponse::kSynced:
-    case v1::WatchResponse::EVENT_NOT_SET: return "";
+    case v1::WatchResponse::EVENT_NOT_SET:
+      return "";
   }
   std::string head = clock_text(event.time()) + "  " + std::to_string(event.revision());
   head.resize(std::max<std::size_t>(head.size(), 20), ' ');

@@ -74,9 +74,8 @@ std::string render_call_error(const CallError& error, const ErrorContext& contex
            "  Start it (`systemctl start appd`, or run `appd`), or say where it listens with"
            " --address or APPD_ADDRESS.\n";
   }
-  std::string out =
-      headline(style, "cannot " + escape_line(context.doing) + ": " +
-                          with_reason(error.message, error.reason));
+  std::string out = headline(style, "cannot " + escape_line(context.doing) + ": " +
+                                        with_reason(error.message, error.reason));
   for (const FieldViolation& violation : error.violations) {
     const std::string place =
         context.place ? context.place(violation.field) : flag_of(violation.field);

@@ -1,5 +1,5 @@
-// How a change ended, in words: the last line of a success, and of a failure what went wrong, where,
-// and what to do next. Pure.
+// How a change ended, in words: the last line of a success, and of a failure what went wrong,
+// where, and what to do next. Pure.
 #pragma once
 
 #include <chrono>
@@ -27,7 +27,7 @@ std::string render_call_error(const CallError& error, const ErrorContext& contex
                               const Style& style);
 
 struct ChangeSummary {
-  std::string what;                         // "reloaded", "timeout: 30s → 45s"; may be empty
+  std::string what;                          // "reloaded", "timeout: 30s → 45s"; may be empty
   std::optional<std::int32_t> ready_before;  // workers
   std::chrono::milliseconds elapsed{0};
 };

@@ -1,5 +1,5 @@
-// One run of appctl: where it reads and writes, how answers are to look, and the connection to appd.
-// Tests hand in streams of their own.
+// One run of appctl: where it reads and writes, how answers are to look, and the connection to
+// appd. Tests hand in streams of their own.
 #pragma once
 
 #include <cstdio>
@@ -29,7 +29,8 @@ struct Io {
   Environment environment;
 };
 
-// The process's own streams: colours and widths only on terminals, no colour with NO_COLOR or TERM=dumb.
+// The process's own streams: colours and widths only on terminals, no colour with NO_COLOR or
+// TERM=dumb.
 Io standard_io();
 
 enum class Format { Text, Json };

@@ -1,5 +1,5 @@
-// The table of AppSpec's fields, and their values as text. The defaults repeat apps.proto's comments:
-// they serve help texts and differences only, appd applies its own.
+// The table of AppSpec's fields, and their values as text. The defaults repeat apps.proto's
+// comments: they serve help texts and differences only, appd applies its own.
 #include "ctl/spec_fields.h"
 
 #include <google/protobuf/util/time_util.h>
@@ -24,30 +24,59 @@ using google::protobuf::util::TimeUtil;
 using enum FieldGroup;
 
 constexpr auto kFields = std::to_array<SpecField>({
-    {"directory", "--directory", "DIR", "the app's directory: where it runs, first in sys.path", "", App},
+    {"directory", "--directory", "DIR", "the app's directory: where it runs, first in sys.path", "",
+     App},
     {"app", "--app", "MODULE:CALLABLE", "what to serve, as gunicorn takes it", "", App},
     {"bind", "--bind", "ADDRESS", "HOST:PORT, [IPV6]:PORT or unix:/PATH; may be repeated", "", App},
     {"workers", "--workers", "N", "worker processes, 1 to 1024", "1", Pool},
-    {"threads", "--threads", "N", "threads a worker, 1 to 256; sync with several is gthread", "1", Pool},
+    {"threads", "--threads", "N", "threads a worker, 1 to 256; sync with several is gthread", "1",
+     Pool},
     {"worker_class", "--worker-class", "CLASS", "sync or gthread", "sync", Pool},
-    {"python", "--python", "PATH", "the app's interpreter, e.g. a venv's bin/python", "/usr/bin/python3", App},
+    {"python", "--python", "PATH", "the app's interpreter, e.g. a venv's bin/python",
+     "/usr/bin/python3", App},
     {"env", "--env", "NAME=VALUE", "a variable of the app's environment; may be repeated", "", App},
-    {"preload", "--preload", "auto|on|off", "import once and fork: when safe, always, never", "auto", Pool},
+    {"preload", "--preload", "auto|on|off", "import once and fork: when safe, always, never",
+     "auto", Pool},
     {"run_mode", "--run-mode", "running|stopped", "whether it should run at all", "running", Pool},
     {"timeout", "--timeout", "TIME", "longest request; 0 for no limit", "30s", Times},
-    {"graceful_timeout", "--graceful-timeout", "TIME", "how long a leaving worker may finish its requests", "30s", Times},
-    {"keepalive", "--keepalive", "TIME", "how long an idle connection is held; 0 closes at once", "1m15s", Times},
-    {"boot_timeout", "--boot-timeout", "TIME", "longest import, until the first worker accepts", "1m", Times},
+    {"graceful_timeout", "--graceful-timeout", "TIME",
+     "how long a leaving worker may finish its requests", "30s", Times},
+    {"keepalive", "--keepalive", "TIME", "how long an idle connection is held; 0 closes at once",
+     "1m15s", Times},
+    {"boot_timeout", "--boot-timeout", "TIME", "longest import, until the first worker accepts",
+     "1m", Times},
     {"limit_request_line", "--limit-request-line", "BYTES", "longest request line", "4094", Limits},
-    {"limit_request_fields", "--limit-request-fields", "N", "most header fields of a request", "100", Limits},
-    {"limit_request_field_size", "--limit-request-field-size", "BYTES", "longest header field", "8190", Limits},
-    {"limit_request_body", "--limit-request-body", "BYTES", "largest body, e.g. 64MiB; 0 for no limit", "1GiB", Limits},
-    {"client_header_timeout", "--client-header-timeout", "TIME", "longest wait for a whole request head", "30s", Times},
-    {"client_body_timeout", "--client-body-timeout", "TIME", "longest pause within a request body", "30s", Times},
-    {"send_timeout", "--send-timeout", "TIME", "longest pause of a client that should read", "30s", Times},
-    {"warmup_paths", "--warmup-path", "PATH", "requested before the first fork; may be repeated", "", Pool},
+    {"limit_request_fields", "--limit-request-fields", "N", "most header fields of a request",
+     "100", Limits},
+    {"limit_request_field_size", "--limit-request-field-size", "BYTES", "longest header field",
+     "8190", Limits},
+    {"limit_request_body", "--limit-request-body", "BYTES",
+     "largest body, e.g. 64MiB; 0 for no limit", "1GiB", Limits},
+    {"client_header_timeout", "--client-header-timeout", "TIME",
+     "longest wait for a whole request head", "30s", Times},
+    {"client_body_timeout", "--client-body-timeout", "TIME", "longest pause within a request body",
+     "30s", Times},
+    {"send_timeout", "--send-timeout", "TIME", "longest pause of a client that should read", "30s",
+     Times},
+    {"warmup_paths", "--warmup-path", "PATH", "requested before the first fork; may be repeated",
+     "", Pool},
     {"backlog", "--backlog", "N", "length of each accept queue", "2048", Limits},
 });
+
+// Fields of requests that are arguments too.
+struct RequestField {
+  std::string_view path;
+  std::string_view argument;
+};
+constexpr auto kRequestFields = std::to_array<RequestField>({{"app_id", "NAME"},
+                                                             {"name", "NAME"},
+                                                             {"app.name", "NAME"},
+                                                             {"parent", "NAME"},
+                                                             {"etag", "--etag"},
+                                                             {"app.etag", "--etag"},
+                                                             {"request_id", "--request-id"},
+                                                             {"reason", "--reason"},
+                                                             {"start_revision", "--since"}});
 
 const FieldDescriptor& descriptor_of(const SpecField& field) {
   const auto* found = v1::AppSpec::descriptor()->FindFieldByName(std::string(field.name));
@@ -142,20 +171,23 @@ Result<void> assign_one(v1::AppSpec& spec, const SpecField& field, const std::st
     return {};
   }
   switch (descriptor.cpp_type()) {
-    case FieldDescriptor::CPPTYPE_STRING: reflection.SetString(&spec, &descriptor, text); break;
+    case FieldDescriptor::CPPTYPE_STRING:
+      reflection.SetString(&spec, &descriptor, text);
+      break;
     case FieldDescriptor::CPPTYPE_ENUM:
       reflection.SetEnum(&spec, &descriptor, TRY(parse_choice(descriptor, text)));
       break;
     case FieldDescriptor::CPPTYPE_INT32:
       reflection.SetInt32(&spec, &descriptor,
-                          static_cast<std::int32_t>(TRY(parse_integer(
-                              text, field.placeholder == "BYTES", INT32_MAX))));
+                          static_cast<std::int32_t>(
+                              TRY(parse_integer(text, field.placeholder == "BYTES", INT32_MAX))));
       break;
     case FieldDescriptor::CPPTYPE_INT64:
       reflection.SetInt64(&spec, &descriptor,
                           TRY(parse_integer(text, field.placeholder == "BYTES", INT64_MAX)));
       break;
-    default: APPD_CHECK(!"a kind of field that this table does not know");
+    default:
+      APPD_CHECK(!"a kind of field that this table does not know");
   }
   return {};
 }
@@ -200,7 +232,8 @@ std::vector<std::string_view> spec_field_names() {
 
 bool takes_many(const SpecField& field) { return descriptor_of(field).is_repeated(); }
 
-Result<void> assign(v1::AppSpec& spec, const SpecField& field, std::span<const std::string> values) {
+Result<void> assign(v1::AppSpec& spec, const SpecField& field,
+                    std::span<const std::string> values) {
   const FieldDescriptor& descriptor = descriptor_of(field);
   if (descriptor.is_map()) return assign_env(spec, values);
   if (!descriptor.is_repeated()) {
@@ -248,11 +281,14 @@ std::string text_of(const v1::AppSpec& spec, const SpecField& field) {
     return format_duration(std::chrono::milliseconds(TimeUtil::DurationToMilliseconds(value)));
   }
   switch (descriptor.cpp_type()) {
-    case FieldDescriptor::CPPTYPE_ENUM: return lower(reflection.GetEnum(spec, &descriptor)->name());
+    case FieldDescriptor::CPPTYPE_ENUM:
+      return lower(reflection.GetEnum(spec, &descriptor)->name());
     case FieldDescriptor::CPPTYPE_INT32:
       return std::to_string(reflection.GetInt32(spec, &descriptor));
-    case FieldDescriptor::CPPTYPE_INT64: return size_text(reflection.GetInt64(spec, &descriptor));
-    default: return reflection.GetString(spec, &descriptor);
+    case FieldDescriptor::CPPTYPE_INT64:
+      return size_text(reflection.GetInt64(spec, &descriptor));
+    default:
+      return reflection.GetString(spec, &descriptor);
   }
 }
 
@@ -296,7 +332,11 @@ std::string_view field_of(std::string_view path) {
 
 std::string flag_of(std::string_view path) {
   const SpecField* field = find_spec_field(field_of(path));
-  if (field == nullptr) return std::string(path);
+  if (field == nullptr) {
+    const auto* found = std::find_if(kRequestFields.begin(), kRequestFields.end(),
+                                     [&](const RequestField& each) { return each.path == path; });
+    return std::string(found == kRequestFields.end() ? path : found->argument);
+  }
   const std::size_t variable = path.find("env.");
   const bool named = field->name == "env" && variable != std::string_view::npos;
   return std::string(field->flag) + (named ? " " + std::string(path.substr(variable + 4)) : "");

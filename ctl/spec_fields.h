@@ -16,9 +16,9 @@ namespace appd::ctl {
 enum class FieldGroup { App, Pool, Times, Limits };
 
 struct SpecField {
-  std::string_view name;           // the API's: "limit_request_line"
-  std::string_view flag;           // "--limit-request-line"
-  std::string_view placeholder;    // "BYTES"
+  std::string_view name;         // the API's: "limit_request_line"
+  std::string_view flag;         // "--limit-request-line"
+  std::string_view placeholder;  // "BYTES"
   std::string_view help;
   std::string_view default_value;  // as a flag would say it; empty: none, or an empty list
   FieldGroup group;

@@ -39,7 +39,8 @@ Result<std::string> parse_address(std::string_view text) {
   if (path.substr(0, 3) == "///") path.remove_prefix(2);
   if (path.empty() || (path.size() == text.size() && path.find('/') == std::string_view::npos)) {
     return Error{ErrorCode::InvalidArgument, "ADDRESS_INVALID",
-                 "'" + std::string(text) + "' is no address of appd; write unix:/PATH/TO/appd.sock", 0};
+                 "'" + std::string(text) + "' is no address of appd; write unix:/PATH/TO/appd.sock",
+                 0};
   }
   return std::string(kScheme) + std::string(path);
 }
@@ -74,7 +75,8 @@ Result<std::string> resolve_program(std::string_view program, const std::string&
     }
   }
   return Error{ErrorCode::InvalidArgument, "python",
-               "'" + std::string(program) + "' is not in PATH; give the interpreter's whole path", 0};
+               "'" + std::string(program) + "' is not in PATH; give the interpreter's whole path",
+               0};
 }
 
 Result<void> resolve_paths(v1::AppSpec& spec, const std::string& base,

@@ -1,5 +1,5 @@
-// What appctl takes from its surroundings: appd's default address, paths relative to the caller, and
-// programs in PATH. The environment is passed in, so that tests need not change their own.
+// What appctl takes from its surroundings: appd's default address, paths relative to the caller,
+// and programs in PATH. The environment is passed in, so that tests need not change their own.
 #pragma once
 
 #include <functional>
@@ -16,14 +16,14 @@ namespace appd::ctl {
 using Environment = std::function<std::optional<std::string>(const char*)>;
 std::optional<std::string> process_environment(const char* name);
 
-// Where appd listens unless told otherwise: root's in /run/appd, a user's in $XDG_RUNTIME_DIR/appd, or
-// in /tmp/appd-UID.
+// Where appd listens unless told otherwise: root's in /run/appd, a user's in $XDG_RUNTIME_DIR/appd,
+// or in /tmp/appd-UID.
 std::string default_address(unsigned user, const Environment& environment);
 // Accepts "unix:PATH" and a bare path; answers "unix:PATH".
 Result<std::string> parse_address(std::string_view text);
 
-// `path` against `base`, which is absolute. Symbolic links stay: a venv's python is one. Only "." and
-// leading ".." are taken out, because ".." after a link would mean another place.
+// `path` against `base`, which is absolute. Symbolic links stay: a venv's python is one. Only "."
+// and leading ".." are taken out, because ".." after a link would mean another place.
 std::string absolute_path(std::string_view path, const std::string& base);
 // An interpreter: a name without a slash is looked up in PATH, the rest is as absolute_path().
 Result<std::string> resolve_program(std::string_view program, const std::string& base,

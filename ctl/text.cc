@@ -34,17 +34,25 @@ char32_t decode(std::string_view bytes) {
 
 bool dangerous(char32_t point) {
   const bool control = point < 0x20 || (point >= 0x7F && point < 0xA0);
-  const bool direction = (point >= 0x202A && point <= 0x202E) || (point >= 0x2066 && point <= 0x2069);
+  const bool direction =
+      (point >= 0x202A && point <= 0x202E) || (point >= 0x2066 && point <= 0x2069);
   const bool line = point == 0x2028 || point == 0x2029;
   return control || direction || line;
 }
 
 void append_visible(std::string& out, char32_t point) {
   switch (point) {
-    case '\n': out += "\\n"; return;
-    case '\r': out += "\\r"; return;
-    case '\t': out += "\\t"; return;
-    default: break;
+    case '\n':
+      out += "\\n";
+      return;
+    case '\r':
+      out += "\\r";
+      return;
+    case '\t':
+      out += "\\t";
+      return;
+    default:
+      break;
   }
   std::array<char, 16> text{};
   std::snprintf(text.data(), text.size(), point < 0x100 ? "\\x%02x" : "\\u%04x",
@@ -100,12 +108,23 @@ std::string paint(const Style& style, Colour colour, std::string_view text) {
   if (!style.colour || colour == Colour::Plain || text.empty()) return std::string(text);
   const char* code = "";
   switch (colour) {
-    case Colour::Plain: break;
-    case Colour::Dim: code = "2"; break;
-    case Colour::Bold: code = "1"; break;
-    case Colour::Red: code = "31"; break;
-    case Colour::Green: code = "32"; break;
-    case Colour::Yellow: code = "33"; break;
+    case Colour::Plain:
+      break;
+    case Colour::Dim:
+      code = "2";
+      break;
+    case Colour::Bold:
+      code = "1";
+      break;
+    case Colour::Red:
+      code = "31";
+      break;
+    case Colour::Green:
+      code = "32";
+      break;
+    case Colour::Yellow:
+      code = "33";
+      break;
   }
   return "\x1b[" + std::string(code) + "m" + std::string(text) + "\x1b[0m";
 }
@@ -150,7 +169,8 @@ std::string indent(std::string_view block, std::string_view prefix) {
 
 std::string_view closest(std::string_view word, std::span<const std::string_view> candidates) {
   std::string_view best;
-  std::size_t best_distance = std::max<std::size_t>(word.size() / 3, 1) + 1;
+  // Two of five letters may be wrong, which covers two letters in the wrong order.
+  std::size_t best_distance = std::max<std::size_t>(word.size() * 2 / 5, 1) + 1;
   for (std::string_view candidate : candidates) {
     const std::size_t distance = edit_distance(word, candidate);
     if (distance < best_distance) best = candidate, best_distance = distance;

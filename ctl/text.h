@@ -20,8 +20,9 @@ enum class Colour { Plain, Dim, Bold, Red, Green, Yellow };
 
 std::string paint(const Style& style, Colour colour, std::string_view text);
 
-// Makes control characters (C0, DEL, C1) and direction overrides visible as \n, \x1b, \u202e, so that
-// no name, path or traceback can forge lines or drive the terminal. Block keeps newlines and tabs.
+// Makes control characters (C0, DEL, C1) and direction overrides visible as \n, \x1b, \u202e, so
+// that no name, path or traceback can forge lines or drive the terminal. Block keeps newlines and
+// tabs.
 std::string escape_line(std::string_view text);
 std::string escape_block(std::string_view text);
 

@@ -1,5 +1,5 @@
-// The table of verbs: one entry a verb, each with a function that adds its arguments to CLI11's parser
-// and names what is to be done.
+// The table of verbs: one entry a verb, each with a function that adds its arguments to CLI11's
+// parser and names what is to be done.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -19,26 +19,26 @@ struct Verb {
   const char* summary;
   const char* example;
   // Adds arguments; once they are parsed, `action` is what the verb does.
-  void (*add)(CLI::App& command, const Io& io, Action& action);
+  void (*add)(CLI::App& command, Action& action);
 };
 
 std::span<const Verb> verbs();
 
-void add_create(CLI::App& command, const Io& io, Action& action);
-void add_set(CLI::App& command, const Io& io, Action& action);
-void add_start(CLI::App& command, const Io& io, Action& action);
-void add_stop(CLI::App& command, const Io& io, Action& action);
-void add_scale(CLI::App& command, const Io& io, Action& action);
-void add_reload(CLI::App& command, const Io& io, Action& action);
-void add_delete(CLI::App& command, const Io& io, Action& action);
-void add_apply(CLI::App& command, const Io& io, Action& action);
-void add_get(CLI::App& command, const Io& io, Action& action);
-void add_list(CLI::App& command, const Io& io, Action& action);
-void add_status(CLI::App& command, const Io& io, Action& action);
-void add_workers(CLI::App& command, const Io& io, Action& action);
-void add_operations(CLI::App& command, const Io& io, Action& action);
-void add_wait(CLI::App& command, const Io& io, Action& action);
-void add_events(CLI::App& command, const Io& io, Action& action);
-void add_version(CLI::App& command, const Io& io, Action& action);
+void add_create(CLI::App& command, Action& action);
+void add_set(CLI::App& command, Action& action);
+void add_start(CLI::App& command, Action& action);
+void add_stop(CLI::App& command, Action& action);
+void add_scale(CLI::App& command, Action& action);
+void add_reload(CLI::App& command, Action& action);
+void add_delete(CLI::App& command, Action& action);
+void add_apply(CLI::App& command, Action& action);
+void add_get(CLI::App& command, Action& action);
+void add_list(CLI::App& command, Action& action);
+void add_status(CLI::App& command, Action& action);
+void add_workers(CLI::App& command, Action& action);
+void add_operations(CLI::App& command, Action& action);
+void add_wait(CLI::App& command, Action& action);
+void add_events(CLI::App& command, Action& action);
+void add_version(CLI::App& command, Action& action);
 
 }  // namespace appd::ctl

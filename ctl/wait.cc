@@ -1,5 +1,6 @@
-// Waiting costs one call (WaitOperation) and nothing else. On a terminal a second thread follows the
-// app's events for the progress line; it starts late and is cancelled early, so it never delays the end.
+// Waiting costs one call (WaitOperation) and nothing else. On a terminal a second thread follows
+// the app's events for the progress line; it starts late and is cancelled early, so it never delays
+// the end.
 #include "ctl/wait.h"
 
 #include <signal.h>
@@ -135,8 +136,7 @@ Outcome<Waited> wait_for(Session& session, v1::Operation operation,
   while (true) {
     milliseconds slice = live ? kLiveSlice : kWaitSlice;
     if (limit) {
-      const auto left =
-          *limit - std::chrono::duration_cast<milliseconds>(Clock::now() - began);
+      const auto left = *limit - std::chrono::duration_cast<milliseconds>(Clock::now() - began);
       if (left <= milliseconds(0)) return Waited{std::move(operation), true};
       slice = std::min(slice, left);
     }
@@ -151,8 +151,8 @@ ExitCode await_end(Session& session, const Change& change, const ChangeOptions& 
   const std::string name = operation.name();
   Outcome<Waited> waited = wait_for(session, std::move(operation), options.wait_timeout);
   if (!waited) {
-    const ExitCode code = session.fail(
-        waited.error(), {"wait for the end of " + change.doing, change.app, "", {}});
+    const ExitCode code =
+        session.fail(waited.error(), {"wait for the end of " + change.doing, change.app, "", {}});
     session.note(follow_hint(name));
     return code;
   }

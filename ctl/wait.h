@@ -35,17 +35,18 @@ struct Waited {
   bool timed_out = false;
 };
 
-// Returns as soon as the operation is done, after at most `limit`. Shows progress on a terminal. If the
-// user interrupts meanwhile, the process says that the operation goes on, and exits 130.
+// Returns as soon as the operation is done, after at most `limit`. Shows progress on a terminal. If
+// the user interrupts meanwhile, the process says that the operation goes on, and exits 130.
 Outcome<Waited> wait_for(Session& session, v1::Operation operation,
                          std::optional<std::chrono::milliseconds> limit);
 
-// Waits for the end, tells it on stdout (text only) or, if it is none that was wished for, on stderr.
-// `operation` becomes the last that was seen.
+// Waits for the end, tells it on stdout (text only) or, if it is none that was wished for, on
+// stderr. `operation` becomes the last that was seen.
 ExitCode await_end(Session& session, const Change& change, const ChangeOptions& options,
                    v1::Operation& operation);
 
-// From the first answer to the last line: waits unless told not to, prints, and decides the exit code.
+// From the first answer to the last line: waits unless told not to, prints, and decides the exit
+// code.
 ExitCode finish_change(Session& session, const Change& change, const ChangeOptions& options,
                        v1::Operation operation);
 

@@ -54,7 +54,7 @@ ExitCode create(Session& session, const CreateOptions& options) {
                        options.change, operation_of(*app));
 }
 
-// "timeout: 30s → 45s, env.LANG: added"
+// "timeout: 30s → 45s, env.LANG: none → C"
 std::string describe(const std::vector<FieldChange>& changes) {
   std::string text;
   for (const FieldChange& change : changes) {
@@ -86,8 +86,9 @@ ExitCode update(Session& session, const std::string& doing, v1::UpdateAppRequest
     session.print(escape_line(id) + ": unchanged\n");
     return ExitCode::Done;
   }
-  Change change{doing, id, what.empty() ? describe(changes) : what,
-                before->observed().ready_workers(), began, *after};
+  const std::string told = changes.empty() ? "unchanged" : describe(changes);
+  Change change{doing, id,    what.empty() ? told : what, before->observed().ready_workers(),
+                began, *after};
   return finish_change(session, change, options, operation_of(*after));
 }
 
@@ -150,7 +151,7 @@ void add_run_mode_verb(CLI::App& command, Action& action, v1::AppSpec::RunMode m
 
 }  // namespace
 
-void add_create(CLI::App& command, const Io&, Action& action) {
+void add_create(CLI::App& command, Action& action) {
   auto options = std::make_shared<CreateOptions>();
   add_name(command, options->id)->required();
   add_spec_flags(command, options->flags);
@@ -165,7 +166,7 @@ void add_create(CLI::App& command, const Io&, Action& action) {
   });
 }
 
-void add_set(CLI::App& command, const Io&, Action& action) {
+void add_set(CLI::App& command, Action& action) {
   auto options = std::make_shared<SetOptions>();
   add_name(command, options->id)->required();
   add_spec_flags(command, options->flags);
@@ -192,11 +193,11 @@ void add_set(CLI::App& command, const Io&, Action& action) {
   });
 }
 
-void add_start(CLI::App& command, const Io&, Action& action) {
+void add_start(CLI::App& command, Action& action) {
   add_run_mode_verb(command, action, v1::AppSpec::RUNNING);
 }
 
-void add_stop(CLI::App& command, const Io&, Action& action) {
+void add_stop(CLI::App& command, Action& action) {
   add_run_mode_verb(command, action, v1::AppSpec::STOPPED);
 }
 

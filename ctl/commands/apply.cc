@@ -64,7 +64,8 @@ v1::UpdateAppRequest update_request(const ManifestApp& wanted, const ChangeOptio
 }
 
 // Violations are shown where the manifest sets the field.
-ErrorContext context_of(const std::string& doing, const Manifest& manifest, const ManifestApp& wanted) {
+ErrorContext context_of(const std::string& doing, const Manifest& manifest,
+                        const ManifestApp& wanted) {
   const auto place = [&manifest, &wanted](const std::string& path) {
     const std::string field(field_of(path));
     const auto found = wanted.fields.find(field);
@@ -74,7 +75,8 @@ ErrorContext context_of(const std::string& doing, const Manifest& manifest, cons
   return {doing + " " + wanted.id, wanted.id, "", place};
 }
 
-// What appd has and would have; changes nothing. Mistakes of all apps are shown, not the first only.
+// What appd has and would have; changes nothing. Mistakes of all apps are shown, not the first
+// only.
 ExitCode make_plans(Session& session, const Manifest& manifest, const ChangeOptions& change,
                     std::vector<Plan>& plans) {
   ExitCode worst = ExitCode::Done;
@@ -146,8 +148,12 @@ ExitCode start_changes(Session& session, const Manifest& manifest, const std::ve
     Outcome<v1::App> app = session.client().update_app(request);
     if (!app) return session.fail(app.error(), context_of("apply", manifest, *plan.wanted));
     Started next{&plan, {}, {}};
-    next.change = {"apply " + plan.wanted->id, plan.wanted->id, plan.before ? "changed" : "created",
-                   std::nullopt, began, std::nullopt};
+    next.change = {"apply " + plan.wanted->id,
+                   plan.wanted->id,
+                   plan.before ? "changed" : "created",
+                   std::nullopt,
+                   began,
+                   std::nullopt};
     if (plan.before) next.change.ready_before = plan.before->observed().ready_workers();
     next.operation.set_name(app->operation());
     next.operation.set_app(app->name());
@@ -200,8 +206,8 @@ ExitCode apply(Session& session, const Options& options, bool request_id_given) 
                      .parent_path()
                      .string();
   const Manifest manifest =
-      parse_manifest(*text, guess_format(options.file, *text),
-                     is_stdin ? "<stdin>" : options.file, folder, session.io().environment);
+      parse_manifest(*text, guess_format(options.file, *text), is_stdin ? "<stdin>" : options.file,
+                     folder, session.io().environment);
   if (!manifest.problems.empty()) {
     session.complain(render_problems(manifest, *text));
     session.note("nothing was changed");
@@ -220,7 +226,7 @@ ExitCode apply(Session& session, const Options& options, bool request_id_given) 
 
 }  // namespace
 
-void add_apply(CLI::App& command, const Io&, Action& action) {
+void add_apply(CLI::App& command, Action& action) {
   auto options = std::make_shared<Options>();
   command.add_option("-f,--file", options->file, "the manifest, TOML or JSON; - is stdin")
       ->type_name("FILE")

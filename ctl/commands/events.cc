@@ -1,5 +1,5 @@
-// events: what is, and with -f what changes from here on. A follower outlives restarts of appd: it goes
-// on from the last revision that it has seen, and says so.
+// events: what is, and with -f what changes from here on. A follower outlives restarts of appd: it
+// goes on from the last revision that it has seen, and says so.
 #include <algorithm>
 #include <memory>
 #include <thread>
@@ -22,8 +22,8 @@ struct Options {
   std::int64_t since = 0;
 };
 
-// Where a follower stands. The revision counts only once the present state is complete: a state that
-// was cut off is asked for again from its beginning.
+// Where a follower stands. The revision counts only once the present state is complete: a state
+// that was cut off is asked for again from its beginning.
 struct Cursor {
   std::int64_t next = 0;  // 0: the present state first
   bool synced = false;
@@ -83,13 +83,15 @@ ExitCode events(Session& session, const Options& options) {
 
 }  // namespace
 
-void add_events(CLI::App& command, const Io&, Action& action) {
+void add_events(CLI::App& command, Action& action) {
   auto options = std::make_shared<Options>();
   add_name(command, options->id)->description("only this app's (default: all apps')");
-  CLI::Option* follow =
-      command.add_flag("-f,--follow", options->follow, "go on with what changes, until interrupted");
+  CLI::Option* follow = command.add_flag("-f,--follow", options->follow,
+                                         "go on with what changes, until interrupted");
   // Only the present state has an end (Synced), so a past revision makes sense for followers only.
-  command.add_option("--since", options->since, "with -f: begin at this revision, not at the present state")
+  command
+      .add_option("--since", options->since,
+                  "with -f: begin at this revision, not at the present state")
       ->type_name("REVISION")
       ->check(CLI::PositiveNumber)
       ->needs(follow);

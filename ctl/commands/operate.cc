@@ -19,8 +19,7 @@ struct Options {
 };
 
 ExitCode finish(Session& session, const std::string& doing, const std::string& what,
-                const Options& options, Clock::time_point began,
-                Outcome<v1::Operation> operation) {
+                const Options& options, Clock::time_point began, Outcome<v1::Operation> operation) {
   if (!operation) return session.fail(operation.error(), {doing, options.id, "", {}});
   // As the change begins, the operation still counts the workers of before.
   Change change{doing, options.id, what, std::nullopt, began, std::nullopt};
@@ -89,8 +88,7 @@ ExitCode wait(Session& session, const WaitOptions& options) {
   Outcome<v1::Operation> operation = session.client().get_operation(request);
   const std::string doing = "wait for " + request.name();
   if (!operation) return session.fail(operation.error(), {doing, "", "", {}});
-  const std::string what =
-      words(v1::Operation::Kind_Name(operation->kind())) + " " + "succeeded";
+  const std::string what = words(v1::Operation::Kind_Name(operation->kind())) + " " + "succeeded";
   const std::string app(short_name(operation->app()));
   return finish_change(session, {doing, app, what, std::nullopt, began, std::nullopt},
                        options.change, *std::move(operation));
@@ -109,26 +107,26 @@ std::shared_ptr<Options> add_common(CLI::App& command, Action& action,
 
 }  // namespace
 
-void add_scale(CLI::App& command, const Io&, Action& action) {
+void add_scale(CLI::App& command, Action& action) {
   const auto options = add_common(command, action, scale);
   add_spec_flags(command, options->flags, {"workers", "threads", "worker_class"});
   add_change_options(command, options->change);
 }
 
-void add_reload(CLI::App& command, const Io&, Action& action) {
+void add_reload(CLI::App& command, Action& action) {
   const auto options = add_common(command, action, reload);
   command.add_option("--reason", options->reason, "for the history: \"release 2026-11-23\"")
       ->type_name("TEXT");
   add_change_options(command, options->change);
 }
 
-void add_delete(CLI::App& command, const Io&, Action& action) {
+void add_delete(CLI::App& command, Action& action) {
   const auto options = add_common(command, action, remove);
   command.add_flag("--missing-ok", options->missing_ok, "deleting what is not there is a success");
   add_change_options(command, options->change);
 }
 
-void add_wait(CLI::App& command, const Io&, Action& action) {
+void add_wait(CLI::App& command, Action& action) {
   auto options = std::make_shared<WaitOptions>();
   command.add_option("OPERATION", options->operation, "as --no-wait printed it")
       ->type_name("")

@@ -1,5 +1,5 @@
-// Shared arguments. Values are checked while they are parsed, so that what is wrong with one is said
-// in CLI11's way and ends with exit code 2.
+// Shared arguments. Values are checked while they are parsed, so that what is wrong with one is
+// said in CLI11's way and ends with exit code 2.
 #include "ctl/commands/options.h"
 
 #include <algorithm>
@@ -13,10 +13,14 @@ namespace {
 
 std::string group_title(FieldGroup group) {
   switch (group) {
-    case FieldGroup::App: return "The app";
-    case FieldGroup::Pool: return "The pool";
-    case FieldGroup::Times: return "Times (30s, 1m30s, 500ms; a plain number is seconds)";
-    case FieldGroup::Limits: return "Limits (bytes: 8190, 64KiB, 1GiB)";
+    case FieldGroup::App:
+      return "The app";
+    case FieldGroup::Pool:
+      return "The pool";
+    case FieldGroup::Times:
+      return "Times (30s, 1m30s, 500ms; a plain number is seconds)";
+    case FieldGroup::Limits:
+      return "Limits (bytes: 8190, 64KiB, 1GiB)";
   }
   return "";
 }
@@ -56,7 +60,8 @@ void add_change_options(CLI::App& command, ChangeOptions& options) {
                   "a repeat with the same id changes nothing (default: a new one)")
       ->type_name("UUID")
       ->group(kGroup);
-  command.add_flag("--no-wait", options.no_wait, "print the operation's name, do not wait for its end")
+  command
+      .add_flag("--no-wait", options.no_wait, "print the operation's name, do not wait for its end")
       ->group(kGroup);
   add_duration(command, "--wait-timeout", options.wait_timeout,
                "give up waiting after this, with exit code 1")

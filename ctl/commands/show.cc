@@ -51,7 +51,8 @@ ExitCode status(Session& session) {
 
 ExitCode workers(Session& session, const std::string& id) {
   const bool all = id.empty();
-  Outcome<v1::ListWorkersResponse> found = session.client().list_workers("apps/" + (all ? "-" : id));
+  Outcome<v1::ListWorkersResponse> found =
+      session.client().list_workers("apps/" + (all ? "-" : id));
   if (!found) return session.fail(found.error(), {"list the workers of " + id, id, "", {}});
   if (session.json()) return session.print_json(*found);
   session.print(render_workers(*found, all, now(), session.io().out_style));
@@ -91,27 +92,22 @@ void add_plain(CLI::App& command, Action& action, ExitCode (*run)(Session&)) {
 CLI::Option* add_named(CLI::App& command, Action& action,
                        ExitCode (*run)(Session&, const std::string&)) {
   auto id = std::make_shared<std::string>();
-  command.callback([id, run, &action] {
-    action = [id, run](Session& session) { return run(session, *id); };
-  });
+  command.callback(
+      [id, run, &action] { action = [id, run](Session& session) { return run(session, *id); }; });
   return add_name(command, *id);
 }
 
 }  // namespace
 
-void add_get(CLI::App& command, const Io&, Action& action) {
-  add_named(command, action, get)->required();
-}
-void add_list(CLI::App& command, const Io&, Action& action) { add_plain(command, action, list); }
-void add_status(CLI::App& command, const Io&, Action& action) { add_plain(command, action, status); }
-void add_workers(CLI::App& command, const Io&, Action& action) {
+void add_get(CLI::App& command, Action& action) { add_named(command, action, get)->required(); }
+void add_list(CLI::App& command, Action& action) { add_plain(command, action, list); }
+void add_status(CLI::App& command, Action& action) { add_plain(command, action, status); }
+void add_workers(CLI::App& command, Action& action) {
   add_named(command, action, workers)->description("the app's name (default: all apps)");
 }
-void add_operations(CLI::App& command, const Io&, Action& action) {
+void add_operations(CLI::App& command, Action& action) {
   add_named(command, action, operations)->description("the app's name (default: all apps)");
 }
-void add_version(CLI::App& command, const Io&, Action& action) {
-  add_plain(command, action, version);
-}
+void add_version(CLI::App& command, Action& action) { add_plain(command, action, version); }
 
 }  // namespace appd::ctl

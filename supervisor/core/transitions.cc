@@ -49,7 +49,9 @@ class Transition {
   }
 
   void operator()(const message::Forked& forked) {
-    Worker& worker = rollout_.workers[forked.worker];
+    auto [entry, adopted] = rollout_.workers.try_emplace(forked.worker);
+    Worker& worker = entry->second;
+    if (adopted) worker.asked = now_.steady;
     worker.pid = forked.pid;
     worker.start_time = now_.wall;
     changed(forked.worker);

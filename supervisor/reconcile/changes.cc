@@ -26,12 +26,15 @@ Rejection bind_refused(Error error) {
   return {std::move(error), std::move(violations)};
 }
 
-model::Operation new_operation(const model::AppRecord& record, model::OperationKind kind) {
+// `record`: what the app is to become.
+model::Operation new_operation(const AppEntry& app, const model::AppRecord& record,
+                               model::OperationKind kind) {
   model::Operation operation;
   operation.id = model::new_uuid();
   operation.app = record.id;
   operation.kind = kind;
   operation.generation = record.generation;
+  operation.ready_workers = app.state.ready();
   operation.wanted_workers = record.spec.workers;
   operation.create_time = record.update_time;
   return operation;
@@ -171,7 +174,7 @@ Answer<model::AppView> Reconciler::do_create(const CreateApp& request) {
     app.listeners.abandon({});
     return view(app, app.desired(), runtime_.paths());
   }
-  model::Operation operation = new_operation(app.record, model::OperationKind::Create);
+  model::Operation operation = new_operation(app, app.record, model::OperationKind::Create);
   operation.rollout = app.record.rollout;
   model::AppRecord record = app.record;
   AppEntry& entry = apps_[request.id] = std::move(app);
@@ -230,7 +233,7 @@ Answer<model::AppView> Reconciler::do_update(const UpdateApp& request) {
     return model::AppView{std::move(record), std::move(observed)};
   }
 
-  model::Operation operation = new_operation(record, request.kind);
+  model::Operation operation = new_operation(*app, record, request.kind);
   if (runs && (new_rollout || other_mode)) operation.rollout = record.rollout;
   if (auto rejected = commit(*app, std::move(record), operation, request.options,
                              "changed " + request.id, other_mode)) {
@@ -266,7 +269,7 @@ Answer<model::Operation> Reconciler::do_reload(const ReloadApp& request) {
   ++record.rollout;
   ++record.version;
   record.update_time = system_clock::now();
-  model::Operation operation = new_operation(record, model::OperationKind::Reload);
+  model::Operation operation = new_operation(*app, record, model::OperationKind::Reload);
   operation.rollout = record.rollout;
   operation.reason = request.reason;
   std::string audit =
@@ -290,7 +293,7 @@ Answer<model::Operation> Reconciler::do_delete(const DeleteApp& request) {
   record.deleting = true;
   ++record.version;
   record.update_time = system_clock::now();
-  model::Operation operation = new_operation(record, model::OperationKind::Delete);
+  model::Operation operation = new_operation(*app, record, model::OperationKind::Delete);
   if (auto rejected = commit(*app, std::move(record), operation, request.options,
                              "deleted " + request.id, true)) {
     return *rejected;

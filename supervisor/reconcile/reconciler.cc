@@ -332,6 +332,7 @@ void Reconciler::update_operations(AppEntry& app) {
 void Reconciler::fail_operations(AppEntry& app, const model::Failure& failure, bool rollouts_only) {
   for (model::Operation* operation : book_.open(app.record.id)) {
     if (rollouts_only && operation->rollout != failure.rollout) continue;
+    operation->ready_workers = app.state.ready();  // those that serve on
     auto phase = rollouts_only ? model::OperationPhase::RolledBack : model::OperationPhase::Failed;
     book_.end(*operation, phase, failure.message, failure, system_clock::now());
     publish_operation(*operation);
