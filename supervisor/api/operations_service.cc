@@ -84,7 +84,7 @@ void wait_operation(reconcile::Control& control,
   std::chrono::nanoseconds wait = kDefaultWait;
   if (request.has_timeout()) {
     const std::int64_t seconds = request.timeout().seconds();
-    wait = std::chrono::seconds(std::clamp<std::int64_t>(seconds, -1, 3600)) +
+    wait = std::chrono::seconds(std::clamp<std::int64_t>(seconds, -1, 3601)) +
            std::chrono::nanoseconds(request.timeout().nanos());
     if (wait < wait.zero() || wait > kLongestWait) {
       return call.reject(request_invalid(

@@ -1,0 +1,246 @@
+// Apps and Workers over a real connection: what reaches the core, and what comes back.
+#include "tests/unit/supervisor/api/api_fixture.h"
+
+namespace appd::api {
+namespace {
+
+using AppsTest = ApiTest;
+
+TEST_F(AppsTest, CreateHandsEverythingToTheCore) {
+  v1::CreateAppRequest request;
+  request.set_app_id("web");
+  request.mutable_app()->mutable_spec()->set_directory("/srv/web");
+  request.mutable_app()->mutable_spec()->set_workers(4);
+  request.set_validate_only(true);
+  request.set_request_id("9F1C3F6E-0D0A-4C5E-8F57-0C9A5A3C1B11");
+  v1::App app;
+  const grpc::Status status = call(apps(), &v1::Apps::Stub::CreateApp, request, &app);
+  ASSERT_TRUE(status.ok()) << status.error_message();
+  EXPECT_EQ(app.name(), "apps/web");
+  EXPECT_EQ(app.spec().workers(), 4);
+  ASSERT_TRUE(control_.created);
+  EXPECT_EQ(control_.created->id, "web");
+  EXPECT_EQ(control_.created->spec.directory, "/srv/web");
+  const reconcile::CallOptions& options = control_.created->options;
+  EXPECT_TRUE(options.validate_only);
+  EXPECT_EQ(options.request_id, "9f1c3f6e-0d0a-4c5e-8f57-0c9a5a3c1b11");
+  EXPECT_EQ(options.fingerprint.size(), 32u);
+  EXPECT_EQ(options.caller,
+            "uid " + std::to_string(::getuid()) + " pid " + std::to_string(::getpid()));
+}
+
+TEST_F(AppsTest, RequestsThatMakeNoSenseNeverReachTheCore) {
+  const auto fields = [this](const v1::CreateAppRequest& request) {
+    v1::App app;
+    const grpc::Status status = call(apps(), &v1::Apps::Stub::CreateApp, request, &app);
+    EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+    return Details(status).info.reason() + " " + Details(status).fields();
+  };
+  v1::CreateAppRequest request;
+  EXPECT_EQ(fields(request), "REQUEST_INVALID app_id");
+  request.set_app_id("apps/web");
+  EXPECT_EQ(fields(request), "REQUEST_INVALID app_id");
+  request.set_app_id("web");
+  request.mutable_app()->set_name("apps/other");
+  EXPECT_EQ(fields(request), "REQUEST_INVALID app.name");
+  request.mutable_app()->set_name("apps/web");
+  request.set_request_id("retry-1");
+  EXPECT_EQ(fields(request), "REQUEST_INVALID request_id");
+  request.mutable_app()->mutable_spec()->mutable_timeout()->set_seconds(-1);
+  EXPECT_EQ(fields(request), "SPEC_INVALID spec.timeout");
+  EXPECT_FALSE(control_.created);
+}
+
+TEST_F(AppsTest, FingerprintsTellARetryFromAnotherRequest) {
+  const auto fingerprint = [this](const v1::ScaleAppRequest& request) {
+    v1::Operation operation;
+    EXPECT_TRUE(call(apps(), &v1::Apps::Stub::ScaleApp, request, &operation).ok());
+    return control_.updated->options.fingerprint;
+  };
+  control_.book = {operation(1, "web")};
+  v1::ScaleAppRequest request;
+  request.set_name("apps/web");
+  request.set_workers(17);
+  EXPECT_EQ(fingerprint(request), "");  // nothing to tell apart
+  request.set_request_id(uuid(1));
+  const std::string first = fingerprint(request);
+  EXPECT_EQ(fingerprint(request), first);
+  request.set_request_id(uuid(2));
+  EXPECT_EQ(fingerprint(request), first);
+  request.set_workers(18);
+  EXPECT_NE(fingerprint(request), first);
+}
+
+TEST_F(AppsTest, GetAnswersTheAppOrSaysWhichIsNotThere) {
+  control_.state.apps = {app("api"), app("web")};
+  v1::GetAppRequest request;
+  request.set_name("apps/web");
+  v1::App found;
+  ASSERT_TRUE(call(apps(), &v1::Apps::Stub::GetApp, request, &found).ok());
+  EXPECT_EQ(found.spec().directory(), "/srv/web");
+  request.set_name("apps/absent");
+  const Details absent(call(apps(), &v1::Apps::Stub::GetApp, request, &found));
+  EXPECT_EQ(absent.info.reason(), "APP_NOT_FOUND");
+  EXPECT_EQ(absent.resource.resource_type(), "appd.v1.App");
+  EXPECT_EQ(absent.resource.resource_name(), "apps/absent");
+  request.set_name("web");
+  EXPECT_EQ(Details(call(apps(), &v1::Apps::Stub::GetApp, request, &found)).fields(), "name");
+}
+
+TEST_F(AppsTest, ListsInPagesAndSaysAsOfWhichRevision) {
+  control_.state.apps = {app("a"), app("b"), app("c")};
+  v1::ListAppsRequest request;
+  request.set_page_size(2);
+  v1::ListAppsResponse page;
+  ASSERT_TRUE(call(apps(), &v1::Apps::Stub::ListApps, request, &page).ok());
+  EXPECT_EQ(page.apps_size(), 2);
+  EXPECT_EQ(page.revision(), 100);
+  request.set_page_token(page.next_page_token());
+  v1::ListAppsResponse last;
+  ASSERT_TRUE(call(apps(), &v1::Apps::Stub::ListApps, request, &last).ok());
+  ASSERT_EQ(last.apps_size(), 1);
+  EXPECT_EQ(last.apps(0).name(), "apps/c");
+  EXPECT_EQ(last.next_page_token(), "");
+  request.set_page_token("nonsense");
+  EXPECT_EQ(Details(call(apps(), &v1::Apps::Stub::ListApps, request, &page)).fields(),
+            "page_token");
+}
+
+TEST_F(AppsTest, UpdateAppliesItsMaskInTheCoreAndPassesTheEtagOn) {
+  control_.state.apps = {app("web")};
+  control_.state.apps[0].record.spec.workers = 17;
+  control_.state.apps[0].record.spec.env = {{"A", "1"}, {"B", "2"}};
+  v1::UpdateAppRequest request;
+  request.mutable_app()->set_name("apps/web");
+  request.mutable_app()->set_etag("W/\"5\"");
+  request.mutable_app()->mutable_spec()->set_threads(8);
+  request.mutable_app()->mutable_spec()->set_workers(99);
+  request.mutable_update_mask()->add_paths("spec.threads");
+  request.mutable_update_mask()->add_paths("spec.env.A");
+  request.set_allow_missing(true);
+  request.set_validate_only(true);
+  v1::App updated;
+  const grpc::Status status = call(apps(), &v1::Apps::Stub::UpdateApp, request, &updated);
+  ASSERT_TRUE(status.ok()) << status.error_message();
+  EXPECT_EQ(updated.spec().threads(), 8);
+  EXPECT_EQ(updated.spec().workers(), 17);
+  EXPECT_EQ(updated.spec().env().size(), 1u);
+  EXPECT_EQ(control_.updated->options.etag, "W/\"5\"");
+  EXPECT_TRUE(control_.updated->options.validate_only);
+  EXPECT_TRUE(control_.updated->allow_missing);
+  EXPECT_EQ(control_.updated->kind, model::OperationKind::Update);
+  request.mutable_update_mask()->add_paths("observed.state");
+  EXPECT_EQ(Details(call(apps(), &v1::Apps::Stub::UpdateApp, request, &updated)).fields(),
+            "update_mask");
+}
+
+TEST_F(AppsTest, ScaleChangesWhatIsGivenAndAnswersTheOperation) {
+  control_.state.apps = {app("web")};
+  control_.state.apps[0].record.spec.threads = 3;
+  control_.book = {operation(7, "web")};
+  v1::ScaleAppRequest request;
+  request.set_name("apps/web");
+  request.set_workers(17);
+  request.set_worker_class("gthread");
+  request.set_etag("W/\"1\"");
+  v1::Operation scaled;
+  ASSERT_TRUE(call(apps(), &v1::Apps::Stub::ScaleApp, request, &scaled).ok());
+  EXPECT_EQ(scaled.name(), "operations/" + uuid(7));
+  EXPECT_EQ(control_.updated->kind, model::OperationKind::Scale);
+  EXPECT_EQ(control_.updated->options.etag, "W/\"1\"");
+  model::AppSpec spec = control_.state.apps[0].record.spec;
+  control_.updated->edit(spec);
+  EXPECT_EQ(spec.workers, 17);
+  EXPECT_EQ(spec.threads, 3);
+  EXPECT_EQ(spec.worker_class, "gthread");
+  v1::ScaleAppRequest nothing;
+  nothing.set_name("apps/web");
+  EXPECT_EQ(Details(call(apps(), &v1::Apps::Stub::ScaleApp, nothing, &scaled)).info.reason(),
+            "REQUEST_INVALID");
+}
+
+TEST_F(AppsTest, ReloadPassesItsReasonOn) {
+  control_.book = {operation(7, "web")};
+  v1::ReloadAppRequest request;
+  request.set_name("apps/web");
+  request.set_reason("release 9");
+  v1::Operation reload;
+  ASSERT_TRUE(call(apps(), &v1::Apps::Stub::ReloadApp, request, &reload).ok());
+  EXPECT_EQ(control_.reloaded->reason, "release 9");
+  request.set_reason("two\nlines");
+  EXPECT_EQ(Details(call(apps(), &v1::Apps::Stub::ReloadApp, request, &reload)).fields(), "reason");
+}
+
+TEST_F(AppsTest, DeletingWhatIsNotThereIsDoneAtOnceWhenAllowed) {
+  v1::DeleteAppRequest request;
+  request.set_name("apps/web");
+  request.set_allow_missing(true);
+  v1::Operation operation;
+  ASSERT_TRUE(call(apps(), &v1::Apps::Stub::DeleteApp, request, &operation).ok());
+  EXPECT_TRUE(control_.deleted->allow_missing);
+  EXPECT_TRUE(operation.done());
+  EXPECT_EQ(operation.phase(), v1::Operation::SUCCEEDED);
+  EXPECT_EQ(operation.app(), "apps/web");
+  EXPECT_EQ(operation.name(), "");
+}
+
+TEST_F(AppsTest, ARequestOfMoreThanAMebibyteIsRefused) {
+  v1::CreateAppRequest request;
+  request.set_app_id("web");
+  (*request.mutable_app()->mutable_spec()->mutable_env())["A"] = std::string(1024 * 1024, 'x');
+  v1::App app;
+  EXPECT_EQ(call(apps(), &v1::Apps::Stub::CreateApp, request, &app).error_code(),
+            grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_FALSE(control_.created);
+}
+
+using WorkersTest = ApiTest;
+
+TEST_F(WorkersTest, ListsThoseOfOneAppOrOfAllInTheOrderOfTheirNumbers) {
+  control_.state.apps = {app("a"), app("b")};
+  control_.state.workers = {worker("a", 2), worker("a", 10), worker("b", 1)};
+  v1::ListWorkersRequest request;
+  request.set_parent("apps/-");
+  request.set_page_size(2);
+  v1::ListWorkersResponse page;
+  ASSERT_TRUE(call(workers(), &v1::Workers::Stub::ListWorkers, request, &page).ok());
+  ASSERT_EQ(page.workers_size(), 2);
+  EXPECT_EQ(page.workers(1).name(), "apps/a/workers/10");
+  request.set_page_token(page.next_page_token());
+  v1::ListWorkersResponse last;
+  ASSERT_TRUE(call(workers(), &v1::Workers::Stub::ListWorkers, request, &last).ok());
+  ASSERT_EQ(last.workers_size(), 1);
+  EXPECT_EQ(last.workers(0).name(), "apps/b/workers/1");
+  v1::ListWorkersRequest one;
+  one.set_parent("apps/a");
+  v1::ListWorkersResponse of_a;
+  ASSERT_TRUE(call(workers(), &v1::Workers::Stub::ListWorkers, one, &of_a).ok());
+  EXPECT_EQ(of_a.workers_size(), 2);
+  one.set_parent("apps/absent");
+  EXPECT_EQ(Details(call(workers(), &v1::Workers::Stub::ListWorkers, one, &of_a)).info.reason(),
+            "APP_NOT_FOUND");
+  one.set_parent("a");
+  EXPECT_EQ(Details(call(workers(), &v1::Workers::Stub::ListWorkers, one, &of_a)).fields(),
+            "parent");
+}
+
+TEST_F(WorkersTest, GetSaysWhichOneIsNotThere) {
+  control_.state.apps = {app("web")};
+  control_.state.workers = {worker("web", 3)};
+  v1::GetWorkerRequest request;
+  request.set_name("apps/web/workers/3");
+  v1::Worker found;
+  ASSERT_TRUE(call(workers(), &v1::Workers::Stub::GetWorker, request, &found).ok());
+  EXPECT_EQ(found.id(), 3);
+  request.set_name("apps/web/workers/4");
+  const Details absent(call(workers(), &v1::Workers::Stub::GetWorker, request, &found));
+  EXPECT_EQ(absent.info.reason(), "WORKER_NOT_FOUND");
+  EXPECT_EQ(absent.resource.resource_type(), "appd.v1.Worker");
+  EXPECT_EQ(absent.resource.resource_name(), "apps/web/workers/4");
+  request.set_name("apps/web/workers/x");
+  EXPECT_EQ(Details(call(workers(), &v1::Workers::Stub::GetWorker, request, &found)).fields(),
+            "name");
+}
+
+}  // namespace
+}  // namespace appd::api

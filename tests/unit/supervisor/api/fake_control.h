@@ -1,0 +1,160 @@
+// A core without processes: it remembers what it was asked, and answers as the test has told it.
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "supervisor/reconcile/control.h"
+#include "supervisor/reconcile/watch_hub.h"
+
+namespace appd::api {
+
+// Any thread, under one lock; replies at once, but for wait_operation(), whose replies are kept.
+// Events go through the core's real hub.
+class FakeControl final : public reconcile::Control {
+ public:
+  template <typename T>
+  using Reply = reconcile::Reply<T>;
+
+  // What the core would hold.
+  reconcile::Snapshot state;
+  std::vector<model::Operation> book;           // newest first
+  std::optional<reconcile::Rejection> refusal;  // of every call
+  std::shared_ptr<reconcile::WatchHub> hub = std::make_shared<reconcile::WatchHub>(100);
+
+  // What it was asked last.
+  std::optional<reconcile::CreateApp> created;
+  std::optional<reconcile::UpdateApp> updated;
+  std::optional<reconcile::ReloadApp> reloaded;
+  std::optional<reconcile::DeleteApp> deleted;
+  struct Wait {
+    std::string id;
+    std::chrono::steady_clock::time_point deadline;
+    Reply<model::Operation> reply;
+  };
+
+  void create_app(reconcile::CreateApp request, Reply<model::AppView> reply) override {
+    created = request;
+    model::AppView app;
+    app.record.id = request.id;
+    app.record.spec = request.spec;
+    answer(reply, app);
+  }
+  void update_app(reconcile::UpdateApp request, Reply<model::AppView> reply) override {
+    updated = request;
+    model::AppView app;
+    for (const model::AppView& known : state.apps) {
+      if (known.record.id == request.id) app = known;
+    }
+    app.record.id = request.id;
+    request.edit(app.record.spec);
+    if (!book.empty()) app.record.operation = book.front().id;
+    answer(reply, app);
+  }
+  void reload_app(reconcile::ReloadApp request, Reply<model::Operation> reply) override {
+    reloaded = request;
+    answer(reply, book.front());
+  }
+  void delete_app(reconcile::DeleteApp request, Reply<model::Operation> reply) override {
+    deleted = request;
+    answer(reply, book.empty() ? model::Operation{} : book.front());
+  }
+  void snapshot(std::optional<std::string> app, Reply<reconcile::Snapshot> reply) override {
+    if (refusal) return reply(*refusal);
+    reconcile::Snapshot out = state;
+    out.revision = hub->revision();
+    if (app) {
+      std::erase_if(out.apps, [&](const auto& view) { return view.record.id != *app; });
+      std::erase_if(out.workers, [&](const auto& view) { return view.app != *app; });
+      if (out.apps.empty()) {
+        return reply(Error{ErrorCode::NotFound, "APP_NOT_FOUND", "there is no app " + *app});
+      }
+    }
+    reply(std::move(out));
+  }
+  void operation(std::string id, Reply<model::Operation> reply) override {
+    for (const model::Operation& known : book) {
+      if (known.id == id) return answer(reply, known);
+    }
+    reply(Error{ErrorCode::NotFound, "OPERATION_NOT_FOUND", "there is no operations/" + id});
+  }
+  void operations(std::string app, Reply<std::vector<model::Operation>> reply) override {
+    std::vector<model::Operation> out = book;
+    if (!app.empty()) std::erase_if(out, [&](const auto& o) { return o.app != app; });
+    answer(reply, out);
+  }
+  void wait_operation(std::string id, std::chrono::steady_clock::time_point deadline,
+                      Reply<model::Operation> reply) override {
+    const std::lock_guard lock(mutex_);
+    waits_.push_back({std::move(id), deadline, std::move(reply)});
+    asked_.notify_all();
+  }
+  Result<std::unique_ptr<reconcile::Subscription>> subscribe(std::int64_t from, std::string app,
+                                                             std::function<void()> wake) override {
+    auto inner = hub->subscribe(from, std::move(app), std::move(wake));
+    if (!inner) return std::move(inner).error();
+    const std::lock_guard lock(mutex_);
+    ++subscriptions_;
+    asked_.notify_all();
+    return std::unique_ptr<reconcile::Subscription>(new Counted(*this, *std::move(inner)));
+  }
+  std::int64_t revision() const override { return hub->revision(); }
+
+  // The next call of wait_operation(); waits for it.
+  Wait take_wait() {
+    std::unique_lock lock(mutex_);
+    const bool came = asked_.wait_for(lock, kPatience, [&] { return !waits_.empty(); });
+    APPD_CHECK(came);
+    Wait wait = std::move(waits_.back());
+    waits_.pop_back();
+    return wait;
+  }
+  // Waits until there are so many.
+  bool reaches_subscriptions(int count) {
+    std::unique_lock lock(mutex_);
+    return asked_.wait_for(lock, kPatience, [&] { return subscriptions_ == count; });
+  }
+
+ private:
+  static constexpr std::chrono::seconds kPatience{10};
+
+  class Counted final : public reconcile::Subscription {
+   public:
+    Counted(FakeControl& owner, std::unique_ptr<Subscription> inner)
+        : owner_(owner), inner_(std::move(inner)) {}
+    ~Counted() override {
+      inner_.reset();
+      const std::lock_guard lock(owner_.mutex_);
+      --owner_.subscriptions_;
+      owner_.asked_.notify_all();
+    }
+    Result<std::vector<model::EventPtr>> next(std::size_t limit) override {
+      return inner_->next(limit);
+    }
+
+   private:
+    FakeControl& owner_;
+    std::unique_ptr<Subscription> inner_;
+  };
+
+  template <typename T>
+  void answer(const Reply<T>& reply, const T& value) {
+    if (refusal) {
+      reply(*refusal);
+    } else {
+      reply(value);
+    }
+  }
+
+  std::mutex mutex_;
+  std::condition_variable asked_;
+  std::vector<Wait> waits_;
+  int subscriptions_ = 0;
+};
+
+}  // namespace appd::api

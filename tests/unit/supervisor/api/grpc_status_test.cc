@@ -1,0 +1,114 @@
+// Every reason of the API as a client gets it, over a real connection.
+#include "supervisor/api/grpc_status.h"
+
+#include "appd/v1/errors.pb.h"
+#include "tests/unit/supervisor/api/api_fixture.h"
+
+namespace appd::api {
+namespace {
+
+class StatusTest : public ApiTest {
+ protected:
+  // What GetApp answers when the core refuses.
+  grpc::Status refuse(ErrorCode code, const std::string& reason,
+                      std::vector<model::Violation> violations = {}) {
+    control_.refusal = {{code, reason, "the message of " + reason}, std::move(violations)};
+    v1::GetAppRequest request;
+    request.set_name("apps/web");
+    v1::App app;
+    return call(apps(), &v1::Apps::Stub::GetApp, request, &app);
+  }
+};
+
+TEST_F(StatusTest, EveryReasonHasItsCodeAndItsDetails) {
+  enum Extra { kNothing, kBadRequest, kResource, kPrecondition, kRetry };
+  struct Case {
+    ErrorCode code;
+    grpc::StatusCode expected;
+    Extra extra;
+  };
+  const std::map<std::string, Case> cases = {
+      {"SPEC_INVALID",
+       {ErrorCode::InvalidArgument, grpc::StatusCode::INVALID_ARGUMENT, kBadRequest}},
+      {"REQUEST_INVALID",
+       {ErrorCode::InvalidArgument, grpc::StatusCode::INVALID_ARGUMENT, kBadRequest}},
+      {"APP_NOT_FOUND", {ErrorCode::NotFound, grpc::StatusCode::NOT_FOUND, kResource}},
+      {"WORKER_NOT_FOUND", {ErrorCode::NotFound, grpc::StatusCode::NOT_FOUND, kResource}},
+      {"OPERATION_NOT_FOUND", {ErrorCode::NotFound, grpc::StatusCode::NOT_FOUND, kResource}},
+      {"APP_EXISTS", {ErrorCode::AlreadyExists, grpc::StatusCode::ALREADY_EXISTS, kNothing}},
+      {"ETAG_MISMATCH", {ErrorCode::Aborted, grpc::StatusCode::ABORTED, kNothing}},
+      {"APP_DELETING",
+       {ErrorCode::FailedPrecondition, grpc::StatusCode::FAILED_PRECONDITION, kPrecondition}},
+      {"APP_STOPPED",
+       {ErrorCode::FailedPrecondition, grpc::StatusCode::FAILED_PRECONDITION, kPrecondition}},
+      {"BIND_FAILED",
+       {ErrorCode::FailedPrecondition, grpc::StatusCode::FAILED_PRECONDITION, kPrecondition}},
+      {"REVISION_COMPACTED", {ErrorCode::OutOfRange, grpc::StatusCode::OUT_OF_RANGE, kNothing}},
+      {"REQUEST_ID_REUSED",
+       {ErrorCode::InvalidArgument, grpc::StatusCode::INVALID_ARGUMENT, kNothing}},
+      {"ROLLED_BACK", {ErrorCode::Aborted, grpc::StatusCode::ABORTED, kNothing}},
+      {"ROLLOUT_FAILED",
+       {ErrorCode::FailedPrecondition, grpc::StatusCode::FAILED_PRECONDITION, kPrecondition}},
+      {"SUPERSEDED", {ErrorCode::Aborted, grpc::StatusCode::ABORTED, kNothing}},
+      {"STORE_FAILED",
+       {ErrorCode::ResourceExhausted, grpc::StatusCode::RESOURCE_EXHAUSTED, kNothing}},
+      {"SHUTTING_DOWN", {ErrorCode::Unavailable, grpc::StatusCode::UNAVAILABLE, kRetry}},
+  };
+  const auto* reasons = v1::ErrorReason_descriptor();
+  for (int i = 1; i < reasons->value_count(); ++i) {
+    const std::string& reason = reasons->value(i)->name();
+    ASSERT_TRUE(cases.contains(reason)) << reason;
+    const Case& expected = cases.at(reason);
+    std::vector<model::Violation> violations;
+    if (expected.extra == kBadRequest) violations = {{"spec.a", "rule"}, {"spec.b", "rule"}};
+    const grpc::Status status = refuse(expected.code, reason, violations);
+    EXPECT_EQ(status.error_code(), expected.expected) << reason;
+    EXPECT_EQ(status.error_message(), "the message of " + reason);
+    const Details details(status);
+    EXPECT_EQ(details.whole.code(), status.error_code());
+    EXPECT_EQ(details.whole.message(), status.error_message());
+    EXPECT_EQ(details.info.reason(), reason);
+    EXPECT_EQ(details.info.domain(), "appd");
+    EXPECT_EQ(details.info.metadata().at("resource"), "apps/web");
+    EXPECT_EQ(details.fields(), expected.extra == kBadRequest ? "spec.a spec.b" : "") << reason;
+    EXPECT_EQ(details.resource.resource_name(), expected.extra == kResource ? "apps/web" : "");
+    EXPECT_EQ(details.precondition.violations_size(), expected.extra == kPrecondition ? 1 : 0);
+    EXPECT_EQ(details.retry.retry_delay().seconds(), expected.extra == kRetry ? 1 : 0);
+    EXPECT_EQ(details.whole.details_size(), expected.extra == kNothing ? 1 : 2);
+  }
+}
+
+TEST_F(StatusTest, InternalErrorsAreInternal) {
+  EXPECT_EQ(refuse(ErrorCode::Internal, "STORE_FAILED").error_code(), grpc::StatusCode::INTERNAL);
+  EXPECT_EQ(refuse(ErrorCode::DeadlineExceeded, "STORE_FAILED").error_code(),
+            grpc::StatusCode::DEADLINE_EXCEEDED);
+}
+
+TEST_F(StatusTest, HowEverMuchIsWrongTheClientCanReadIt) {
+  std::vector<model::Violation> violations;
+  for (int i = 0; i < 1000; ++i) violations.push_back({"spec.env", std::string(500, 'x')});
+  const grpc::Status status = refuse(ErrorCode::InvalidArgument, "SPEC_INVALID", violations);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  const Details details(status);
+  const int shown = details.bad_request.field_violations_size();
+  EXPECT_GE(shown, 3);
+  EXPECT_EQ(details.info.metadata().at("omitted_violations"), std::to_string(1000 - shown));
+}
+
+TEST_F(StatusTest, LongMessagesAreCutBetweenCharacters) {
+  std::string message;
+  for (int i = 0; i < 5000; ++i) message += "é";
+  const grpc::Status status =
+      to_status({{ErrorCode::Internal, "STORE_FAILED", message}, {}}, {{"resource", message}});
+  EXPECT_LT(status.error_message().size(), 700u);
+  EXPECT_EQ(Details(status).whole.message(), status.error_message());  // valid UTF-8 only
+  control_.refusal = {{ErrorCode::Internal, "STORE_FAILED", message}, {}};
+  v1::GetAppRequest request;
+  request.set_name("apps/web");
+  v1::App app;
+  EXPECT_EQ(call(apps(), &v1::Apps::Stub::GetApp, request, &app).error_code(),
+            grpc::StatusCode::INTERNAL);
+}
+
+}  // namespace
+}  // namespace appd::api

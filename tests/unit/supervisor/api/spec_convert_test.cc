@@ -1,0 +1,218 @@
+// AppSpec both ways, and update masks.
+#include "supervisor/api/spec_convert.h"
+
+#include <google/protobuf/util/message_differencer.h>
+#include <gtest/gtest.h>
+
+namespace appd::api {
+namespace {
+
+using google::protobuf::FieldDescriptor;
+using google::protobuf::util::MessageDifferencer;
+
+// Every field of the message set to a value of its own, none of which is a default. Made by
+// reflection, so that a new field is tested without a word here.
+v1::AppSpec full_spec() {
+  v1::AppSpec spec;
+  const auto* reflection = spec.GetReflection();
+  for (int i = 0; i < spec.GetDescriptor()->field_count(); ++i) {
+    const FieldDescriptor* field = spec.GetDescriptor()->field(i);
+    const std::string text = "value of " + field->name();
+    if (field->is_map()) {
+      (*spec.mutable_env())["NAME"] = text;
+    } else if (field->is_repeated()) {
+      reflection->AddString(&spec, field, text);
+      reflection->AddString(&spec, field, text + " again");
+    } else if (field->cpp_type() == FieldDescriptor::CPPTYPE_STRING) {
+      reflection->SetString(&spec, field, text);
+    } else if (field->cpp_type() == FieldDescriptor::CPPTYPE_INT32) {
+      reflection->SetInt32(&spec, field, 1000 + i);
+    } else if (field->cpp_type() == FieldDescriptor::CPPTYPE_INT64) {
+      reflection->SetInt64(&spec, field, 1000 + i);
+    } else if (field->cpp_type() == FieldDescriptor::CPPTYPE_ENUM) {
+      reflection->SetEnumValue(&spec, field, 2);
+    } else {
+      auto* duration =
+          static_cast<google::protobuf::Duration*>(reflection->MutableMessage(&spec, field));
+      duration->set_seconds(1000 + i);
+      duration->set_nanos(7'000'000);
+    }
+  }
+  return spec;
+}
+
+std::string fields_of(const Rejection& rejection) {
+  std::string out;
+  for (const auto& violation : rejection.violations) {
+    out += (out.empty() ? "" : " ") + violation.field;
+  }
+  return out;
+}
+
+model::AppSpec edited(const v1::AppSpec& spec, std::vector<std::string> paths,
+                      model::AppSpec present) {
+  google::protobuf::FieldMask mask;
+  for (std::string& path : paths) mask.add_paths(std::move(path));
+  const auto edit = to_edit(spec, &mask);
+  APPD_CHECK(static_cast<bool>(edit));
+  edit.value()(present);
+  return present;
+}
+
+TEST(SpecConvert, EveryFieldSurvivesBothWays) {
+  const v1::AppSpec given = full_spec();
+  const auto spec = to_model(given);
+  ASSERT_TRUE(spec) << spec.rejection().error.message;
+  v1::AppSpec back;
+  to_proto(spec.value(), back);
+  std::string difference;
+  MessageDifferencer differencer;
+  differencer.ReportDifferencesToString(&difference);
+  EXPECT_TRUE(differencer.Compare(given, back)) << difference;
+}
+
+TEST(SpecConvert, AnEmptySpecIsTheDefaultsAndTheyAreShown) {
+  const auto spec = to_model({});
+  ASSERT_TRUE(spec);
+  EXPECT_EQ(spec.value(), model::AppSpec{});
+  v1::AppSpec shown;
+  to_proto(model::AppSpec{}, shown);
+  EXPECT_EQ(shown.workers(), 1);
+  EXPECT_TRUE(shown.has_workers());
+  EXPECT_EQ(shown.worker_class(), "sync");
+  EXPECT_EQ(shown.python(), "/usr/bin/python3");
+  EXPECT_EQ(shown.preload(), v1::AppSpec::AUTO);
+  EXPECT_EQ(shown.run_mode(), v1::AppSpec::RUNNING);
+  EXPECT_EQ(shown.keepalive().seconds(), 75);
+  EXPECT_EQ(shown.limit_request_body(), 1 << 30);
+}
+
+TEST(SpecConvert, RefusesDurationsThatAreNoneAndNamesThemAll) {
+  v1::AppSpec spec;
+  spec.mutable_timeout()->set_seconds(-1);
+  spec.mutable_graceful_timeout()->set_nanos(-1);
+  spec.mutable_keepalive()->set_seconds(315'576'000'001);
+  spec.mutable_boot_timeout()->set_seconds(std::numeric_limits<std::int64_t>::max());
+  spec.mutable_send_timeout()->set_nanos(1'000'000'000);
+  spec.mutable_client_body_timeout()->set_seconds(1);
+  spec.mutable_client_body_timeout()->set_nanos(-1);
+  spec.mutable_client_header_timeout()->set_seconds(std::numeric_limits<std::int64_t>::min());
+  const auto model = to_model(spec);
+  ASSERT_FALSE(model);
+  EXPECT_EQ(model.rejection().error.reason, "SPEC_INVALID");
+  EXPECT_EQ(fields_of(model.rejection()),
+            "spec.timeout spec.graceful_timeout spec.keepalive spec.boot_timeout "
+            "spec.client_header_timeout spec.client_body_timeout spec.send_timeout");
+}
+
+TEST(SpecConvert, LessThanAMillisecondIsRoundedUpAndNeverBecomesNone) {
+  v1::AppSpec spec;
+  spec.mutable_timeout()->set_nanos(1);
+  spec.mutable_keepalive()->set_nanos(0);
+  spec.mutable_send_timeout()->set_nanos(999'999'999);
+  const auto model = to_model(spec);
+  ASSERT_TRUE(model);
+  EXPECT_EQ(model.value().timeout.count(), 1);
+  EXPECT_EQ(model.value().keepalive.count(), 0);
+  EXPECT_EQ(model.value().send_timeout.count(), 1000);
+}
+
+TEST(SpecConvert, RefusesEnumeratorsThatDoNotExist) {
+  v1::AppSpec spec;
+  spec.set_preload(static_cast<v1::AppSpec::Preload>(17));
+  spec.set_run_mode(static_cast<v1::AppSpec::RunMode>(-1));
+  const auto model = to_model(spec);
+  ASSERT_FALSE(model);
+  EXPECT_EQ(fields_of(model.rejection()), "spec.preload spec.run_mode");
+}
+
+TEST(UpdateMask, OmittedMeansTheFieldsThatAreSet) {
+  v1::AppSpec spec;
+  spec.set_threads(8);
+  spec.mutable_keepalive();  // set, to 0
+  (*spec.mutable_env())["B"] = "2";
+  model::AppSpec present;
+  present.workers = 17;
+  present.env = {{"A", "1"}};
+  const auto edit = to_edit(spec, nullptr);
+  ASSERT_TRUE(edit);
+  edit.value()(present);
+  EXPECT_EQ(present.threads, 8);
+  EXPECT_EQ(present.workers, 17);
+  EXPECT_EQ(present.keepalive.count(), 0);
+  EXPECT_EQ(present.env, (std::map<std::string, std::string>{{"B", "2"}}));
+  const google::protobuf::FieldMask empty;
+  model::AppSpec same;
+  const auto edit_by_empty_mask = to_edit(spec, &empty);
+  ASSERT_TRUE(edit_by_empty_mask);
+  edit_by_empty_mask.value()(same);
+  EXPECT_EQ(same.threads, 8);
+}
+
+TEST(UpdateMask, StarReplacesEverythingAndUnsetFieldsReturnToDefaults) {
+  const model::AppSpec present = to_model(full_spec()).value();
+  v1::AppSpec spec;
+  spec.set_threads(8);
+  model::AppSpec expected;
+  expected.threads = 8;
+  EXPECT_EQ(edited(spec, {"*"}, present), expected);
+  EXPECT_EQ(edited(spec, {"spec"}, present), expected);
+  EXPECT_EQ(edited(full_spec(), {"*"}, {}), present);
+}
+
+TEST(UpdateMask, EachFieldIsTakenAloneAndUnsetOnesReturnToTheirDefaults) {
+  const v1::AppSpec full = full_spec();
+  const model::AppSpec full_model = to_model(full).value();
+  const auto* descriptor = full.GetDescriptor();
+  for (int i = 0; i < descriptor->field_count(); ++i) {
+    const std::string path = "spec." + descriptor->field(i)->name();
+    const model::AppSpec one = edited(full, {path}, {});
+    EXPECT_NE(one, model::AppSpec{}) << path;
+    v1::AppSpec shown;
+    v1::AppSpec shown_default;
+    to_proto(one, shown);
+    to_proto(model::AppSpec{}, shown_default);
+    MessageDifferencer differencer;
+    differencer.IgnoreField(descriptor->field(i));
+    EXPECT_TRUE(differencer.Compare(shown, shown_default)) << path;
+    // And back again.
+    EXPECT_EQ(edited(v1::AppSpec(), {path}, one), model::AppSpec{}) << path;
+  }
+}
+
+TEST(UpdateMask, VariablesByNameAreSetAndRemoved) {
+  v1::AppSpec spec;
+  (*spec.mutable_env())["A"] = "new";
+  (*spec.mutable_env())["C"] = "not in the mask";
+  model::AppSpec present;
+  present.env = {{"A", "old"}, {"B", "goes"}, {"D", "stays"}};
+  const model::AppSpec after = edited(spec, {"spec.env.A", "spec.env.B"}, present);
+  EXPECT_EQ(after.env, (std::map<std::string, std::string>{{"A", "new"}, {"D", "stays"}}));
+}
+
+TEST(UpdateMask, RefusesPathsThatUsersCannotSet) {
+  for (const char* path :
+       {"", "threads", "spec.", "spec.thread", "spec.env.", "spec.threads.x", "observed",
+        "generation", "name", "uid", "spec.timeout.seconds", "Spec.threads", "spec.*"}) {
+    google::protobuf::FieldMask mask;
+    mask.add_paths("spec.workers");
+    mask.add_paths(path);
+    const auto edit = to_edit({}, &mask);
+    ASSERT_FALSE(edit) << path;
+    EXPECT_EQ(edit.rejection().error.reason, "REQUEST_INVALID");
+    EXPECT_EQ(fields_of(edit.rejection()), "update_mask");
+  }
+}
+
+TEST(UpdateMask, WhatIsNotInTheMaskIsNotChecked) {
+  v1::AppSpec spec;
+  spec.set_threads(2);
+  spec.mutable_timeout()->set_seconds(-1);
+  EXPECT_EQ(edited(spec, {"spec.threads"}, {}).threads, 2);
+  google::protobuf::FieldMask mask;
+  mask.add_paths("spec.timeout");
+  EXPECT_EQ(to_edit(spec, &mask).rejection().error.reason, "SPEC_INVALID");
+}
+
+}  // namespace
+}  // namespace appd::api
