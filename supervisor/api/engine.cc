@@ -1,7 +1,7 @@
 // The gRPC server around connections that were accepted elsewhere. It listens nowhere itself.
 //
 // gRPC 1.51 wakes up about twice a second for its timers as long as it is initialised, and its
-// callback API four times more; so it exists only while somebody is connected (docs/decisions).
+// callback API four times more; so it exists only while somebody is connected (docs/decisions/004).
 #include "supervisor/api/engine.h"
 
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
