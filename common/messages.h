@@ -30,7 +30,8 @@ inline constexpr std::uint32_t kProtocolVersion = 1;
 
 enum class Preload : std::uint8_t { Auto, On, Off };
 
-// What can be changed inside a running worker. Milliseconds; 0 turns a limit off.
+// What can be changed inside a running worker. Milliseconds; 0 turns a limit off, but keepalive 0
+// closes after each answer.
 struct Settings {
   std::int64_t revision = 0;  // the generation of the spec that these come from
   std::uint32_t threads = 1;
