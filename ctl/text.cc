@@ -16,11 +16,18 @@ constexpr std::size_t kNarrowest = 8;  // a flexible column is never cut below t
 
 bool continuation(char c) { return (static_cast<unsigned char>(c) & 0xC0) == 0x80; }
 
-// Length of the UTF-8 sequence at the front, at least 1; the text comes from protobuf strings and
-// arguments, so a broken sequence is possible only in the latter.
+// Length of the UTF-8 sequence at the front; 1 for a byte that begins none.
 std::size_t sequence(std::string_view text) {
-  std::size_t length = 1;
-  while (length < text.size() && length < 4 && continuation(text[length])) ++length;
+  const auto lead = static_cast<unsigned char>(text[0]);
+  const std::size_t length = lead < 0xC2   ? 1
+                             : lead < 0xE0 ? 2
+                             : lead < 0xF0 ? 3
+                             : lead < 0xF5 ? 4
+                                           : 1;
+  if (length > text.size()) return 1;
+  for (char c : text.substr(1, length - 1)) {
+    if (!continuation(c)) return 1;
+  }
   return length;
 }
 
