@@ -19,8 +19,8 @@ constexpr std::size_t kMaxWarmupPaths = 32;
 constexpr std::size_t kMaxWarmupPath = 2048;
 constexpr std::size_t kMaxEnv = 1000;
 // execve(2): one string may take 128 KiB; all of them and the spec must fit in a 1 MiB request.
-constexpr std::size_t kMaxEnvVariable = 64 * 1024;
-constexpr std::size_t kMaxEnvTotal = 256 * 1024;
+constexpr std::size_t kMaxEnvVariable = std::size_t{64} * 1024;
+constexpr std::size_t kMaxEnvTotal = std::size_t{256} * 1024;
 constexpr Milliseconds kDay{24 * 60 * 60 * 1000};
 
 // Collects what is wrong, so that a caller hears of everything at once.
