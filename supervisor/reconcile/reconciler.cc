@@ -1,6 +1,8 @@
 // The loop of the core thread, and what each event means for an app.
 #include "supervisor/reconcile/reconciler.h"
 
+#include <spdlog/fmt/fmt.h>
+
 #include <algorithm>
 
 namespace appd::reconcile {
@@ -16,6 +18,9 @@ std::int64_t revision_base() {
   auto since_epoch = system_clock::now().time_since_epoch();
   return std::chrono::duration_cast<std::chrono::milliseconds>(since_epoch).count() * 1000;
 }
+
+// "2 s", "1.5 s"
+std::string seconds(model::Milliseconds time) { return fmt::format("{} s", time.count() / 1000.0); }
 
 // A plan's actions call for the next plan; more rounds than this in one turn would be a bug.
 constexpr int kMostRounds = 16;
@@ -109,7 +114,7 @@ void Reconciler::turn() {
   }
   for (const auto& call : calls) call();
   if (int stops = stops_.load(); stops != stops_seen_) {
-    bool kill = stops_seen_ > 0;
+    bool kill = stops > 1;
     stops_seen_ = stops;
     for (auto& [id, app] : apps_) {
       dirty_.insert(id);
@@ -202,8 +207,8 @@ void Reconciler::act(AppEntry& app, const core::Action& action) {
                  [&](const core::KillRollout& a) { runtime_.kill(a.rollout); },
                  [&](const core::FailRollout& a) {
                    const core::Rollout& rollout = *app.state.find(a.rollout);
-                   std::string message = "not ready within boot_timeout (" +
-                                         std::to_string(rollout.spec.boot_timeout.count()) + " ms)";
+                   std::string message =
+                       "not ready within boot_timeout (" + seconds(rollout.spec.boot_timeout) + ")";
                    on_rollout_failed(app,
                                      core::fail(a.rollout, a.cause, message, "", app.state, now()));
                  },
