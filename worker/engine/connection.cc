@@ -6,6 +6,8 @@
 
 #include <cerrno>
 
+#include "worker/net/socket_io.h"
+
 namespace appd::engine {
 namespace {
 
@@ -71,7 +73,7 @@ Connection::Outcome Connection::advance(Lane& lane) {
 // Bytes received into the lane, 0 when there are none now, -1 when there will be none.
 ssize_t Connection::receive(Lane& lane) {
   for (;;) {
-    ssize_t got = ::recv(socket_.get(), lane.input.get(), Lane::kInput, MSG_DONTWAIT);
+    ssize_t got = net::receive_now(socket_.get(), lane.input.get(), Lane::kInput);
     if (got > 0) {
       // A short read has emptied the socket: the next byte brings a new edge.
       readable_ = peer_ended_ || static_cast<std::size_t>(got) == Lane::kInput;

@@ -3,7 +3,7 @@
 
 #include <sys/eventfd.h>
 
-#include <array>
+#include <algorithm>
 #include <cerrno>
 #include <limits>
 
@@ -14,7 +14,6 @@ namespace {
 constexpr std::uint64_t kWakerTag = 0;
 constexpr std::uint64_t kWatchedTag = 1;
 constexpr std::uint64_t kFirstListenerTag = 16;
-constexpr int kBatch = 64;
 // Few at a time, so that idle siblings get their share of a burst.
 constexpr int kAcceptBatch = 4;
 constexpr int kDrainAccepts = 64;
@@ -81,13 +80,9 @@ void Engine::wait() {
     deadline = deadline_.load();
     sleeping_until_.store(deadline);
   } while (deadline != deadline_.load());
-  std::array<epoll_event, kBatch> batch;
-  int count = ::epoll_wait(epoll_.get(), batch.data(), kBatch, timeout_until(deadline));
-  sleeping_until_.store(kNobodySleeps);
-  if (count > 0) {
-    std::lock_guard lock(events_mutex_);
-    events_.insert(events_.end(), batch.begin(), batch.begin() + count);
-  }
+  int count = ::epoll_wait(epoll_.get(), events_.data(), kBatch, timeout_until(deadline));
+  sleeping_until_.store(kNobodySleeps, std::memory_order_relaxed);
+  event_count_ = std::max(count, 0);
   woken_.store(true, std::memory_order_release);
 }
 
@@ -147,14 +142,9 @@ void Engine::settle(Connection& connection, Connection::Outcome outcome) {
 
 // Looks at what the waiting thread has brought, and at the clock.
 void Engine::collect() {
-  woken_.store(false, std::memory_order_relaxed);
-  {
-    std::lock_guard lock(events_mutex_);
-    collected_.swap(events_);
-  }
   shared_.now = net::steady_now();
-  for (const epoll_event& event : collected_) collect_event(event);
-  collected_.clear();
+  for (int i = 0; i < event_count_; ++i) collect_event(events_[static_cast<std::size_t>(i)]);
+  woken_.store(false, std::memory_order_relaxed);
   if (drain_requested_.load(std::memory_order_relaxed)) drain();
   run_timeouts();
 }

@@ -12,9 +12,9 @@
 
 #include <sys/epoll.h>
 
+#include <array>
 #include <atomic>
 #include <memory>
-#include <mutex>
 #include <vector>
 
 #include "common/result.h"
@@ -34,7 +34,8 @@ class Engine {
                                                 ScoreboardSlot& slot);
   ~Engine();
 
-  // Any thread, but one at a time: returns when next() may have something to do.
+  // Without the lock: returns when next() may have something to do. One thread at a time, and only
+  // after next() has returned nothing.
   void wait();
   // Any thread and signal handlers: makes wait() return.
   void wake();
@@ -90,10 +91,11 @@ class Engine {
   net::IntrusiveList<Connection, TurnTag> in_hand_;  // in the gateway, oldest first
   bool watched_ready_ = false;
 
-  // Between the waiting thread and the others.
-  std::mutex events_mutex_;
-  std::vector<epoll_event> events_;     // taken from epoll, not yet looked at
-  std::vector<epoll_event> collected_;  // scratch of collect()
+  // Between the waiting thread and the others. While `woken_` is false the events belong to the
+  // one that waits, while it is true to whoever holds the lock.
+  static constexpr int kBatch = 64;
+  std::array<epoll_event, kBatch> events_;
+  int event_count_ = 0;
   std::atomic<bool> woken_ = false;
   std::atomic<bool> drain_requested_ = false;
   std::atomic<std::int64_t> deadline_;        // of the earliest timeout

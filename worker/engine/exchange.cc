@@ -60,9 +60,13 @@ std::string_view Exchange::fit(std::string_view chunk) {
 
 // `before` may hold the head; it is sent with the chunk.
 bool Exchange::send_chunked(http::ByteBuffer& before, std::string_view chunk) {
-  before.append_number(chunk.size(), 16).append("\r\n");
-  if (chunk.size() > kCopied) return put(before.view(), chunk) && put("\r\n");
-  before.append(chunk).append("\r\n");
+  bool copied = chunk.size() <= kCopied;
+  before.reserve(http::ByteBuffer::kMaxDigits + 4 + (copied ? chunk.size() : 0));
+  before.put_number(chunk.size(), 16);
+  before.put("\r\n");
+  if (!copied) return put(before.view(), chunk) && put("\r\n");
+  before.put(chunk);
+  before.put("\r\n");
   return put(before.view());
 }
 

@@ -6,6 +6,8 @@
 
 #include <cerrno>
 
+#include "worker/net/socket_io.h"
+
 namespace appd::engine {
 namespace {
 
@@ -16,7 +18,7 @@ ssize_t send_some(int socket, std::string_view first, std::string_view second) {
   for (;;) {
     ssize_t sent;
     if (second.empty()) {
-      sent = ::send(socket, first.data(), first.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+      sent = net::send_now(socket, first.data(), first.size());
     } else {
       iovec pieces[2] = {{const_cast<char*>(first.data()), first.size()},
                          {const_cast<char*>(second.data()), second.size()}};

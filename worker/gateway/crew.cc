@@ -49,9 +49,10 @@ bool Crew::work(Member& me) {
     if (engine::Exchange* exchange = engine_.next(me.lane)) {
       serve_one(me, *exchange);
     } else {
-      tend_engine();
+      bool link_was_read = tend_engine();
       if (should_leave(me)) break;
-      idle(me);
+      // next() stopped for the link: what else came with it is still to be done.
+      if (!link_was_read) idle(me);
       if (is_main && PyErr_CheckSignals() < 0) return false;
     }
     if (should_leave(me)) break;
@@ -64,19 +65,23 @@ bool Crew::work(Member& me) {
 
 void Crew::serve_one(Member& me, engine::Exchange& exchange) {
   const http::RequestHead& head = exchange.request();
-  monitor_.enter(me.watched, head.method, head.target);
-  wsgi_.serve(exchange, me.wsgi);
+  // With one thread the scoreboard says the same.
+  if (wanted_ > 1) me.watched.describe(head.method, head.target);
+  monitor_.enter(me.watched);
+  wsgi_.serve(exchange, me.start_response);
   monitor_.leave(me.watched);
   engine_.finish(exchange);
 }
 
-// What the engine found that is not a request.
-void Crew::tend_engine() {
-  if (engine_.watched_ready()) {
+// What the engine found that is not a request. True: there was something on the link.
+bool Crew::tend_engine() {
+  bool link_ready = engine_.watched_ready();
+  if (link_ready) {
     engine_.watched_done();
     on_watched();
   }
   if (engine_.draining() && !std::exchange(drain_noted_, true)) on_drain();
+  return link_ready;
 }
 
 // Waits for something to do, as the leader in the engine or as a follower asleep.

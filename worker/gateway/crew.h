@@ -45,7 +45,7 @@ class Crew {
     bool running = false;  // has a thread; under the interpreter's lock
     Watched watched;
     engine::Lane lane;
-    WsgiLane wsgi;
+    StartResponse start_response;
     bool called = false;  // woken; under mutex_
     std::condition_variable call;
   };
@@ -55,7 +55,7 @@ class Crew {
   bool work(Member& me);
   void serve_one(Member& me, engine::Exchange& exchange);
   bool should_leave(const Member& me) const;
-  void tend_engine();
+  bool tend_engine();
   void idle(Member& me);
   void wake_one();
   void wake_all();

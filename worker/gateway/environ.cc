@@ -198,7 +198,9 @@ std::size_t EnvironBuilder::NameHash::operator()(std::string_view name) const {
   return hash;
 }
 
-// Borrowed, from the cache or from `uncached`; nullptr with an exception set.
+// Borrowed, from the cache or from `uncached`. Py_None for a name with an underscore: such fields
+// are dropped, as nginx does, because they would look like those with a hyphen. nullptr with an
+// exception set.
 PyObject* EnvironBuilder::key_for(std::string_view name, PyRef& uncached) {
   if (auto cached = header_keys_.find(name); cached != header_keys_.end()) {
     return cached->second.get();
@@ -211,7 +213,9 @@ PyObject* EnvironBuilder::key_for(std::string_view name, PyRef& uncached) {
   for (char c : name) {
     key += c == '-' ? '_' : (c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c);
   }
-  uncached = PyRef::steal(PyUnicode_InternFromString(key.c_str()));
+  uncached = name.find('_') == std::string_view::npos
+                 ? PyRef::steal(PyUnicode_InternFromString(key.c_str()))
+                 : PyRef::borrow(Py_None);
   if (uncached && header_keys_.size() < kMaxCachedKeys) {
     header_keys_.emplace(name, PyRef::borrow(uncached.get()));
   }
@@ -219,12 +223,14 @@ PyObject* EnvironBuilder::key_for(std::string_view name, PyRef& uncached) {
 }
 
 bool EnvironBuilder::put_headers(PyObject* environ, const http::RequestHead& head) {
-  Py_ssize_t expected = PyDict_Size(environ) + static_cast<Py_ssize_t>(head.fields.size());
+  Py_ssize_t expected = PyDict_Size(environ);
   for (const http::Field& field : head.fields) {
     PyRef uncached;
     PyObject* key = key_for(field.name, uncached);
+    if (key == Py_None) continue;
     PyRef value = latin1(field.value);
     if (key == nullptr || !value || PyDict_SetItem(environ, key, value.get()) < 0) return false;
+    ++expected;
   }
   // Fewer entries than fields: a name came twice.
   if (PyDict_Size(environ) != expected && !join_repeated(environ, head)) return false;
@@ -241,7 +247,7 @@ bool EnvironBuilder::join_repeated(PyObject* environ, const http::RequestHead& h
     PyRef uncached;
     PyObject* key = key_for(field.name, uncached);
     if (key == nullptr) return false;
-    keys.push_back(PyRef::borrow(key));
+    keys.push_back(key == Py_None ? PyRef() : PyRef::borrow(key));
   }
   for (std::size_t i = 0; i < keys.size(); ++i) {
     if (!keys[i]) continue;

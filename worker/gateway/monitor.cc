@@ -18,6 +18,15 @@ constexpr int kQuietTicks = 30;
 
 }  // namespace
 
+void Watched::describe(std::string_view method, std::string_view path) {
+  method = method.substr(0, 32);
+  path = path.substr(0, sizeof(request) - 2 - method.size());
+  std::memcpy(request, method.data(), method.size());
+  request[method.size()] = ' ';
+  std::memcpy(request + method.size() + 1, path.data(), path.size());
+  request[method.size() + 1 + path.size()] = '\0';
+}
+
 void Monitor::start() {
   // Signals are for the thread that serves.
   sigset_t all;
@@ -50,19 +59,6 @@ void Monitor::set_drain_deadline(net::TimePoint deadline) {
     drain_deadline_ = deadline;
   }
   wake();
-}
-
-void Monitor::enter(Watched& watched, std::string_view method, std::string_view path) {
-  method = method.substr(0, 32);
-  path = path.substr(0, sizeof(watched.request) - 2 - method.size());
-  char* to = watched.request;
-  std::memcpy(to, method.data(), method.size());
-  to[method.size()] = ' ';
-  std::memcpy(to + method.size() + 1, path.data(), path.size());
-  to[method.size() + 1 + path.size()] = '\0';
-  // A full barrier: either we see that the monitor sleeps, or it sees that we are in the app.
-  watched.turn.store(watched.turn.load(std::memory_order_relaxed) + 1, std::memory_order_seq_cst);
-  if (asleep_.load(std::memory_order_relaxed)) wake();
 }
 
 void Monitor::wake() {

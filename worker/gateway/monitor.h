@@ -22,14 +22,16 @@ namespace appd::gateway {
 // What a serving thread shows of itself. Written by that thread, read by the monitor.
 struct Watched {
   std::atomic<std::uint32_t> turn = 0;  // odd while a request is in the app
-  char request[256] = {};               // "GET /path", may tear
+  char request[256] = {};               // "GET /path", may tear; empty when nobody needs it
+
+  void describe(std::string_view method, std::string_view path);
 };
 
 // Owns the thread, which lives until the process ends. Other members: any thread.
 class Monitor {
  public:
   struct Hooks {
-    // A request is over the timeout.
+    // A request is over the timeout; its description, if it has one.
     std::function<void(std::string_view request, std::chrono::milliseconds after)> stuck;
     // Somebody has been in the app for a tick.
     std::function<void()> held_up;
@@ -47,7 +49,11 @@ class Monitor {
   void set_drain_deadline(net::TimePoint deadline);
 
   // A request enters or leaves the app, in the thread that serves it.
-  void enter(Watched& watched, std::string_view method, std::string_view path);
+  void enter(Watched& watched) {
+    // A full barrier: either we see that the monitor sleeps, or it sees that we are in the app.
+    watched.turn.store(watched.turn.load(std::memory_order_relaxed) + 1, std::memory_order_seq_cst);
+    if (asleep_.load(std::memory_order_relaxed)) wake();
+  }
   void leave(Watched& watched) {
     watched.turn.store(watched.turn.load(std::memory_order_relaxed) + 1, std::memory_order_release);
   }

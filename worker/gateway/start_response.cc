@@ -221,35 +221,43 @@ bool send_chunk(engine::Exchange& exchange, std::string_view chunk) {
   return !exchange.gone();
 }
 
-PyObject* StartResponse::bind(engine::Exchange& exchange) {
-  if (!state_) {
-    PyTypeObject* type = state_type();
-    if (type == nullptr) return nullptr;
-    state_ = PyRef::steal(PyType_GenericAlloc(type, 0));
-    if (!state_) return nullptr;
-    start_response_ =
-        PyRef::steal(PyCFunction_NewEx(&start_response_method, state_.get(), nullptr));
-    write_ = PyRef::steal(PyCFunction_NewEx(&write_method, state_.get(), nullptr));
-    if (!start_response_ || !write_) {
-      state_.reset();
-      return nullptr;
-    }
-    reinterpret_cast<State*>(state_.get())->write = write_.get();
+bool StartResponse::make() {
+  PyTypeObject* type = state_type();
+  if (type == nullptr) return false;
+  state_ = PyRef::steal(PyType_GenericAlloc(type, 0));
+  if (!state_) return false;
+  start_response_ = PyRef::steal(PyCFunction_NewEx(&start_response_method, state_.get(), nullptr));
+  write_ = PyRef::steal(PyCFunction_NewEx(&write_method, state_.get(), nullptr));
+  arguments_ = PyRef::steal(PyTuple_New(2));
+  if (!start_response_ || !write_ || !arguments_) return false;
+  reinterpret_cast<State*>(state_.get())->write = write_.get();
+  return PyTuple_SetItem(arguments_.get(), 1, start_response_.share()) == 0;
+}
+
+PyObject* StartResponse::bind(engine::Exchange& exchange, PyRef environ) {
+  if (!arguments_ && !make()) {
+    *this = StartResponse();
+    return nullptr;
   }
   reinterpret_cast<State*>(state_.get())->exchange = &exchange;
-  return start_response_.get();
+  if (PyTuple_SetItem(arguments_.get(), 0, environ.release()) < 0) return nullptr;
+  return arguments_.get();
 }
 
 void StartResponse::release() {
   if (!state_) return;
   reinterpret_cast<State*>(state_.get())->exchange = nullptr;
-  // Held by us, and state_ by both callables: nobody else may use them for a later request.
-  bool kept = Py_REFCNT(start_response_.get()) != 1 || Py_REFCNT(write_.get()) != 1 ||
-              Py_REFCNT(state_.get()) != 3;
-  if (!kept) return;
-  start_response_.reset();
-  write_.reset();
-  state_.reset();
+  // Ours are: the tuple; start_response here and in the tuple; write; the state here and in both
+  // callables. Whatever the app holds beyond that must not work for a later request.
+  bool kept = Py_REFCNT(arguments_.get()) != 1 || Py_REFCNT(start_response_.get()) != 2 ||
+              Py_REFCNT(write_.get()) != 1 || Py_REFCNT(state_.get()) != 3;
+  if (kept) {
+    *this = StartResponse();
+    return;
+  }
+  // The environ must not live on until the next request.
+  Py_INCREF(Py_None);
+  PyTuple_SetItem(arguments_.get(), 0, Py_None);
 }
 
 }  // namespace appd::gateway

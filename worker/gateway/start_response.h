@@ -14,15 +14,18 @@ bool send_chunk(engine::Exchange& exchange, std::string_view chunk);
 // them. Belongs to one serving thread; under the interpreter's lock.
 class StartResponse {
  public:
-  // The callable for this request, borrowed; nullptr with an exception set.
-  PyObject* bind(engine::Exchange& exchange);
+  // The arguments to call the app with, borrowed; nullptr with an exception set.
+  PyObject* bind(engine::Exchange& exchange, PyRef environ);
   // The request is over: callables that the app has kept raise from now on.
   void release();
 
  private:
-  PyRef state_;  // what both callables are bound to
-  PyRef start_response_;
+  bool make();
+
+  PyRef state_;           // what both callables are bound to
+  PyRef start_response_;  // in arguments_ too
   PyRef write_;
+  PyRef arguments_;  // (environ, start_response)
 };
 
 }  // namespace appd::gateway

@@ -25,8 +25,8 @@ bool require_started(const engine::Exchange& exchange, const http::ResponseHead&
 
 }  // namespace
 
-void Wsgi::serve(engine::Exchange& exchange, WsgiLane& lane) {
-  PyRef result = call_app(exchange, lane);
+void Wsgi::serve(engine::Exchange& exchange, StartResponse& start_response) {
+  PyRef result = call_app(exchange, start_response);
   if (!result) {
     fail(exchange);
   } else {
@@ -34,33 +34,16 @@ void Wsgi::serve(engine::Exchange& exchange, WsgiLane& lane) {
     close(exchange, result.get());
     result.reset();
   }
-  lane.start_response.release();
+  start_response.release();
   if (exchange.excess() > 0 || exchange.owed() > 0) report_length(exchange);
 }
 
-PyRef Wsgi::call_app(engine::Exchange& exchange, WsgiLane& lane) {
+PyRef Wsgi::call_app(engine::Exchange& exchange, StartResponse& start_response) {
   PyRef environ = environs_.build(exchange);
-  PyObject* start_response = environ ? lane.start_response.bind(exchange) : nullptr;
-  if (start_response == nullptr) return {};
-  if (!lane.arguments) lane.arguments = PyRef::steal(PyTuple_New(2));
-  if (!lane.arguments) return {};
-  PyObject* arguments = lane.arguments.get();
-  Py_INCREF(start_response);
-  if (PyTuple_SetItem(arguments, 0, environ.release()) < 0 ||
-      PyTuple_SetItem(arguments, 1, start_response) < 0) {
-    return {};
-  }
-  PyRef result = PyRef::steal(PyObject_Call(app_.get(), arguments, nullptr));
-  if (Py_REFCNT(arguments) == 1) {
-    // The environ must not live on until the next request.
-    Py_INCREF(Py_None);
-    Py_INCREF(Py_None);
-    PyTuple_SetItem(arguments, 0, Py_None);
-    PyTuple_SetItem(arguments, 1, Py_None);
-  } else {
-    lane.arguments.reset();  // the app keeps it
-  }
-  return result;
+  if (!environ) return {};
+  PyObject* arguments = start_response.bind(exchange, std::move(environ));
+  if (arguments == nullptr) return {};
+  return PyRef::steal(PyObject_Call(app_.get(), arguments, nullptr));
 }
 
 // False with an exception set. A client that is gone is no exception.

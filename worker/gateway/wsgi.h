@@ -10,12 +10,6 @@
 
 namespace appd::gateway {
 
-// What one serving thread keeps from request to request.
-struct WsgiLane {
-  StartResponse start_response;
-  PyRef arguments;  // the tuple (environ, start_response)
-};
-
 // Owns the app and the environ's parts. Under the interpreter's lock; shared by serving threads.
 class Wsgi {
  public:
@@ -27,10 +21,11 @@ class Wsgi {
   bool set_multithread(bool multithread) { return environs_.set_multithread(multithread); }
 
   // Calls the app and sends its answer. Afterwards the exchange is ready for Engine::finish().
-  void serve(engine::Exchange& exchange, WsgiLane& lane);
+  // `start_response` is the serving thread's own.
+  void serve(engine::Exchange& exchange, StartResponse& start_response);
 
  private:
-  PyRef call_app(engine::Exchange& exchange, WsgiLane& lane);
+  PyRef call_app(engine::Exchange& exchange, StartResponse& start_response);
   bool send_result(engine::Exchange& exchange, PyObject* result);
   bool send_sequence(engine::Exchange& exchange, PyObject* result, bool is_list);
   bool send_iterable(engine::Exchange& exchange, PyObject* result);

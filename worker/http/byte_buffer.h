@@ -1,4 +1,4 @@
-// ByteBuffer: bytes being put together for the wire. Appending a literal compiles to a few moves,
+// ByteBuffer: bytes being put together for the wire. Adding a literal compiles to a few moves,
 // which std::string does not give us.
 #pragma once
 
@@ -12,41 +12,43 @@ namespace appd::http {
 // Owns its memory and keeps it when cleared. Not thread-safe.
 class ByteBuffer {
  public:
+  static constexpr std::size_t kMaxDigits = 20;
+
   void clear() { size_ = 0; }
   std::size_t size() const { return size_; }
   std::string_view view() const { return {data_.get(), size_}; }
 
-  ByteBuffer& append(std::string_view bytes) {
-    reserve(bytes.size());
+  void reserve(std::size_t more) {
+    if (capacity_ - size_ < more) [[unlikely]]
+      grow(more);
+  }
+
+  // These need room that was reserved before.
+  void put(std::string_view bytes) {
     std::memcpy(data_.get() + size_, bytes.data(), bytes.size());
     size_ += bytes.size();
-    return *this;
   }
   template <std::size_t N>
-  ByteBuffer& append(const char (&literal)[N]) {
-    reserve(N - 1);
+  void put(const char (&literal)[N]) {
     std::memcpy(data_.get() + size_, literal, N - 1);
     size_ += N - 1;
-    return *this;
   }
-  // Decimal, or hexadecimal for chunk sizes.
-  ByteBuffer& append_number(std::uint64_t number, unsigned base = 10) {
-    reserve(20);
-    char digits[20];
+  void put_number(std::uint64_t number, unsigned base = 10) {
+    char digits[kMaxDigits];
     unsigned count = 0;
     do {
       digits[count++] = "0123456789abcdef"[number % base];
       number /= base;
     } while (number != 0);
     while (count > 0) data_[size_++] = digits[--count];
-    return *this;
+  }
+
+  void append(std::string_view bytes) {
+    reserve(bytes.size());
+    put(bytes);
   }
 
  private:
-  void reserve(std::size_t more) {
-    if (capacity_ - size_ < more) [[unlikely]]
-      grow(more);
-  }
   void grow(std::size_t more) {
     std::size_t capacity = 2 * (size_ + more) < 512 ? 512 : 2 * (size_ + more);
     auto grown = std::make_unique_for_overwrite<char[]>(capacity);

@@ -28,11 +28,14 @@ class HeadScanner {
   std::size_t head_end() const { return line_begin_; }
 
  private:
-  bool line_permitted(std::size_t length, char first, const Limits& limits, Refusal& refusal) const;
+  bool line_permitted(std::size_t length, char first, const Limits& limits, std::size_t& permitted,
+                      Refusal& refusal) const;
+  Verdict refused(std::string_view before, Refusal& refusal) const;
 
   std::size_t head_begin_ = 0;
   std::size_t line_begin_ = 0;  // of the line being looked for
   std::size_t searched_ = 0;    // no line feed before here
+  std::size_t checked_ = 0;     // no control character before here
   std::uint32_t lines_ = 0;     // complete lines before line_begin_, the request line included
 };
 

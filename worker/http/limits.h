@@ -27,4 +27,6 @@ struct Refusal {
   std::string rule;
 };
 
+inline Refusal control_character() { return {400, "Control character in the request's head"}; }
+
 }  // namespace appd::http

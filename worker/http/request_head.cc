@@ -53,6 +53,10 @@ bool refuse(Refusal& refusal, int status, std::string rule) {
 }
 
 bool refuse_as_llhttp(const Parse& parse, std::string_view bytes, Refusal& refusal) {
+  if (has_control(bytes)) {
+    refusal = control_character();
+    return false;
+  }
   std::string_view line = bytes.substr(0, bytes.find('\r'));
   switch (static_cast<llhttp_errno_t>(parse.parser.error)) {
     case HPE_INVALID_METHOD:
@@ -187,10 +191,8 @@ bool read_field(const Field& field, RequestHead& head, Seen& seen, Refusal& refu
 
 bool read_fields(const Limits& limits, RequestHead& head, Refusal& refusal) {
   Seen seen;
-  bool underscore = false;
   for (const Field& field : head.fields) {
     if (!read_field(field, head, seen, refusal)) return false;
-    underscore = underscore || field.name.find('_') != std::string_view::npos;
   }
   if (seen.transfer_encoding) {
     if (seen.content_length) {
@@ -209,11 +211,6 @@ bool read_fields(const Limits& limits, RequestHead& head, Refusal& refusal) {
   }
   if (!seen.host && !head.http_1_0) return refuse(refusal, 400, "Host field is missing");
   head.has_host_field = seen.host;
-  if (underscore) {
-    std::erase_if(head.fields, [](const Field& field) {
-      return field.name.find('_') != std::string_view::npos;
-    });
-  }
   return true;
 }
 

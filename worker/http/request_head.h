@@ -35,7 +35,7 @@ struct RequestHead {
   bool is_head = false;
   BodyKind body = BodyKind::None;
   std::uint64_t content_length = 0;
-  std::vector<Field> fields;  // names with an underscore are left out (as nginx does)
+  std::vector<Field> fields;
   std::string kept;
 
   // Copies the bytes, so that the head outlives the buffer it was parsed from.

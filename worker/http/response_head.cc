@@ -39,7 +39,10 @@ bool is_hop_by_hop(std::string_view name) {
 
 void ResponseHead::start(std::string_view status) {
   text_.clear();
-  text_.append("HTTP/1.1 ").append(status).append("\r\n");
+  text_.reserve(status.size() + 16);
+  text_.put("HTTP/1.1 ");
+  text_.put(status);
+  text_.put("\r\n");
   code_ = (status[0] - '0') * 100 + (status[1] - '0') * 10 + (status[2] - '0');
   wants_close_ = has_date_ = has_server_ = false;
   content_length_.reset();
@@ -60,7 +63,11 @@ bool ResponseHead::add(std::string_view name, std::string_view value) {
   }
   if (name.size() == 4 && equals_ignoring_case(name, "date")) has_date_ = true;
   if (name.size() == 6 && equals_ignoring_case(name, "server")) has_server_ = true;
-  text_.append(name).append(": ").append(value).append("\r\n");
+  text_.reserve(name.size() + value.size() + 4);
+  text_.put(name);
+  text_.put(": ");
+  text_.put(value);
+  text_.put("\r\n");
   return true;
 }
 
@@ -73,20 +80,24 @@ Framing ResponseHead::framing(bool request_is_head, bool http_1_0,
 
 ByteBuffer& ResponseHead::finish(Framing framing, bool keep_alive, bool http_1_0,
                                  std::string_view date) {
-  if (!has_server_) text_.append("Server: appd\r\n");
-  if (!has_date_) text_.append(date);
+  constexpr std::size_t kOurFields = 160;
+  text_.reserve(kOurFields + date.size());
+  if (!has_server_) text_.put("Server: appd\r\n");
+  if (!has_date_) text_.put(date);
   bool length_allowed = code_ >= 200 && code_ != 204;  // RFC 9110 §8.6
   if (content_length_.has_value() && length_allowed) {
-    text_.append("Content-Length: ").append_number(*content_length_).append("\r\n");
+    text_.put("Content-Length: ");
+    text_.put_number(*content_length_);
+    text_.put("\r\n");
   } else if (framing == Framing::Chunked) {
-    text_.append("Transfer-Encoding: chunked\r\n");
+    text_.put("Transfer-Encoding: chunked\r\n");
   }
   if (!keep_alive) {
-    text_.append("Connection: close\r\n");
+    text_.put("Connection: close\r\n");
   } else if (http_1_0) {
-    text_.append("Connection: keep-alive\r\n");
+    text_.put("Connection: keep-alive\r\n");
   }
-  text_.append("\r\n");
+  text_.put("\r\n");
   return text_;
 }
 

@@ -106,6 +106,11 @@ class Worker {
 
   // In the monitor's thread. The zygote kills us: only it can tell appd why.
   void stuck(std::string_view request, milliseconds after) {
+    std::string from_slot;
+    if (request.empty()) {
+      from_slot = std::string(setup_.slot->method) + " " + setup_.slot->path;
+      request = from_slot;
+    }
     net::LogLine("warn", "request_timeout")
         .add("worker", setup_.worker)
         .add("request", request)
@@ -131,7 +136,7 @@ class Worker {
 };
 
 int boot_failed(const WorkerSetup& setup, gateway::LoadedApp failure) {
-  net::LogLine("error", "boot_failed").add("worker", setup.worker).add("error", failure.summary);
+  net::LogLine("warn", "boot_failed").add("worker", setup.worker).add("error", failure.summary);
   if (setup.channel.open()) {
     (void)setup.channel.send(message::BootFailed{
         setup.worker, failure.not_found, std::move(failure.summary), std::move(failure.traceback)});

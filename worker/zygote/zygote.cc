@@ -14,6 +14,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
+#include <fstream>
+#include <iterator>
 #include <map>
 
 #include "worker/net/clock.h"
@@ -25,6 +27,9 @@ namespace {
 
 // How long after its own deadline a draining worker is killed.
 constexpr std::chrono::seconds kKillGrace{2};
+
+// How long what workers leave behind may take to end after SIGTERM, and then after SIGKILL.
+constexpr std::chrono::seconds kStrayGrace{1};
 
 // For the signal handlers, which may only touch these.
 int signal_event = -1;
@@ -57,6 +62,13 @@ void handle(int signal, void (*handler)(int)) {
 void set_process_name(const std::string& app, const std::string& suffix) {
   std::string name = "appd:" + app.substr(0, 10 - std::min<std::size_t>(suffix.size(), 9));
   ::prctl(PR_SET_NAME, (name + suffix).c_str());
+}
+
+// Children of this thread, those that came to us as their subreaper included (proc(5)).
+std::vector<pid_t> children_of_ours() {
+  std::string self = std::to_string(::getpid());
+  std::ifstream file("/proc/self/task/" + self + "/children");
+  return {std::istream_iterator<pid_t>(file), {}};
 }
 
 std::string python_version() {
@@ -103,6 +115,7 @@ class Zygote {
   void drain(Child& child);
   void drain_all();
   void kill_late();
+  void end_strays();
   Child* find(std::uint32_t worker);
 
   const gateway::Hooks& hooks_;
@@ -141,8 +154,26 @@ std::optional<WorkerSetup> Zygote::run() {
     if (quit_signalled != 0 && !quitting_) drain_all();
     if (become_) return std::move(become_);
   }
+  end_strays();
   link_.flush();
   return std::nullopt;
+}
+
+// Processes that the app started and left behind go with it, however they tried to get away.
+void Zygote::end_strays() {
+  for (int signal : {SIGTERM, SIGKILL}) {
+    net::TimePoint limit = net::steady_now() + kStrayGrace;
+    for (;;) {
+      std::vector<pid_t> strays = children_of_ours();
+      if (strays.empty()) return;
+      auto left = std::chrono::ceil<std::chrono::milliseconds>(limit - net::steady_now());
+      if (left.count() <= 0) break;
+      for (pid_t stray : strays) ::kill(stray, signal);
+      pollfd child_ended{signals_.get(), POLLIN, 0};
+      ::poll(&child_ended, 1, static_cast<int>(left.count()));
+      reap();
+    }
+  }
 }
 
 void Zygote::wait() {
