@@ -136,6 +136,8 @@ def test_second_signal_ends_appd_at_once(appd: Appd, port: int, tmp_path: Path) 
         wait_until(lambda: appd.workers("web")[0]["busy"] == 1, "the request is in the app")
         assert appd.process is not None
         os.kill(appd.pid, signal.SIGTERM)
+        # Two of the same at once would be one (signal(7)).
+        wait_until(lambda: appd.workers("web")[0]["state"] == "DRAINING", "appd has taken the first")
         os.kill(appd.pid, signal.SIGTERM)
         wait_until(lambda: not appd.running, "appd has ended")
 
