@@ -1,7 +1,6 @@
 // The views of apps, workers and operations. Events are in render_event.cc.
 #include "ctl/render.h"
 
-#include <google/protobuf/util/json_util.h>
 #include <google/protobuf/util/time_util.h>
 
 #include <algorithm>
@@ -106,7 +105,7 @@ std::string failure_line(const v1::AppObserved& observed, WallTime now) {
 // Label and value in two columns, as `get` shows them; the label column fits the longest field
 // name.
 std::string label_line(std::string_view label, std::string_view value) {
-  constexpr std::size_t kLabelWidth = 26;
+  constexpr std::size_t kLabelWidth = 28;
   std::string line = "  " + std::string(label);
   line.resize(std::max(line.size() + 1, kLabelWidth), ' ');
   return line + std::string(value) + "\n";
@@ -179,29 +178,6 @@ std::string_view short_name(std::string_view name) {
   constexpr std::string_view kApps = "apps/";
   if (name.substr(0, kApps.size()) == kApps) name.remove_prefix(kApps.size());
   return name;
-}
-
-Result<std::string> to_json(const google::protobuf::Message& message, bool one_line) {
-  google::protobuf::util::JsonPrintOptions options;
-  options.add_whitespace = !one_line;
-  options.always_print_primitive_fields = true;
-  options.preserve_proto_field_names = true;
-  std::string text;
-  const auto status = google::protobuf::util::MessageToJsonString(message, &text, options);
-  if (!status.ok()) {  // an error detail of a type that only a newer appd knows
-    return Error{ErrorCode::Internal, "JSON_FAILED", std::string(status.message()), 0};
-  }
-  if (!one_line && (text.empty() || text.back() != '\n')) text += '\n';
-  return text;
-}
-
-Result<std::string> join_json(std::span<const JsonPart> parts) {
-  std::string out;
-  for (const JsonPart& part : parts) {
-    if (!part.text) return part.text.error();
-    out += (out.empty() ? "{\"" : ",\"") + std::string(part.name) + "\":" + *part.text;
-  }
-  return out + "}";
 }
 
 std::string cause_text(v1::Failure::Cause cause) {
@@ -285,10 +261,14 @@ std::string render_status(const v1::ServerInfo& server, const v1::ListAppsRespon
                {count(sum.errors), sum.errors > 0 ? Colour::Yellow : Colour::Plain},
                {count(sum.busy)}});
     if (!app.observed().has_last_failure()) continue;
-    const std::string line =
-        escape_line(short_name(app.name())) + ": " + failure_line(app.observed(), now);
+    const bool serves = app.observed().state() != v1::AppObserved::FAILING;
+    const std::string line = escape_line(short_name(app.name())) +
+                             (serves ? ": the last rollout failed: " : ": ") +
+                             failure_line(app.observed(), now);
     const auto room = static_cast<std::size_t>(style.width);
-    reasons += paint(style, Colour::Red, room > 0 ? truncate(line, room) : line) + "\n";
+    reasons += paint(style, serves ? Colour::Yellow : Colour::Red,
+                     room > 0 ? truncate(line, room) : line) +
+               "\n";
   }
   return out + table.render(style) + (reasons.empty() ? "" : "\n" + reasons);
 }

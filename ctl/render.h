@@ -22,23 +22,6 @@ using WallTime = std::chrono::system_clock::time_point;
 
 // "apps/web" → "web"; anything else unchanged.
 std::string_view short_name(std::string_view name);
-// protobuf JSON with the proto's field names, zeros shown; only the long form ends with a newline.
-Result<std::string> to_json(const google::protobuf::Message& message, bool one_line = false);
-// '{"server":…,"apps":[…]}' from parts that are JSON already.
-struct JsonPart {
-  std::string_view name;
-  Result<std::string> text;
-};
-Result<std::string> join_json(std::span<const JsonPart> parts);
-template <typename Messages>
-Result<std::string> to_json_list(const Messages& messages) {
-  std::string out;
-  for (const auto& message : messages) {
-    out += (out.empty() ? "" : ",") + TRY(to_json(message, true));
-  }
-  return "[" + out + "]";
-}
-
 std::string render_list(const v1::ListAppsResponse& apps, const Style& style);
 std::string render_app(const v1::App& app, WallTime now, const Style& style);
 std::string render_status(const v1::ServerInfo& server, const v1::ListAppsResponse& apps,

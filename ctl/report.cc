@@ -74,14 +74,21 @@ std::string render_call_error(const CallError& error, const ErrorContext& contex
            "  Start it (`systemctl start appd`, or run `appd`), or say where it listens with"
            " --address or APPD_ADDRESS.\n";
   }
-  std::string out = headline(style, "cannot " + escape_line(context.doing) + ": " +
-                                        with_reason(error.message, error.reason));
-  for (const FieldViolation& violation : error.violations) {
+  // The message repeats the first violation of a field, and is repeated by that of a state.
+  std::vector<FieldViolation> violations = error.violations;
+  std::erase_if(violations, [&](const auto& each) { return each.description == error.message; });
+  const std::string message = violations.empty() ? error.message : "";
+  std::string out =
+      headline(style, "cannot " + escape_line(context.doing) + (message.empty() ? " " : ": ") +
+                          with_reason(message, error.reason));
+  for (const FieldViolation& violation : violations) {
     const std::string place =
         context.place ? context.place(violation.field) : flag_of(violation.field);
     out += "  " + escape_line(place) + ": " + escape_line(violation.description) + "\n";
   }
-  const std::string hint = hint_for(error.reason, context.app);
+  // Some messages name the command that helps themselves.
+  const bool helps = error.message.find("appctl") != std::string::npos;
+  const std::string hint = helps ? "" : hint_for(error.reason, context.app);
   if (!hint.empty()) out += "  " + hint + "\n";
   return out;
 }
@@ -89,8 +96,9 @@ std::string render_call_error(const CallError& error, const ErrorContext& contex
 std::string render_success(const v1::Operation& operation, const ChangeSummary& summary) {
   std::string out = escape_line(short_name(operation.app())) + ": ";
   if (!summary.what.empty()) out += escape_line(summary.what) + ", ";
-  if (operation.kind() != v1::Operation::DELETE) {
-    const std::int32_t ready = operation.progress().ready_workers();
+  const std::int32_t ready = operation.progress().ready_workers();
+  // Not after a stop or a deletion, which want none.
+  if (ready > 0 || operation.progress().wanted_workers() > 0) {
     out += workers(ready) + " ready";
     if (summary.ready_before && *summary.ready_before != ready) {
       out += " (was " + std::to_string(*summary.ready_before) + ")";
@@ -135,7 +143,7 @@ std::string render_failure(const v1::Operation& operation, const Style& style) {
 }
 
 std::string follow_hint(const std::string& operation) {
-  return "It goes on without this command; follow it with: appctl wait " + escape_line(operation);
+  return "The change goes on without this command; follow it with: appctl wait " + escape_line(operation);
 }
 
 }  // namespace appd::ctl

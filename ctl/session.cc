@@ -7,7 +7,7 @@
 #include <cstdlib>
 #include <filesystem>
 
-#include "ctl/render.h"
+#include "ctl/json.h"
 
 namespace appd::ctl {
 namespace {

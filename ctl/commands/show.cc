@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "ctl/commands/options.h"
+#include "ctl/json.h"
 #include "ctl/render.h"
 #include "ctl/verbs.h"
 

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "ctl/json.h"
 #include "ctl/render.h"
 
 namespace appd::ctl {

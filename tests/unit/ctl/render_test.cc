@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <ctime>
 
+#include "ctl/json.h"
 #include "ctl/progress.h"
 
 namespace appd::ctl {
@@ -78,9 +79,10 @@ TEST(RenderApp, ShowsSpecAndObservedAndMarksDefaults) {
   EXPECT_EQ(text.rfind("web  active  17/17 workers ready\nSpec (generation 5, etag W/\"7\")\n", 0),
             0U)
       << text;
-  EXPECT_NE(text.find("\n  workers                 17\n"), std::string::npos) << text;
-  EXPECT_NE(text.find("\n  backlog                 2048  (default)\n"), std::string::npos) << text;
-  EXPECT_NE(text.find("\n  worker class            sync→gthread\n"), std::string::npos) << text;
+  EXPECT_NE(text.find("\n  workers                   17\n"), std::string::npos) << text;
+  EXPECT_NE(text.find("\n  backlog                   2048  (default)\n"), std::string::npos)
+      << text;
+  EXPECT_NE(text.find("\n  worker class              sync→gthread\n"), std::string::npos) << text;
   EXPECT_EQ(text.find("Last failure"), std::string::npos);
 }
 

@@ -86,7 +86,7 @@ TEST(RenderCallError, NamesTheFlagOfEachViolation) {
   error.violations = {{"spec.workers", "must be 1 to 1024 (got 100000)"},
                       {"spec.bind[0]", "no port"}};
   EXPECT_EQ(render_call_error(error, {"create myapp", "myapp", "", {}}, {}),
-            "appctl: cannot create myapp: no [SPEC_INVALID]\n"
+            "appctl: cannot create myapp [SPEC_INVALID]\n"
             "  --workers: must be 1 to 1024 (got 100000)\n"
             "  --bind: no port\n");
 }
@@ -96,6 +96,14 @@ TEST(RenderCallError, SaysWhatToDoNext) {
       render_call_error(error_of(Code::Aborted, "ETAG_MISMATCH"), {"scale web", "web", "", {}}, {}),
       "appctl: cannot scale web: no [ETAG_MISMATCH]\n"
       "  It was changed meanwhile. Look with `appctl get web`, then use its etag.\n");
+}
+
+TEST(RenderCallError, DoesNotSayTwiceWhatTheMessageSays) {
+  CallError error = error_of(Code::FailedPrecondition, "APP_STOPPED");
+  error.message = "web is stopped; appctl start runs it";
+  error.violations = {{"apps/web", error.message}};
+  EXPECT_EQ(render_call_error(error, {"reload web", "web", "", {}}, {}),
+            "appctl: cannot reload web: web is stopped; appctl start runs it [APP_STOPPED]\n");
 }
 
 TEST(RenderCallError, SaysWhereAppdWasLookedForAndWhy) {
@@ -125,7 +133,7 @@ TEST(RenderSuccess, IsOneLineWithFigures) {
   operation.mutable_progress()->set_ready_workers(1);
   EXPECT_EQ(render_success(operation, {"created", std::nullopt, milliseconds(5)}),
             "myapp: created, 1 worker ready, rollout 3, 0.005s\n");
-  operation.set_kind(v1::Operation::DELETE);
+  operation.clear_progress();
   EXPECT_EQ(render_success(operation, {"deleted", 17, milliseconds(5)}),
             "myapp: deleted, 0.005s\n");
 }
