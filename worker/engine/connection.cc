@@ -233,7 +233,7 @@ Connection::Outcome Connection::finish() {
 // The answer has left. What now?
 Connection::Outcome Connection::after_output() {
   if (refused_ || !exchange_.keep_alive_) {
-    bool input_expected = refused_ || readable_ || has_stored() || shared_.draining;
+    bool input_expected = refused_ || readable_ || has_stored() || shared_.leaving();
     return input_expected ? linger() : Outcome::Closed;
   }
   phase_ = Phase::Reading;

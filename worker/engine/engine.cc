@@ -93,7 +93,7 @@ void Engine::wake() {
 }
 
 void Engine::request_drain() {
-  drain_requested_.store(true);
+  shared_.drain_requested.store(true);
   wake();
 }
 
@@ -145,7 +145,7 @@ void Engine::collect() {
   shared_.now = net::steady_now();
   for (int i = 0; i < event_count_; ++i) collect_event(events_[static_cast<std::size_t>(i)]);
   woken_.store(false, std::memory_order_relaxed);
-  if (drain_requested_.load(std::memory_order_relaxed)) drain();
+  if (shared_.drain_requested.load(std::memory_order_relaxed)) drain();
   run_timeouts();
 }
 

@@ -39,8 +39,9 @@ class Engine {
   void wait();
   // Any thread and signal handlers: makes wait() return.
   void wake();
-  // The same, and starts draining at the next call of next().
+  // The same, and starts draining at the next call of next(). Answers say goodbye at once.
   void request_drain();
+  bool drain_requested() const { return shared_.drain_requested.load(); }
 
   // The next complete request; nullptr when there is nothing to do or watched_ready().
   Exchange* next(Lane& lane);
@@ -97,7 +98,6 @@ class Engine {
   std::array<epoll_event, kBatch> events_;
   int event_count_ = 0;
   std::atomic<bool> woken_ = false;
-  std::atomic<bool> drain_requested_ = false;
   std::atomic<std::int64_t> deadline_;        // of the earliest timeout
   std::atomic<std::int64_t> sleeping_until_;  // what the waiting thread sleeps for
 };

@@ -33,7 +33,7 @@ bool Exchange::send_head(std::optional<std::uint64_t> body_size, std::string_vie
   bool size_known =
       framing_ == http::Framing::Length || (request_->is_head && body_size.value_or(0) > 0);
   if (size_known && !response_.content_length()) response_.set_content_length(*body_size);
-  keep_alive_ = request_->keep_alive && !response_.wants_close() && !shared.draining &&
+  keep_alive_ = request_->keep_alive && !response_.wants_close() && !shared.leaving() &&
                 framing_ != http::Framing::Close && shared.settings.keepalive_ms != 0;
   http::ByteBuffer& head =
       response_.finish(framing_, keep_alive_, request_->http_1_0, shared.date.line(shared.now));

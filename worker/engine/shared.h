@@ -1,6 +1,8 @@
 // What all connections of one engine share.
 #pragma once
 
+#include <atomic>
+
 #include "common/messages.h"
 #include "worker/engine/stats.h"
 #include "worker/engine/timeouts.h"
@@ -31,6 +33,10 @@ struct Shared {
   net::HttpDate date;
   net::TimePoint now{};  // read once for each batch of events and at the end of each request
   bool draining = false;
+  std::atomic<bool> drain_requested = false;  // by a signal; draining follows
+
+  // The answers from now on say goodbye.
+  bool leaving() const { return draining || drain_requested.load(std::memory_order_relaxed); }
 };
 
 }  // namespace appd::engine

@@ -17,10 +17,10 @@ void Timeouts::apply(const message::Settings& settings) {
   durations_[index(WaitKind::Body)] = milliseconds(settings.client_body_timeout_ms);
   durations_[index(WaitKind::KeepAlive)] = milliseconds(settings.keepalive_ms);
   durations_[index(WaitKind::Send)] = milliseconds(settings.send_timeout_ms);
-  durations_[index(WaitKind::Linger)] = kLinger;
 }
 
 void Timeouts::drain(net::TimePoint now) {
+  durations_[index(WaitKind::Linger)] = kDrainLinger;
   idle_until_ = now + kDrainIdle;
   fresh_until_ = now + kDrainFresh;
 }

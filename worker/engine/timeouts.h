@@ -40,8 +40,10 @@ class Waiter : public net::ListLink<TimerTag> {
 // Borrows the waiters. Under the engine's lock.
 class Timeouts {
  public:
+  Timeouts() { durations_[static_cast<std::size_t>(WaitKind::Linger)] = kLinger; }
   void apply(const message::Settings& settings);
-  // From now on idle connections wait for kDrainIdle only, silent new ones for kDrainFresh.
+  // From now on idle connections wait for kDrainIdle only, silent new ones for kDrainFresh, and
+  // goodbyes are short.
   void drain(net::TimePoint now);
 
   void arm(Waiter& waiter, WaitKind kind, net::TimePoint now);
@@ -54,6 +56,7 @@ class Timeouts {
   static constexpr std::chrono::seconds kDrainIdle{1};
   static constexpr std::chrono::seconds kDrainFresh{3};
   static constexpr std::chrono::seconds kLinger{2};
+  static constexpr std::chrono::milliseconds kDrainLinger{200};
 
  private:
   net::TimePoint deadline(WaitKind kind) const;  // of the kind's first

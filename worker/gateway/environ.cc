@@ -83,7 +83,6 @@ PyRef make_template(const engine::Peer& name) {
       PyDict_SetItemString(dict.get(), "wsgi.version", version.get()) == 0 &&
       PyDict_SetItemString(dict.get(), "wsgi.errors", errors) == 0 &&
       PyDict_SetItemString(dict.get(), "wsgi.file_wrapper", wrapper.get()) == 0 &&
-      PyDict_SetItemString(dict.get(), "wsgi.input_terminated", Py_True) == 0 &&
       PyDict_SetItemString(dict.get(), "wsgi.multiprocess", Py_True) == 0 &&
       PyDict_SetItemString(dict.get(), "wsgi.run_once", Py_False) == 0;
   return complete ? std::move(dict) : PyRef();

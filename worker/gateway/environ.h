@@ -1,4 +1,8 @@
 // Environ: the dictionary that PEP 3333 wants for each request, built from prepared parts.
+//
+// A body always comes with CONTENT_LENGTH, chunked ones too, because it is complete before the app
+// is called. wsgi.input_terminated is not set: it would tell nothing more, and makes Werkzeug read
+// without a size, which wsgiref.validate forbids.
 #pragma once
 
 #include <string>

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <csignal>
 #include <cstring>
+#include <utility>
 
 namespace appd::gateway {
 namespace {
@@ -80,39 +81,43 @@ void Monitor::run() {
   int quiet_ticks = 0;
   for (;;) {
     net::TimePoint now = net::steady_now();
-    if (now >= drain_deadline_) {
-      drain_deadline_ = net::kNever;
-      hooks_.drain_over();
-    }
-    quiet_ticks = look(now) ? 0 : quiet_ticks + 1;
+    bool drain_over = now >= drain_deadline_;
+    Findings findings = look(now);
+    lock.unlock();
+    if (drain_over) hooks_.drain_over();
+    report(findings, now);
+    lock.lock();
+    quiet_ticks = findings.active ? 0 : quiet_ticks + 1;
     rest(lock, quiet_ticks > kQuietTicks || (quiet_ticks > 1 && tick_ > kLeaderTick));
   }
 }
 
-// True: something is or was in hand since the last look.
-bool Monitor::look(net::TimePoint now) {
-  bool active = false;
-  bool held_up = false;
+Monitor::Findings Monitor::look(net::TimePoint now) {
+  Findings findings;
   for (Seen& seen : seen_) {
     std::uint32_t turn = seen.watched->turn.load(std::memory_order_acquire);
     bool in_app = (turn & 1) != 0;
-    active = active || in_app || turn != seen.turn;
+    findings.active = findings.active || in_app || turn != seen.turn;
     if (turn != seen.turn) {
       seen.turn = turn;
       seen.since = now;
       seen.reported = false;
-      continue;
-    }
-    if (!in_app) continue;
-    held_up = true;
-    auto after = std::chrono::duration_cast<std::chrono::milliseconds>(now - seen.since);
-    if (timeout_.count() > 0 && after >= timeout_ && !seen.reported) {
-      seen.reported = true;
-      hooks_.stuck(seen.watched->request, after);
+    } else if (in_app) {
+      findings.held_up = true;
+      bool over = timeout_.count() > 0 && now - seen.since >= timeout_;
+      if (over && !std::exchange(seen.reported, true)) findings.stuck = &seen;
     }
   }
-  if (held_up) hooks_.held_up();
-  return active;
+  return findings;
+}
+
+void Monitor::report(const Findings& findings, net::TimePoint now) {
+  if (findings.stuck != nullptr) {
+    hooks_.stuck(
+        findings.stuck->watched->request,
+        std::chrono::duration_cast<std::chrono::milliseconds>(now - findings.stuck->since));
+  }
+  if (findings.held_up) hooks_.held_up();
 }
 
 void Monitor::rest(std::unique_lock<std::mutex>& lock, bool quiet) {

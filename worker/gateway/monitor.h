@@ -9,11 +9,11 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <mutex>
 #include <string>
 #include <thread>
-#include <vector>
 
 #include "worker/net/clock.h"
 
@@ -30,10 +30,11 @@ struct Watched {
 // Owns the thread, which lives until the process ends. Other members: any thread.
 class Monitor {
  public:
+  // Called in the monitor's thread without its lock.
   struct Hooks {
     // A request is over the timeout; its description, if it has one.
     std::function<void(std::string_view request, std::chrono::milliseconds after)> stuck;
-    // Somebody has been in the app for a tick.
+    // Somebody has been in the app for a tick; called at every further tick too.
     std::function<void()> held_up;
     // The drain deadline has passed.
     std::function<void()> drain_over;
@@ -67,7 +68,14 @@ class Monitor {
   };
 
   void run();
-  bool look(net::TimePoint now);
+  // What one look at all threads has found.
+  struct Findings {
+    bool active = false;  // something is, or was since the last look, in hand
+    bool held_up = false;
+    Seen* stuck = nullptr;
+  };
+  Findings look(net::TimePoint now);
+  void report(const Findings& findings, net::TimePoint now);
   bool anything_in_hand() const;
   void rest(std::unique_lock<std::mutex>& lock, bool quiet);
   void wake();
@@ -75,7 +83,7 @@ class Monitor {
   Hooks hooks_;
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::vector<Seen> seen_;
+  std::deque<Seen> seen_;  // grows only, and does not move
   std::chrono::milliseconds timeout_{0};
   std::chrono::milliseconds tick_{1000};
   net::TimePoint drain_deadline_ = net::kNever;

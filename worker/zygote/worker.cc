@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <csignal>
 
@@ -46,7 +47,7 @@ class Worker {
         engine_(std::move(engine)),
         wsgi_(std::move(app), setup_.worker),
         monitor_({[this](std::string_view request, milliseconds after) { stuck(request, after); },
-                  [this] { crew_.promote(); }, [this] { drain_over(); }}),
+                  [this] { held_up(); }, [this] { drain_over(); }}),
         crew_(*engine_, wsgi_, monitor_) {}
 
   bool prepare(const std::vector<engine::Peer>& names) {
@@ -95,7 +96,15 @@ class Worker {
     }
   }
 
+  // In the monitor's thread.
+  void held_up() {
+    crew_.promote();
+    // Told by a signal while everybody is in the app: the time runs nevertheless.
+    if (engine_->drain_requested()) begin_drain();
+  }
+
   void begin_drain() {
+    if (drain_begun_.exchange(true)) return;
     auto limit = engine_->settings().graceful_timeout_ms;
     if (limit != 0) monitor_.set_drain_deadline(net::steady_now() + milliseconds(limit));
   }
@@ -129,6 +138,7 @@ class Worker {
   }
 
   WorkerSetup setup_;
+  std::atomic<bool> drain_begun_ = false;
   std::unique_ptr<engine::Engine> engine_;
   gateway::Wsgi wsgi_;
   gateway::Monitor monitor_;

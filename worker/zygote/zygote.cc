@@ -392,7 +392,7 @@ void Zygote::fork_worker(std::uint32_t worker) {
 
 // In the fork: leave behind what belongs to the zygote.
 void Zygote::become_worker(std::uint32_t worker, message::Channel channel) {
-  handle(SIGCHLD, SIG_DFL);
+  for (int signal : {SIGCHLD, SIGTERM, SIGINT}) handle(signal, SIG_DFL);
   signal_event = -1;
   set_process_name(load_.app, ":" + std::to_string(worker));
   WorkerSetup& setup = become_.emplace();
@@ -455,8 +455,9 @@ void Zygote::drain(Child& child) {
   if (limit != 0) {
     child.kill_at = net::steady_now() + std::chrono::milliseconds(limit) + kKillGrace;
   }
-  bool told = child.channel.open() && child.channel.send(message::Drain{child.worker});
-  if (!told) ::kill(child.pid, SIGTERM);
+  // The message cannot be overlooked, the signal is heard even in the middle of a request.
+  if (child.channel.open()) (void)child.channel.send(message::Drain{child.worker});
+  ::kill(child.pid, SIGTERM);
 }
 
 void Zygote::drain_all() {
