@@ -166,6 +166,10 @@ ExitCode run(std::vector<std::string> arguments, const Io& io) {
   }
   const Format format = globals.format == "json" ? Format::Json : Format::Text;
   Session session(io, globals.address, format);
+  const std::string chosen = app.get_subcommands().front()->get_name();
+  const auto verb = std::find_if(verbs().begin(), verbs().end(),
+                                 [&](const Verb& each) { return each.name == chosen; });
+  if (verb->changes) session.guard_change();
   return flushed(action(session), io);
 }
 

@@ -143,7 +143,8 @@ std::string render_failure(const v1::Operation& operation, const Style& style) {
 }
 
 std::string follow_hint(const std::string& operation) {
-  return "The change goes on without this command; follow it with: appctl wait " + escape_line(operation);
+  return "The change goes on without this command; follow it with: appctl wait " +
+         escape_line(operation);
 }
 
 }  // namespace appd::ctl

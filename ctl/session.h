@@ -4,12 +4,14 @@
 
 #include <cstdio>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "common/result.h"
 #include "ctl/client.h"
 #include "ctl/exit_code.h"
+#include "ctl/interrupt.h"
 #include "ctl/report.h"
 #include "ctl/surroundings.h"
 #include "ctl/text.h"
@@ -46,6 +48,13 @@ class Session {
   // Connects at the first call that is made through it.
   Client& client();
 
+  // From here on Ctrl-C tells of a change that may go on. Verbs that only look die of it as usual.
+  void guard_change() { interrupts_.emplace(io_.live); }
+  // The change under way is this operation.
+  void name_change(const std::string& operation) {
+    if (interrupts_) interrupts_->follow(operation);
+  }
+
   // To stdout; run() notices in the end when that could not be written.
   void print(std::string_view text);
   // To stderr, as it is.
@@ -63,6 +72,7 @@ class Session {
   std::string address_;
   Format format_;
   std::unique_ptr<Client> client_;
+  std::optional<InterruptNotice> interrupts_;
 };
 
 }  // namespace appd::ctl

@@ -16,6 +16,7 @@ using Action = std::function<ExitCode(Session&)>;
 struct Verb {
   const char* name;
   const char* group;
+  bool changes;  // something may go on when the caller gives up
   const char* summary;
   const char* example;
   // Adds arguments; once they are parsed, `action` is what the verb does.

@@ -3,13 +3,8 @@
 // the end.
 #include "ctl/wait.h"
 
-#include <signal.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <array>
 #include <condition_variable>
-#include <cstring>
 #include <mutex>
 #include <thread>
 
@@ -28,37 +23,6 @@ constexpr milliseconds kWaitSlice{60'000};
 constexpr milliseconds kLiveSlice{1'000};
 // Most changes are done before this; showing them would be a flicker.
 constexpr milliseconds kQuietStart{150};
-
-// What the signal handler writes. Filled before the handler is installed.
-std::array<char, 512> interrupt_text{};
-std::size_t interrupt_length = 0;
-
-void on_interrupt(int) {
-  // Only async-signal-safe calls here (signal-safety(7)).
-  const ssize_t ignored = ::write(STDERR_FILENO, interrupt_text.data(), interrupt_length);
-  static_cast<void>(ignored);
-  ::_exit(static_cast<int>(ExitCode::Interrupted));
-}
-
-// While it lives, SIGINT ends the process with a word on what goes on. One at a time.
-class InterruptNotice {
- public:
-  InterruptNotice(const std::string& operation, bool live) {
-    const std::string text = std::string(live ? "\r\x1b[K" : "\n") + "appctl: interrupted. " +
-                             follow_hint(operation) + "\n";
-    interrupt_length = std::min(text.size(), interrupt_text.size());
-    std::memcpy(interrupt_text.data(), text.data(), interrupt_length);
-    struct sigaction action {};
-    action.sa_handler = on_interrupt;
-    ::sigaction(SIGINT, &action, &before_);
-  }
-  ~InterruptNotice() { ::sigaction(SIGINT, &before_, nullptr); }
-  InterruptNotice(const InterruptNotice&) = delete;
-  InterruptNotice& operator=(const InterruptNotice&) = delete;
-
- private:
-  struct sigaction before_ {};
-};
 
 // Feeds the progress line from the app's events on a thread of its own, until it is destroyed.
 class LiveWatch {
@@ -129,7 +93,7 @@ Outcome<Waited> wait_for(Session& session, v1::Operation operation,
   if (operation.done()) return Waited{std::move(operation)};
   const Clock::time_point began = Clock::now();
   const bool live = session.io().live;
-  const InterruptNotice notice(operation.name(), live);
+  session.name_change(operation.name());
   Progress progress(session.io().err, session.io().err_style, live);
   std::optional<LiveWatch> watch;
   if (live) watch.emplace(session.client(), progress, operation);
