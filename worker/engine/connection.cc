@@ -127,9 +127,11 @@ Connection::Outcome Connection::parse(Lane& lane, std::string_view input, bool i
         break;
       case Event::Complete:
         keep_rest(input, is_stored);
+        stored_seen_ = false;
         return begin_request(head);
       case Event::NeedMore:
         keep_rest(input, is_stored);
+        stored_seen_ = true;
         return want_more(lane) ? Outcome::Waiting : Outcome::Closed;
       case Event::Refused:
         return refuse(refusal);
