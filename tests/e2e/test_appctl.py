@@ -28,7 +28,7 @@ def test_create_get_list_status_and_delete(appd: Appd, port: int, tmp_path: Path
     assert app["observed"]["python_version"].startswith("3.")
     assert app["generation"] == app["observed"]["generation"] == "1"
     assert [one["name"] for one in appd.apps()] == ["apps/web"]
-    for verb in (("list",), ("get", "web"), ("status",), ("workers", "web")):
+    for verb in (("list",), ("get", "web"), ("status",), ("workers",)):
         assert "web" in appd.ok(*verb).stdout, verb
     appd.ok("delete", "web")
     assert appd.apps() == []

@@ -114,6 +114,7 @@ BAD_CODE = {
 @pytest.mark.parametrize("kind", BAD_CODE)
 def test_bad_code_is_rolled_back(appd: Appd, port: int, tmp_path: Path, kind: str, preload: str) -> None:
     source, cause, words = BAD_CODE[kind]
+    appd.expect_error("event=boot_failed")
     folder = write_app(tmp_path / "web")
     appd.create("web", folder, port, "--workers", "2", "--preload", preload).expect(DONE)
     before = appd.ready_pids("web")

@@ -171,7 +171,7 @@ def test_crash_loop_backs_off_and_says_so(appd: Appd, port: int, tmp_path: Path)
 
 
 def test_figures_of_workers_are_counted(appd: Appd, port: int, tmp_path: Path) -> None:
-    appd.expect_error("raised on purpose")
+    appd.expect_error("event=app_exception")
     appd.create("web", write_app(tmp_path / "web"), port).expect(DONE)
     for _ in range(5):
         web.request(port)

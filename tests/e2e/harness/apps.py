@@ -25,7 +25,7 @@ def app(environ, start_response):
         time.sleep(int(parse_qs(environ["QUERY_STRING"])["ms"][0]) / 1000)
         body = "slept"
     elif path == "/upload":
-        body = environ["wsgi.input"].read().decode()
+        body = environ["wsgi.input"].read().decode("latin-1")
     elif path == "/pid":
         body = str(os.getpid())
     elif path == "/exit":
@@ -36,7 +36,7 @@ def app(environ, start_response):
         body = "hello"
     else:
         status, body = "404 Not Found", "no such page"
-    data = body.encode()
+    data = body.encode("latin-1")
     headers = [
         ("Content-Type", "text/plain"),
         ("Content-Length", str(len(data))),
