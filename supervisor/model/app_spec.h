@@ -54,7 +54,8 @@ struct Violation {
 
 // All violations at once; pure, looks at nothing but the values.
 std::vector<Violation> validate(const AppSpec& spec);
-// An app's id: [a-z0-9-]{1,63}, a letter first, a letter or digit last (RFC 1034 labels, lower case).
+// An app's id: [a-z0-9-]{1,63}, a letter first, a letter or digit last (RFC 1034 labels, lower
+// case).
 bool valid_app_id(std::string_view id);
 
 // The class that really serves: sync with several threads is gthread, as in gunicorn.
@@ -62,7 +63,8 @@ std::string effective_worker_class(const AppSpec& spec);
 
 // The part of a spec that running workers can take over in place.
 message::Settings live_settings(const AppSpec& spec, std::int64_t generation);
-// Whether going from one spec to the other needs a new zygote (code, interpreter, environment, sockets).
+// Whether going from one spec to the other needs a new zygote (code, interpreter, environment,
+// sockets).
 bool needs_rollout(const AppSpec& from, const AppSpec& to);
 
 }  // namespace appd::model

@@ -1,4 +1,5 @@
-// What the outside sees of apps, workers and operations: plain values, copied out of the core thread.
+// What the outside sees of apps, workers and operations: plain values, copied out of the core
+// thread.
 #pragma once
 
 #include <chrono>
@@ -117,8 +118,8 @@ struct Operation {
   OperationPhase phase = OperationPhase::Applying;
   std::int64_t generation = 0;
   std::int64_t rollout = 0;
-  std::string reason;          // the user's words
-  std::string error_message;   // set when done without success
+  std::string reason;         // the user's words
+  std::string error_message;  // set when done without success
   std::optional<Failure> failure;
   std::int32_t ready_workers = 0;
   std::int32_t wanted_workers = 0;

@@ -24,10 +24,10 @@ struct Replay {
 
 // Everything that one call changes, written in one transaction or not at all.
 struct Change {
-  std::optional<model::AppRecord> put_app;       // insert or replace
-  std::optional<std::string> remove_app;         // id; its operations stay
-  std::optional<model::Operation> put_operation; // insert or replace
-  std::vector<model::Operation> more_operations; // ended by this change (superseded)
+  std::optional<model::AppRecord> put_app;        // insert or replace
+  std::optional<std::string> remove_app;          // id; its operations stay
+  std::optional<model::Operation> put_operation;  // insert or replace
+  std::vector<model::Operation> more_operations;  // ended by this change (superseded)
   struct Request {
     std::string id;
     Replay replay;
@@ -46,7 +46,8 @@ class Store {
   ~Store();
 
   Result<std::vector<model::AppRecord>> apps();
-  // Newest first. Ended ones are kept: the newest 200 of each app, and those of removed apps for 24 hours.
+  // Newest first. Ended ones are kept: the newest 200 of each app, and those of removed apps for 24
+  // hours.
   Result<std::vector<model::Operation>> operations();
   Result<std::optional<Replay>> find_request(std::string_view request_id);
   // Also forgets request ids older than 24 hours, operations beyond what is kept, and all but the
