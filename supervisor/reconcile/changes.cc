@@ -67,6 +67,20 @@ std::optional<Answer<T>> Reconciler::replayed(
   return Answer<T>(answer(replay));
 }
 
+// The app as it is now, with the operation that the request began.
+model::AppView Reconciler::replayed_view(const store::Replay& replay) const {
+  auto it = apps_.find(replay.app);
+  if (it == apps_.end()) return {};
+  model::AppView seen = view(it->second, desired(it->second), runtime_.paths());
+  seen.record.operation = replay.operation;
+  return seen;
+}
+
+model::Operation Reconciler::replayed_operation(const store::Replay& replay) const {
+  const model::Operation* operation = book_.find(replay.operation);
+  return operation != nullptr ? *operation : model::Operation{};
+}
+
 // Everything about a spec but its sockets.
 std::optional<Rejection> Reconciler::check_spec(const std::string& id, const model::AppSpec& spec) {
   std::vector<model::Violation> violations = model::validate(spec);
@@ -139,11 +153,8 @@ std::optional<Rejection> Reconciler::commit(AppEntry& app, model::AppRecord reco
 }
 
 Answer<model::AppView> Reconciler::do_create(const CreateApp& request) {
-  auto replay = replayed<model::AppView>(request.options, [this](const store::Replay& r) {
-    auto it = apps_.find(r.app);
-    return it == apps_.end() ? model::AppView{}
-                             : view(it->second, desired(it->second), runtime_.paths());
-  });
+  auto replay = replayed<model::AppView>(
+      request.options, [this](const store::Replay& r) { return replayed_view(r); });
   if (replay) return *replay;
   if (stops_seen_ > 0)
     return Error{ErrorCode::Unavailable, "SHUTTING_DOWN", "appd is shutting down", 0};
@@ -188,11 +199,8 @@ Answer<model::AppView> Reconciler::do_create(const CreateApp& request) {
 }
 
 Answer<model::AppView> Reconciler::do_update(const UpdateApp& request) {
-  auto replay = replayed<model::AppView>(request.options, [this](const store::Replay& r) {
-    auto it = apps_.find(r.app);
-    return it == apps_.end() ? model::AppView{}
-                             : view(it->second, desired(it->second), runtime_.paths());
-  });
+  auto replay = replayed<model::AppView>(
+      request.options, [this](const store::Replay& r) { return replayed_view(r); });
   if (replay) return *replay;
   auto it = apps_.find(request.id);
   if (it == apps_.end() && request.allow_missing && request.options.etag.empty()) {
@@ -253,10 +261,8 @@ Answer<model::AppView> Reconciler::do_update(const UpdateApp& request) {
 }
 
 Answer<model::Operation> Reconciler::do_reload(const ReloadApp& request) {
-  auto replay = replayed<model::Operation>(request.options, [this](const store::Replay& r) {
-    const model::Operation* operation = book_.find(r.operation);
-    return operation != nullptr ? *operation : model::Operation{};
-  });
+  auto replay = replayed<model::Operation>(
+      request.options, [this](const store::Replay& r) { return replayed_operation(r); });
   if (replay) return *replay;
   auto it = apps_.find(request.id);
   AppEntry* app = it == apps_.end() ? nullptr : &it->second;
@@ -280,10 +286,8 @@ Answer<model::Operation> Reconciler::do_reload(const ReloadApp& request) {
 }
 
 Answer<model::Operation> Reconciler::do_delete(const DeleteApp& request) {
-  auto replay = replayed<model::Operation>(request.options, [this](const store::Replay& r) {
-    const model::Operation* operation = book_.find(r.operation);
-    return operation != nullptr ? *operation : model::Operation{};
-  });
+  auto replay = replayed<model::Operation>(
+      request.options, [this](const store::Replay& r) { return replayed_operation(r); });
   if (replay) return *replay;
   auto it = apps_.find(request.id);
   AppEntry* app = it == apps_.end() ? nullptr : &it->second;

@@ -64,6 +64,8 @@ class Reconciler : public Control {
   template <typename T>
   std::optional<Answer<T>> replayed(const CallOptions& options,
                                     const std::function<T(const store::Replay&)>& answer);
+  model::AppView replayed_view(const store::Replay& replay) const;
+  model::Operation replayed_operation(const store::Replay& replay) const;
   std::optional<Rejection> check_spec(const std::string& id, const model::AppSpec& spec);
   std::optional<Rejection> check_edit(const AppEntry* app, const std::string& id,
                                       const CallOptions& options);
