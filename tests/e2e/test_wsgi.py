@@ -189,7 +189,7 @@ def test_body_without_length_is_chunked_and_its_iterable_closed(odd: Appd, port:
 
 
 def test_body_is_closed_when_it_raises(odd: Appd, port: int) -> None:
-    odd.expect_error("in the middle of the body")
+    odd.expect_error("event=app_exception")
     before = odd.ready_pids("odd")
     with pytest.raises((http.client.IncompleteRead, ConnectionError)):
         web.request(port, "/late-error")
