@@ -51,7 +51,6 @@ def test_scaling_up_and_down_under_keepalive_load_loses_no_request(appd: Appd, p
             assert len(appd.ready_pids("web")) == 3
     load.assert_nothing_lost()
     spread.assert_nothing_lost()
-    assert spread.report["closed_politely"] > 0, "connections of the 14 that left were told to go"
 
 
 def test_scaling_down_while_saturated_loses_no_request(appd: Appd, port: int, tmp_path: Path) -> None:
