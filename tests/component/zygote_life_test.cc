@@ -6,8 +6,8 @@
 #include <map>
 #include <set>
 
-#include "tests/component/http_client.h"
 #include "tests/component/zygote_process.h"
+#include "tests/support/http_client.h"
 
 namespace appd::test {
 namespace {

@@ -3,8 +3,8 @@
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 
-#include "tests/component/http_client.h"
 #include "tests/component/zygote_process.h"
+#include "tests/support/http_client.h"
 
 namespace appd::test {
 namespace {
@@ -48,57 +48,57 @@ TEST(ZygoteLoad, FindsADottedCallableInAPackage) {
 }
 
 TEST(ZygoteLoad, ReportsASyntaxErrorWithTheLineAndNotOurFrames) {
-      auto failed = failure_of("def app(environ, start_response)\n    return []\n");
-      EXPECT_FALSE(failed.not_found);
-      EXPECT_TRUE(failed.summary.starts_with("SyntaxError")) << failed.summary;
-      EXPECT_NE(failed.traceback.find("wsgi.py\", line 1"), std::string::npos) << failed.traceback;
-      EXPECT_EQ(failed.traceback.find("appd_zygote"), std::string::npos) << failed.traceback;
-      EXPECT_EQ(failed.traceback.find("importlib"), std::string::npos) << failed.traceback;
-    }
+  auto failed = failure_of("def app(environ, start_response)\n    return []\n");
+  EXPECT_FALSE(failed.not_found);
+  EXPECT_TRUE(failed.summary.starts_with("SyntaxError")) << failed.summary;
+  EXPECT_NE(failed.traceback.find("wsgi.py\", line 1"), std::string::npos) << failed.traceback;
+  EXPECT_EQ(failed.traceback.find("appd_zygote"), std::string::npos) << failed.traceback;
+  EXPECT_EQ(failed.traceback.find("importlib"), std::string::npos) << failed.traceback;
+}
 
-    TEST(ZygoteLoad, ReportsAMissingModule) {
-      auto failed = failure_of("", "nowhere:app");
-      EXPECT_EQ(failed.summary, "ModuleNotFoundError: No module named 'nowhere'");
-    }
+TEST(ZygoteLoad, ReportsAMissingModule) {
+  auto failed = failure_of("", "nowhere:app");
+  EXPECT_EQ(failed.summary, "ModuleNotFoundError: No module named 'nowhere'");
+}
 
-    TEST(ZygoteLoad, ReportsAnImportThatFailsInsideTheApp) {
-      auto failed = failure_of("import json\nimport not_there\n");
-      EXPECT_EQ(failed.summary, "ModuleNotFoundError: No module named 'not_there'");
-      EXPECT_NE(failed.traceback.find("wsgi.py\", line 2"), std::string::npos) << failed.traceback;
-    }
+TEST(ZygoteLoad, ReportsAnImportThatFailsInsideTheApp) {
+  auto failed = failure_of("import json\nimport not_there\n");
+  EXPECT_EQ(failed.summary, "ModuleNotFoundError: No module named 'not_there'");
+  EXPECT_NE(failed.traceback.find("wsgi.py\", line 2"), std::string::npos) << failed.traceback;
+}
 
-    TEST(ZygoteLoad, ReportsAMissingCallable) {
-      auto failed = failure_of("application = None\n");
-      EXPECT_TRUE(failed.not_found);
-      EXPECT_EQ(failed.summary, "module 'wsgi' has no 'app'");
-    }
+TEST(ZygoteLoad, ReportsAMissingCallable) {
+  auto failed = failure_of("application = None\n");
+  EXPECT_TRUE(failed.not_found);
+  EXPECT_EQ(failed.summary, "module 'wsgi' has no 'app'");
+}
 
-    TEST(ZygoteLoad, ReportsWhatIsNotCallable) {
-      auto failed = failure_of("app = 3\n");
-      EXPECT_TRUE(failed.not_found);
-      EXPECT_EQ(failed.summary, "'wsgi:app' is not callable but int");
-    }
+TEST(ZygoteLoad, ReportsWhatIsNotCallable) {
+  auto failed = failure_of("app = 3\n");
+  EXPECT_TRUE(failed.not_found);
+  EXPECT_EQ(failed.summary, "'wsgi:app' is not callable but int");
+}
 
-    TEST(ZygoteLoad, SurvivesSystemExitAtImport) {
-      auto failed = failure_of("raise SystemExit(3)\n");
-      EXPECT_EQ(failed.summary, "SystemExit: 3");
-    }
+TEST(ZygoteLoad, SurvivesSystemExitAtImport) {
+  auto failed = failure_of("raise SystemExit(3)\n");
+  EXPECT_EQ(failed.summary, "SystemExit: 3");
+}
 
-    TEST(ZygoteLoad, BoundsAHugeTraceback) {
-      auto failed = failure_of("raise ValueError('x' * 1000000)\n");
-      EXPECT_TRUE(failed.summary.starts_with("ValueError: xxx"));
-      EXPECT_LE(failed.traceback.size(), message::kMaxTraceback);
-    }
+TEST(ZygoteLoad, BoundsAHugeTraceback) {
+  auto failed = failure_of("raise ValueError('x' * 1000000)\n");
+  EXPECT_TRUE(failed.summary.starts_with("ValueError: xxx"));
+  EXPECT_LE(failed.traceback.size(), message::kMaxTraceback);
+}
 
-    TEST(ZygoteLoad, EndsWithTheStatusOfAnImportThatExitsTheProcess) {
-      ZygoteProcess zygote("import os\nos._exit(42)\n");
-      zygote.load(app_at("wsgi:app"));
-      int status = zygote.wait_exit();
-      EXPECT_TRUE(WIFEXITED(status));
-      EXPECT_EQ(WEXITSTATUS(status), 42);
-    }
+TEST(ZygoteLoad, EndsWithTheStatusOfAnImportThatExitsTheProcess) {
+  ZygoteProcess zygote("import os\nos._exit(42)\n");
+  zygote.load(app_at("wsgi:app"));
+  int status = zygote.wait_exit();
+  EXPECT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 42);
+}
 
-    const char* const kThreadedApp = R"(
+const char* const kThreadedApp = R"(
 import os, threading, time
 threading.Thread(target=time.sleep, args=(3600,), daemon=True, name="poller").start()
 def app(environ, start_response):
@@ -106,67 +106,67 @@ def app(environ, start_response):
     return [str(threading.active_count()).encode()]
 )";
 
-    TEST(ZygoteLoad, StartsOverInTheSameProcessWhenTheImportLeavesAThread) {
-      ZygoteProcess zygote(kThreadedApp);
-      zygote.load(app_at("wsgi:app"));
-      auto loaded = zygote.expect<message::Loaded>();
-      EXPECT_FALSE(loaded.preloaded);
-      EXPECT_EQ(loaded.note, "the import left 1 thread running (poller)");
-      zygote.send(message::Fork{1});
-      EXPECT_EQ(zygote.expect<message::Forked>().worker, 1U);
-      EXPECT_EQ(zygote.expect<message::Ready>().worker, 1U);
-      EXPECT_EQ(fetch(zygote.port(), "/").body, "2") << "the worker has its own thread";
-      zygote.send(message::Quit{});
-      zygote.find<message::Exited>();
-      EXPECT_EQ(zygote.wait_exit(), 0) << "it is still the same process";
-    }
+TEST(ZygoteLoad, StartsOverInTheSameProcessWhenTheImportLeavesAThread) {
+  ZygoteProcess zygote(kThreadedApp);
+  zygote.load(app_at("wsgi:app"));
+  auto loaded = zygote.expect<message::Loaded>();
+  EXPECT_FALSE(loaded.preloaded);
+  EXPECT_EQ(loaded.note, "the import left 1 thread running (poller)");
+  zygote.send(message::Fork{1});
+  EXPECT_EQ(zygote.expect<message::Forked>().worker, 1U);
+  EXPECT_EQ(zygote.expect<message::Ready>().worker, 1U);
+  EXPECT_EQ(fetch(zygote.port(), "/").body, "2") << "the worker has its own thread";
+  zygote.send(message::Quit{});
+  zygote.find<message::Exited>();
+  EXPECT_EQ(zygote.wait_exit(), 0) << "it is still the same process";
+}
 
-    TEST(ZygoteLoad, NamesASocketThatTheImportLeftConnected) {
-      ZygoteProcess zygote(R"(
+TEST(ZygoteLoad, NamesASocketThatTheImportLeftConnected) {
+  ZygoteProcess zygote(R"(
 import socket
 server = socket.create_server(("127.0.0.1", 0))
 client = socket.create_connection(server.getsockname())
 def app(environ, start_response): pass
 )");
-      zygote.load(app_at("wsgi:app"));
-      auto loaded = zygote.expect<message::Loaded>();
-      EXPECT_FALSE(loaded.preloaded);
-      EXPECT_TRUE(loaded.note.starts_with("the import left a socket connected to")) << loaded.note;
-    }
+  zygote.load(app_at("wsgi:app"));
+  auto loaded = zygote.expect<message::Loaded>();
+  EXPECT_FALSE(loaded.preloaded);
+  EXPECT_TRUE(loaded.note.starts_with("the import left a socket connected to")) << loaded.note;
+}
 
-    TEST(ZygoteLoad, NamesAnEventLoopThatTheImportLeft) {
-      ZygoteProcess zygote(R"(
+TEST(ZygoteLoad, NamesAnEventLoopThatTheImportLeft) {
+  ZygoteProcess zygote(R"(
 import asyncio
 loop = asyncio.new_event_loop()
 def app(environ, start_response): pass
 )");
-      zygote.load(app_at("wsgi:app"));
-      auto loaded = zygote.expect<message::Loaded>();
-      EXPECT_FALSE(loaded.preloaded);
-      EXPECT_NE(loaded.note.find("event loop"), std::string::npos) << loaded.note;
-    }
+  zygote.load(app_at("wsgi:app"));
+  auto loaded = zygote.expect<message::Loaded>();
+  EXPECT_FALSE(loaded.preloaded);
+  EXPECT_NE(loaded.note.find("event loop"), std::string::npos) << loaded.note;
+}
 
-    TEST(ZygoteLoad, PreloadOnTrustsTheApp) {
-      ZygoteProcess zygote(kThreadedApp);
-      zygote.load(app_at("wsgi:app", message::Preload::On));
-      EXPECT_TRUE(zygote.expect<message::Loaded>().preloaded);
-    }
+TEST(ZygoteLoad, PreloadOnTrustsTheApp) {
+  ZygoteProcess zygote(kThreadedApp);
+  zygote.load(app_at("wsgi:app", message::Preload::On));
+  EXPECT_TRUE(zygote.expect<message::Loaded>().preloaded);
+}
 
-    TEST(ZygoteLoad, WithoutPreloadTheWorkerReportsTheFailure) {
-      ZygoteProcess zygote("raise RuntimeError('no database')\n");
-      zygote.load(app_at("wsgi:app", message::Preload::Off));
-      EXPECT_FALSE(zygote.expect<message::Loaded>().preloaded);
-      zygote.send(message::Fork{1});
-      zygote.expect<message::Forked>();
-      auto failed = zygote.expect<message::BootFailed>();
-      EXPECT_EQ(failed.worker, 1U);
-      EXPECT_EQ(failed.summary, "RuntimeError: no database");
-      EXPECT_NE(failed.traceback.find("wsgi.py\", line 1"), std::string::npos);
-      EXPECT_NE(zygote.expect<message::Exited>().wait_status, 0);
-    }
+TEST(ZygoteLoad, WithoutPreloadTheWorkerReportsTheFailure) {
+  ZygoteProcess zygote("raise RuntimeError('no database')\n");
+  zygote.load(app_at("wsgi:app", message::Preload::Off));
+  EXPECT_FALSE(zygote.expect<message::Loaded>().preloaded);
+  zygote.send(message::Fork{1});
+  zygote.expect<message::Forked>();
+  auto failed = zygote.expect<message::BootFailed>();
+  EXPECT_EQ(failed.worker, 1U);
+  EXPECT_EQ(failed.summary, "RuntimeError: no database");
+  EXPECT_NE(failed.traceback.find("wsgi.py\", line 1"), std::string::npos);
+  EXPECT_NE(zygote.expect<message::Exited>().wait_status, 0);
+}
 
-    TEST(ZygoteLoad, WarmUpRequestsReachTheAppBeforeTheFork) {
-      ZygoteProcess zygote(R"(
+TEST(ZygoteLoad, WarmUpRequestsReachTheAppBeforeTheFork) {
+  ZygoteProcess zygote(R"(
 seen = []
 def app(environ, start_response):
     seen.append(environ["PATH_INFO"] + "?" + environ["QUERY_STRING"])
@@ -174,14 +174,14 @@ def app(environ, start_response):
     if environ["PATH_INFO"] == "/bad": raise ValueError("cold")
     return [" ".join(seen).encode()]
 )");
-      message::Load load = app_at("wsgi:app");
-      load.warmup_paths = {"/a?x=1", "/bad", "/b"};
-      zygote.load(load);
-      EXPECT_TRUE(zygote.expect<message::Loaded>().preloaded);
-      zygote.send(message::Fork{1});
-      zygote.find<message::Ready>();
-      EXPECT_EQ(fetch(zygote.port(), "/c").body, "/a?x=1 /bad? /b? /c?");
-    }
+  message::Load load = app_at("wsgi:app");
+  load.warmup_paths = {"/a?x=1", "/bad", "/b"};
+  zygote.load(load);
+  EXPECT_TRUE(zygote.expect<message::Loaded>().preloaded);
+  zygote.send(message::Fork{1});
+  zygote.find<message::Ready>();
+  EXPECT_EQ(fetch(zygote.port(), "/c").body, "/a?x=1 /bad? /b? /c?");
+}
 
 }  // namespace
 }  // namespace appd::test

@@ -5,8 +5,8 @@
 #include <set>
 #include <thread>
 
-#include "tests/component/http_client.h"
 #include "tests/component/zygote_process.h"
+#include "tests/support/http_client.h"
 
 namespace appd::test {
 namespace {

@@ -87,7 +87,6 @@ ssize_t Connection::receive(Lane& lane) {
 }
 
 Connection::Outcome Connection::read(Lane& lane) {
-  if (has_stored() && !codec_.between_requests()) return Outcome::Closed;  // cannot be
   if (has_stored()) {
     Outcome outcome = parse(lane, std::string_view(stored_).substr(stored_at_), true);
     if (outcome != Outcome::Waiting || phase_ != Phase::Reading) return outcome;
@@ -127,11 +126,9 @@ Connection::Outcome Connection::parse(Lane& lane, std::string_view input, bool i
         break;
       case Event::Complete:
         keep_rest(input, is_stored);
-        stored_seen_ = false;
         return begin_request(head);
       case Event::NeedMore:
         keep_rest(input, is_stored);
-        stored_seen_ = true;
         return want_more(lane) ? Outcome::Waiting : Outcome::Closed;
       case Event::Refused:
         return refuse(refusal);

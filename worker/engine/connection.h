@@ -47,11 +47,13 @@ class Connection : public Waiter, public net::ListLink<TurnTag> {
   Outcome advance(Lane& lane);
   // A deadline has passed.
   Outcome time_out();
-  // The answer is complete. True: more may be waiting, give it a turn.
+  // The answer is complete.
   Outcome finish();
-  bool wants_turn() const {
-    return phase_ == Phase::Reading && (readable_ || (has_stored() && !stored_seen_));
+  // There is something to read, or to parse after finish(): give it a turn.
+  bool has_unread() const {
+    return readable_ && (phase_ == Phase::Reading || phase_ == Phase::Lingering);
   }
+  bool has_unparsed() const { return phase_ == Phase::Reading && has_stored(); }
 
   bool in_hand() const { return phase_ == Phase::InHand; }
   // Sends what is pending while the app is still producing. False: the client is gone.
@@ -97,7 +99,6 @@ class Connection : public Waiter, public net::ListLink<TurnTag> {
   http::RequestCodec codec_;
   std::string stored_;  // received, not yet parsed from stored_at_ on
   std::size_t stored_at_ = 0;
-  bool stored_seen_ = false;  // what is stored is the beginning of a head: more must come first
   std::unique_ptr<http::RequestHead> kept_head_;  // while the body is still coming
   Exchange exchange_;
   Output output_;

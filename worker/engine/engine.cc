@@ -128,14 +128,18 @@ void Engine::finish(Exchange& exchange) {
   Connection* oldest = in_hand_.front();
   shared_.stats.end(exchange.response().code(), shared_.now - connection.begun(),
                     oldest == nullptr ? net::TimePoint() : oldest->begun());
-  settle(connection, connection.finish());
+  Connection::Outcome outcome = connection.finish();
+  settle(connection, outcome);
+  if (outcome != Connection::Outcome::Closed && connection.has_unparsed()) {
+    turns_.push_back(connection);
+  }
   if (sleeping_until_.load(std::memory_order_relaxed) != kNobodySleeps) publish_deadline();
 }
 
 void Engine::settle(Connection& connection, Connection::Outcome outcome) {
   if (outcome == Connection::Outcome::Closed) {
     remove(connection);
-  } else if (connection.wants_turn()) {
+  } else if (connection.has_unread()) {
     turns_.push_back(connection);
   }
 }

@@ -82,9 +82,9 @@ bool Exchange::send(std::string_view chunk) {
 }
 
 bool Exchange::send_whole(std::string_view body) {
-  bool sent = send_head(body.size(), body);
-  if (framing_ == http::Framing::Length || framing_ == http::Framing::NoBody) ended_ = true;
-  return sent;
+  send_head(body.size(), body);
+  end();
+  return !gone_;
 }
 
 void Exchange::end() {

@@ -25,6 +25,7 @@ class ByteBuffer {
 
   // These need room that was reserved before.
   void put(std::string_view bytes) {
+    if (bytes.empty()) return;  // of no address perhaps, which memcpy does not take
     std::memcpy(data_.get() + size_, bytes.data(), bytes.size());
     size_ += bytes.size();
   }

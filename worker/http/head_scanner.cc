@@ -51,7 +51,7 @@ HeadScanner::Verdict HeadScanner::scan(std::string_view bytes, const Limits& lim
     bool has_return = line_end > line && line_end[-1] == '\r';
     auto length = static_cast<std::size_t>(line_end - line) - (has_return ? 1 : 0);
     std::size_t permitted = length;
-    if (!line_permitted(length, *line, limits, permitted, refusal)) {
+    if (length > 0 && !line_permitted(length, *line, limits, permitted, refusal)) {
       return refused(bytes.substr(0, line_begin_ + permitted), refusal);
     }
     if (feed == nullptr) {
@@ -86,7 +86,6 @@ HeadScanner::Verdict HeadScanner::refused(std::string_view before, Refusal& refu
 // `permitted` becomes how much of it breaks no rule.
 inline bool HeadScanner::line_permitted(std::size_t length, char first, const Limits& limits,
                                         std::size_t& permitted, Refusal& refusal) const {
-  if (length == 0) return true;
   std::size_t limit = limits.request_line;
   if (lines_ > 0) {
     limit = limits.field_size;

@@ -16,6 +16,7 @@ struct Parse {
   RequestHead* head;
   bool keep_alive = false;
   bool headers_complete = false;
+  bool named = false;  // a header's name has come, its value not yet
 };
 
 Parse& parse_of(llhttp_t* parser) { return *reinterpret_cast<Parse*>(parser); }
@@ -31,11 +32,15 @@ llhttp_settings_t make_callbacks() {
     return 0;
   };
   callbacks.on_header_field = [](llhttp_t* parser, const char* at, std::size_t length) {
-    parse_of(parser).head->fields.push_back({{at, length}, {}});
+    Parse& parse = parse_of(parser);
+    parse.head->fields.push_back({{at, length}, {}});
+    parse.named = length > 0;
     return 0;
   };
   callbacks.on_header_value = [](llhttp_t* parser, const char* at, std::size_t length) {
-    parse_of(parser).head->fields.back().value = trim({at, length});
+    Parse& parse = parse_of(parser);
+    if (!std::exchange(parse.named, false)) return -1;  // llhttp takes a line that begins with ':'
+    parse.head->fields.back().value = trim({at, length});
     return 0;
   };
   callbacks.on_headers_complete = [](llhttp_t* parser) {
@@ -52,6 +57,25 @@ bool refuse(Refusal& refusal, int status, std::string rule) {
   return false;
 }
 
+constexpr const char* kRequestLine = "Request line is not 'METHOD target HTTP/1.1'";
+constexpr const char* kWrongVersion = "HTTP version is neither 1.1 nor 1.0";
+
+// "… HTTP/d.d": a version, though not one of ours.
+bool names_a_version(std::string_view line) {
+  std::size_t at = line.rfind(" HTTP/");
+  if (at == std::string_view::npos) return false;
+  std::string_view version = line.substr(at + 6);
+  return version.size() >= 3 && version != "1.1" && version != "1.0" &&
+         version.find_first_not_of("0123456789.") == std::string_view::npos;
+}
+
+// Exactly one space on either side of the target (RFC 9112 §3); llhttp takes more.
+bool is_spaced(const RequestHead& head) {
+  const char* after_method = head.method.data() + head.method.size();
+  const char* after_target = head.target.data() + head.target.size();
+  return head.target.data() == after_method + 1 && after_target[1] == 'H';
+}
+
 bool refuse_as_llhttp(const Parse& parse, std::string_view bytes, Refusal& refusal) {
   if (has_control(bytes)) {
     refusal = control_character();
@@ -66,10 +90,10 @@ bool refuse_as_llhttp(const Parse& parse, std::string_view bytes, Refusal& refus
     case HPE_INVALID_URL:
       return refuse(refusal, 400, "Request target is not a valid URL");
     case HPE_INVALID_VERSION:
-    case HPE_PAUSED_H2_UPGRADE:
-      return refuse(refusal, 505, "HTTP version is neither 1.1 nor 1.0");
+      return names_a_version(line) ? refuse(refusal, 505, kWrongVersion)
+                                   : refuse(refusal, 400, kRequestLine);
     case HPE_INVALID_CONSTANT:
-      return refuse(refusal, 400, "Request line is not 'METHOD target HTTP/1.1'");
+      return refuse(refusal, 400, kRequestLine);
     case HPE_INVALID_CONTENT_LENGTH:
       return refuse(refusal, 400, "Content-Length is not one decimal number");
     case HPE_UNEXPECTED_CONTENT_LENGTH:
@@ -77,6 +101,7 @@ bool refuse_as_llhttp(const Parse& parse, std::string_view bytes, Refusal& refus
     case HPE_INVALID_TRANSFER_ENCODING:
       return refuse(refusal, 400, "Transfer-Encoding does not end with chunked");
     case HPE_INVALID_HEADER_TOKEN:
+    case HPE_USER:
       return refuse(refusal, 400, "Header field is malformed");
     default:
       return refuse(refusal, 400, "Request's head is malformed");
@@ -233,10 +258,11 @@ bool parse_head(std::string_view bytes, const Limits& limits, RequestHead& head,
   if (error != HPE_OK && error != HPE_PAUSED_UPGRADE) {
     return refuse_as_llhttp(parse, bytes, refusal);
   }
-  if (!parse.headers_complete) return refuse(refusal, 400, "Request's head is malformed");
-  if (parse.parser.http_major != 1) {
-    return refuse(refusal, 505, "HTTP version is neither 1.1 nor 1.0");
+  // Of HTTP/2's preface llhttp wants to see more than its head.
+  if (!parse.headers_complete || parse.parser.http_major != 1) {
+    return refuse(refusal, 505, kWrongVersion);
   }
+  if (!is_spaced(head)) return refuse(refusal, 400, kRequestLine);
   head.http_1_0 = parse.parser.http_minor == 0;
   head.keep_alive = parse.keep_alive;
   head.is_head = parse.parser.method == HTTP_HEAD;

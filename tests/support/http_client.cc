@@ -1,5 +1,5 @@
 // Content-Length, chunked and until-close bodies, as far as tests need them.
-#include "tests/component/http_client.h"
+#include "tests/support/http_client.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -7,6 +7,7 @@
 #include <sys/time.h>
 
 #include <cstdlib>
+#include <utility>
 
 namespace appd::test {
 namespace {
@@ -22,9 +23,13 @@ std::string field(const std::string& head, std::string_view name) {
 
 }  // namespace
 
-HttpClient::HttpClient(std::uint16_t port) : socket_(::socket(AF_INET, SOCK_STREAM, 0)) {
+HttpClient::HttpClient(std::uint16_t port, int receive_buffer)
+    : socket_(::socket(AF_INET, SOCK_STREAM, 0)) {
   ::setsockopt(socket_.get(), SOL_SOCKET, SO_RCVTIMEO, &kDeadline, sizeof(kDeadline));
   ::setsockopt(socket_.get(), SOL_SOCKET, SO_SNDTIMEO, &kDeadline, sizeof(kDeadline));
+  if (receive_buffer > 0) {
+    ::setsockopt(socket_.get(), SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof(receive_buffer));
+  }
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_port = htons(port);
@@ -100,6 +105,14 @@ bool HttpClient::ended() {
   char byte;
   return input_.empty() && ::recv(socket_.get(), &byte, 1, 0) == 0;
 }
+
+std::string HttpClient::rest() {
+  while (fill()) {
+  }
+  return std::exchange(input_, {});
+}
+
+void HttpClient::end_sending() { ::shutdown(socket_.get(), SHUT_WR); }
 
 Answer fetch(std::uint16_t port, std::string_view path) {
   HttpClient client(port);

@@ -17,9 +17,11 @@ struct Answer {
   bool closes() const { return head.find("Connection: close") != std::string::npos; }
 };
 
+// Owns its socket. One thread.
 class HttpClient {
  public:
-  explicit HttpClient(std::uint16_t port);
+  // A small receive buffer makes the server wait for our reading.
+  explicit HttpClient(std::uint16_t port, int receive_buffer = 0);
 
   bool connected() const { return socket_.valid(); }
   bool send(std::string_view bytes);
@@ -28,6 +30,10 @@ class HttpClient {
   std::optional<Answer> get(std::string_view path);
   // The server has ended the connection, and sent nothing more before.
   bool ended();
+  // What has come, or comes until the connection ends.
+  std::string rest();
+  // We send no more.
+  void end_sending();
 
  private:
   bool fill();
