@@ -8,16 +8,18 @@ import time
 from pathlib import Path
 
 from harness import processes
-from harness.appd import DONE, UNREACHABLE, Appd
+from harness.appd import DONE, ROLLED_BACK, UNREACHABLE, Appd
 from harness.apps import copy_example, write_app
 from harness.paths import APPD
 from harness.ports import free_port
+from harness.waiting import wait_until
 
 # Over five seconds with nothing to do, all threads of appd, all zygotes and all workers together.
-# gRPC's own timers wake its pollers now and then; nothing of ours may.
 IDLE_SECONDS = 5.0
-IDLE_SWITCHES_OF_GRPC = 40
-IDLE_SWITCHES_OF_APPS = 0
+IDLE_SWITCHES = 0
+# What a call has set up (gRPC with its threads) is wound down some seconds after the last client has gone.
+SETTLED_SECONDS = 3.0
+THREADS_OF_GRPC = 2
 RESIDENT_KB = 40 * 1024
 
 
@@ -106,20 +108,53 @@ def three_apps_with_twenty_workers(appd: Appd, tmp_path: Path) -> None:
     appd.create("django", django, free_port(), "--workers", "4", app="wsgi:application").expect(DONE)
 
 
+def settle(pids: list[int]) -> dict[int, int]:
+    """Waits until what was asked for before has been wound down, gRPC's threads included."""
+    last, since = processes.context_switches(pids), time.monotonic()
+
+    def quiet() -> bool:
+        nonlocal last, since
+        now = processes.context_switches(pids)
+        if now != last:
+            last, since = now, time.monotonic()
+        return time.monotonic() - since > SETTLED_SECONDS
+
+    wait_until(quiet, f"no thread runs for {SETTLED_SECONDS} s", 30)
+    return last
+
+
 def test_idle_appd_with_three_apps_and_twenty_workers_does_not_wake_up(appd: Appd, tmp_path: Path) -> None:
     three_apps_with_twenty_workers(appd, tmp_path)
-    family = processes.descendants(appd.pid)
-    assert len(family) == 3 + 20
-    time.sleep(1)  # gRPC winds down the calls that set this up
-
-    def switches() -> tuple[int, int]:
-        return processes.context_switches(appd.pid), sum(processes.context_switches(one.pid) for one in family)
-
-    daemon, apps = switches()
+    pids = [appd.pid, *(one.pid for one in processes.descendants(appd.pid))]
+    assert len(pids) == 1 + 3 + 20
+    before = settle(pids)
     time.sleep(IDLE_SECONDS)  # the measurement itself: nothing is waited for
-    daemon_after, apps_after = switches()
-    assert apps_after - apps <= IDLE_SWITCHES_OF_APPS
-    assert daemon_after - daemon <= IDLE_SWITCHES_OF_GRPC
+    after = processes.context_switches(pids)
+    woken = {thread: count - before.get(thread, 0) for thread, count in after.items() if count != before.get(thread)}
+    assert sum(woken.values()) <= IDLE_SWITCHES, woken
+
+
+def test_after_much_change_appd_is_as_small_as_before(appd: Appd, port: int, tmp_path: Path) -> None:
+    """No more descriptors and children than at a fresh start; threads but for a few that gRPC keeps."""
+
+    def size() -> tuple[int, int]:
+        settle([appd.pid])
+        return len(processes.open_files(appd.pid)), len(processes.descendants(appd.pid))
+
+    before, threads = size(), processes.threads(appd.pid)
+    folder = write_app(tmp_path / "web")
+    for _ in range(5):
+        appd.create("web", folder, port, "--workers", "4").expect(DONE)
+        appd.ok("scale", "web", "--workers", "9", "--threads", "2")
+        appd.ok("reload", "web")
+        write_app(folder, extra="not Python")
+        appd.ctl("reload", "web").expect(ROLLED_BACK)
+        write_app(folder)
+        appd.ok("stop", "web")
+        appd.ok("start", "web")
+        appd.ok("delete", "web")
+    assert size() <= before
+    assert processes.threads(appd.pid) <= threads + THREADS_OF_GRPC
 
 
 def test_appd_with_three_apps_and_twenty_workers_stays_under_40_mb(appd: Appd, tmp_path: Path) -> None:

@@ -112,15 +112,22 @@ def open_files(pid: int) -> dict[int, str]:
     return files
 
 
-def context_switches(pid: int) -> int:
-    """How often the threads of a process have been switched, of their own will and not: every
-    wake-up of an idle process is one."""
-    total = 0
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        for line in (task / "status").read_text().splitlines():
-            if line.startswith(("voluntary_ctxt_switches", "nonvoluntary_ctxt_switches")):
-                total += int(line.split()[1])
-    return total
+def context_switches(pids: Iterable[int]) -> dict[int, int]:
+    """How often each thread has been switched, of its own will and not: every wake-up is one."""
+    switches = {}
+    for pid in pids:
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            try:
+                lines = (task / "status").read_text().splitlines()
+            except (FileNotFoundError, ProcessLookupError):
+                continue  # the thread has ended meanwhile
+            counts = [line.split() for line in lines if "voluntary_ctxt_switches" in line]
+            switches[int(task.name)] = sum(int(words[1]) for words in counts)
+    return switches
+
+
+def threads(pid: int) -> int:
+    return len(list(Path(f"/proc/{pid}/task").iterdir()))
 
 
 def resident_kb(pid: int) -> int:
