@@ -150,7 +150,8 @@ void Engine::collect() {
   for (int i = 0; i < event_count_; ++i) collect_event(events_[static_cast<std::size_t>(i)]);
   woken_.store(false, std::memory_order_relaxed);
   if (shared_.drain_requested.load(std::memory_order_relaxed)) drain();
-  run_timeouts();
+  // Nothing is due before the deadline that was published last.
+  if (ticks(shared_.now) >= deadline_.load(std::memory_order_relaxed)) run_timeouts();
 }
 
 void Engine::collect_event(const epoll_event& event) {

@@ -63,6 +63,25 @@ struct ConnectionTemplate : engine::Attachment {
   bool http_1_0 = false;
 };
 
+long size_of(PyObject* object) {
+  PyRef size = PyRef::steal(PyObject_CallMethod(object, "__sizeof__", nullptr));
+  return size ? PyLong_AsLong(size.get()) : -1;
+}
+
+// The table of a dict grows when it is full, and a copy is made with the table's size. So it is
+// made to grow here, once, and not by the first headers of every request.
+bool make_room(PyObject* dict) {
+  long before = size_of(dict);
+  int spare = 0;
+  for (; before > 0 && size_of(dict) == before; ++spare) {
+    if (PyDict_SetItemString(dict, std::to_string(spare).c_str(), Py_None) < 0) return false;
+  }
+  while (spare > 0) {
+    if (PyDict_DelItemString(dict, std::to_string(--spare).c_str()) < 0) return false;
+  }
+  return before > 0;
+}
+
 PyRef make_template(const engine::Peer& name) {
   PyRef dict = PyRef::steal(PyDict_New());
   if (!dict) return dict;
@@ -111,13 +130,12 @@ bool EnvironBuilder::prepare(const std::vector<engine::Peer>& names, bool multit
   for (const engine::Peer& name : names) {
     PyRef made = make_template(name);
     if (!made) return false;
-    // What every request sets is in already, and replaced. http_host_ makes the table grow beyond
-    // that once, here, and not in each copy.
-    for (const PyRef* key : {&input_, &path_info_, &raw_uri_, &request_uri_, &remote_addr_,
-                             &remote_port_, &http_host_}) {
+    // What every request sets is in already, and replaced.
+    for (const PyRef* key :
+         {&input_, &path_info_, &raw_uri_, &request_uri_, &remote_addr_, &remote_port_}) {
       if (!put(made.get(), *key, empty_input_.get())) return false;
     }
-    if (PyDict_DelItem(made.get(), http_host_.get()) < 0) return false;
+    if (!make_room(made.get())) return false;
     templates_.push_back(std::move(made));
   }
   return set_multithread(multithread);
