@@ -213,12 +213,14 @@ std::string render_problems(const Manifest& manifest, std::string_view text) {
   for (const Problem& problem : manifest.problems) {
     out += escape_line(manifest.file) + ":" + std::to_string(problem.at.line) + ":" +
            std::to_string(problem.at.column) + ": " + escape_line(problem.message) + "\n";
-    const std::string line = escape_line(line_of(text, problem.at.line));
+    std::string line(line_of(text, problem.at.line));
+    std::replace(line.begin(), line.end(), '\t', ' ');  // a column is one character wide
+    line = escape_line(line);
     if (line.empty() || line.size() > kLongestShown) continue;
     const std::string number = std::to_string(problem.at.line);
     const auto column = static_cast<std::size_t>(std::max(problem.at.column, 1));
-    out += "  " + number + " | " + line + "\n";
-    out += std::string(2 + number.size(), ' ') + " | " + std::string(column - 1, ' ') + "^\n";
+    out.append("  ").append(number).append(" | ").append(line).append("\n");
+    out.append(2 + number.size(), ' ').append(" | ").append(column - 1, ' ').append("^\n");
   }
   return out;
 }
