@@ -126,6 +126,7 @@ class Zygote {
   message::Load load_;
   message::Loaded loaded_;
   bool has_loaded_ = false;  // Loaded was sent; workers can be forked
+  bool met_appd_ = false;
   bool frozen_ = false;
   bool quitting_ = false;
   gateway::PyRef app_;
@@ -149,7 +150,7 @@ std::optional<WorkerSetup> Zygote::run() {
   for (;;) {
     bool idle = children_.empty();
     if (quitting_ && idle) break;
-    if (!link_.connected() && idle && !has_loaded_ && !load_.app.empty()) break;  // nobody's
+    if (met_appd_ && !link_.connected() && idle && !has_loaded_) break;  // nobody's
     wait();
     if (quit_signalled != 0 && !quitting_) drain_all();
     if (become_) return std::move(become_);
@@ -213,6 +214,7 @@ void Zygote::wait() {
 
 // Tells a new appd all there is.
 void Zygote::greet() {
+  met_appd_ = true;
   message::Hello hello;
   hello.pid = ::getpid();
   hello.app = load_.app;
