@@ -73,7 +73,7 @@ Engine::~Engine() {
   for (Entry& entry : entries_) entry.connection.reset();
 }
 
-void Engine::wait() {
+bool Engine::wait() {
   std::int64_t deadline;
   // Whoever makes the deadline earlier from here on sees that we sleep for too long, and wakes us.
   do {
@@ -82,8 +82,10 @@ void Engine::wait() {
   } while (deadline != deadline_.load());
   int count = ::epoll_wait(epoll_.get(), events_.data(), kBatch, timeout_until(deadline));
   sleeping_until_.store(kNobodySleeps, std::memory_order_relaxed);
+  bool interrupted = count < 0 && errno == EINTR;
   event_count_ = std::max(count, 0);
   woken_.store(true, std::memory_order_release);
+  return interrupted;
 }
 
 void Engine::wake() {

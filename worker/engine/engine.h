@@ -35,8 +35,8 @@ class Engine {
   ~Engine();
 
   // Without the lock: returns when next() may have something to do. One thread at a time, and only
-  // after next() has returned nothing.
-  void wait();
+  // after next() has returned nothing. True: a signal has interrupted it.
+  bool wait();
   // Any thread and signal handlers: makes wait() return.
   void wake();
   // The same, and starts draining at the next call of next(). Answers say goodbye at once.

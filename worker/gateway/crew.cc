@@ -52,8 +52,9 @@ bool Crew::work(Member& me) {
       bool link_was_read = tend_engine();
       if (should_leave(me)) break;
       // next() stopped for the link: what else came with it is still to be done.
-      if (!link_was_read) idle(me);
-      if (is_main && PyErr_CheckSignals() < 0) return false;
+      bool signalled = !link_was_read && idle(me);
+      // Handlers that the app has set in Python run in the main thread.
+      if (signalled && is_main && PyErr_CheckSignals() < 0) return false;
     }
     if (should_leave(me)) break;
   }
@@ -84,25 +85,28 @@ bool Crew::tend_engine() {
   return link_ready;
 }
 
-// Waits for something to do, as the leader in the engine or as a follower asleep.
-void Crew::idle(Member& me) {
+// Waits for something to do, as the leader in the engine or as a follower asleep. True: there may
+// have been a signal.
+bool Crew::idle(Member& me) {
   std::uint32_t calls = calls_.load();
   Member* nobody = nullptr;
   if (leader_.compare_exchange_strong(nobody, &me)) {
+    bool signalled;
     {
       GilRelease release;
-      engine_.wait();
+      signalled = engine_.wait();
     }
     // Only now: a thread that holds the lock meanwhile takes the events, but does not lead.
     leader_.store(nullptr);
-    return;
+    return signalled;
   }
   GilRelease release;
   std::unique_lock lock(mutex_);
-  if (calls != calls_.load()) return;  // everybody was called since we looked
+  if (calls != calls_.load()) return false;  // everybody was called since we looked
   me.called = false;
   sleepers_.push_back(&me);
   me.call.wait(lock, [&me] { return me.called; });
+  return true;
 }
 
 void Crew::wake_one() {

@@ -56,7 +56,7 @@ class Crew {
   void serve_one(Member& me, engine::Exchange& exchange);
   bool should_leave(const Member& me) const;
   bool tend_engine();
-  void idle(Member& me);
+  bool idle(Member& me);
   void wake_one();
   void wake_all();
 

@@ -17,31 +17,57 @@ struct State {
 // A str of latin-1 characters as bytes. The view lives as long as the str and this object.
 class Latin1 {
  public:
-  bool read(PyObject* text, const char* what) {
-    if (!PyUnicode_Check(text)) {
-      PyErr_Format(PyExc_TypeError, "%s must be a str, not %R", what, Py_TYPE(text));
-      return false;
-    }
+  enum class Verdict { Good, BadCharacter, Raised };
+
+  // Good: every character is of this class.
+  Verdict read(PyObject* text, http::CharClass wanted) {
     Py_ssize_t size = 0;
     const char* utf8 = PyUnicode_AsUTF8AndSize(text, &size);
-    if (utf8 != nullptr && size == PyUnicode_GetLength(text)) {  // ASCII: the same bytes
+    if (utf8 != nullptr) {
       view_ = {utf8, static_cast<std::size_t>(size)};
-      return true;
+      // ASCII, as nearly always: these are the bytes.
+      if (http::all_in(view_, wanted | http::kAscii)) return Verdict::Good;
     }
-    PyErr_Clear();
-    encoded_ = PyRef::steal(PyUnicode_AsLatin1String(text));
-    if (!encoded_) return false;
-    char* bytes = nullptr;
-    if (PyBytes_AsStringAndSize(encoded_.get(), &bytes, &size) < 0) return false;
-    view_ = {bytes, static_cast<std::size_t>(size)};
-    return true;
+    return read_encoded(text, wanted);
   }
   std::string_view view() const { return view_; }
 
  private:
+  Verdict read_encoded(PyObject* text, http::CharClass wanted) {
+    PyErr_Clear();
+    encoded_ = PyRef::steal(PyUnicode_AsLatin1String(text));
+    char* bytes = nullptr;
+    Py_ssize_t size = 0;
+    if (!encoded_ || PyBytes_AsStringAndSize(encoded_.get(), &bytes, &size) < 0) {
+      return Verdict::Raised;
+    }
+    view_ = {bytes, static_cast<std::size_t>(size)};
+    return http::all_in(view_, wanted) ? Verdict::Good : Verdict::BadCharacter;
+  }
+
   std::string_view view_;
   PyRef encoded_;
 };
+
+// Reads one half of a header. False with an exception set.
+bool read_part(Latin1& part, PyObject* text, http::CharClass wanted, const char* what) {
+  switch (part.read(text, wanted)) {
+    case Latin1::Verdict::Good:
+      return true;
+    case Latin1::Verdict::BadCharacter:
+      PyErr_Format(PyExc_ValueError,
+                   "response header has a character in its %s %R that must not be there", what,
+                   text);
+      return false;
+    case Latin1::Verdict::Raised:
+      if (!PyUnicode_Check(text)) {
+        PyErr_Format(PyExc_TypeError, "a response header's %s must be a str, not %R", what,
+                     Py_TYPE(text));
+      }
+      return false;
+  }
+  return false;
+}
 
 bool add_header(http::ResponseHead& response, PyObject* pair) {
   if (!PyTuple_Check(pair) || PyTuple_Size(pair) != 2) {
@@ -50,18 +76,12 @@ bool add_header(http::ResponseHead& response, PyObject* pair) {
   }
   Latin1 name;
   Latin1 value;
-  if (!name.read(PyTuple_GetItem(pair, 0), "a response header's name") ||
-      !value.read(PyTuple_GetItem(pair, 1), "a response header's value")) {
+  if (!read_part(name, PyTuple_GetItem(pair, 0), http::kToken, "name") ||
+      !read_part(value, PyTuple_GetItem(pair, 1), http::kFieldValue, "value")) {
     return false;
   }
-  if (!http::is_token(name.view())) {
-    PyErr_Format(PyExc_ValueError, "response header name %R is not a token",
-                 PyTuple_GetItem(pair, 0));
-    return false;
-  }
-  if (!http::is_field_value(value.view())) {
-    PyErr_Format(PyExc_ValueError, "response header %U has a control character in its value %R",
-                 PyTuple_GetItem(pair, 0), PyTuple_GetItem(pair, 1));
+  if (name.view().empty()) {
+    PyErr_SetString(PyExc_ValueError, "a response header has no name");
     return false;
   }
   if (!response.add(name.view(), value.view())) {
@@ -74,8 +94,9 @@ bool add_header(http::ResponseHead& response, PyObject* pair) {
 
 bool fill(http::ResponseHead& response, PyObject* status, PyObject* headers) {
   Latin1 text;
-  if (!text.read(status, "the response status")) return false;
-  if (!http::is_status(text.view()) || text.view()[0] == '1') {
+  if (text.read(status, http::kFieldValue) != Latin1::Verdict::Good ||
+      !http::is_status(text.view()) || text.view()[0] == '1') {
+    PyErr_Clear();
     PyErr_Format(PyExc_ValueError, "response status %R is not '200 OK' or the like", status);
     return false;
   }

@@ -13,6 +13,7 @@ enum CharClass : std::uint8_t {
   kFieldValue = 2,  // VCHAR, obs-text, SP, HTAB
   kTarget = 4,      // what a request target may hold: VCHAR without '#'
   kHost = 8,        // reg-name
+  kAscii = 16,
 };
 
 consteval std::array<std::uint8_t, 256> make_char_classes() {
@@ -30,13 +31,15 @@ consteval std::array<std::uint8_t, 256> make_char_classes() {
     if (is_host) classes[c] |= kHost;
     if (visible || c == ' ' || c == '\t' || c >= 0x80) classes[c] |= kFieldValue;
     if (visible && c != '#') classes[c] |= kTarget;
+    if (c < 0x80) classes[c] |= kAscii;
   }
   return classes;
 }
 inline constexpr std::array<std::uint8_t, 256> kCharClasses = make_char_classes();
 
-// Four at a time and without a branch for each: what is checked is nearly always good.
-inline bool all_in(std::string_view text, CharClass wanted) {
+// Every byte is in all of the wanted classes. Four at a time and without a branch for each: what is
+// checked is nearly always good.
+inline bool all_in(std::string_view text, unsigned wanted) {
   const auto* at = reinterpret_cast<const unsigned char*>(text.data());
   const auto* end = at + text.size();
   unsigned classes = wanted;
@@ -52,11 +55,10 @@ inline bool all_in(std::string_view text, CharClass wanted) {
     at += 2;
   }
   if (at < end) classes &= kCharClasses[*at];
-  return classes != 0;
+  return classes == wanted;
 }
 
 inline bool is_token(std::string_view text) { return !text.empty() && all_in(text, kToken); }
-inline bool is_field_value(std::string_view text) { return all_in(text, kFieldValue); }
 
 // A control character other than HTAB and what ends lines.
 inline bool has_control(std::string_view text) {

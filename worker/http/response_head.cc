@@ -104,7 +104,7 @@ ByteBuffer& ResponseHead::finish(Framing framing, bool keep_alive, bool http_1_0
 bool is_status(std::string_view status) {
   auto digit = [&](std::size_t at) { return status[at] >= '0' && status[at] <= '9'; };
   return status.size() >= 4 && status[0] >= '1' && status[0] <= '5' && digit(1) && digit(2) &&
-         status[3] == ' ' && is_field_value(status);
+         status[3] == ' ';
 }
 
 std::string_view reason_phrase(int status) {

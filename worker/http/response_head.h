@@ -18,7 +18,7 @@ class ResponseHead {
  public:
   // Begins anew. `status` is "200 OK": three digits, a space, words; see is_status().
   void start(std::string_view status);
-  // Name and value are valid (is_token, is_field_value). Hop-by-hop fields are left out, except
+  // The name is a token, the value of kFieldValue only. Hop-by-hop fields are left out, except
   // that `Connection: close` is remembered. False: a Content-Length that is no number or comes
   // twice.
   bool add(std::string_view name, std::string_view value);
@@ -45,7 +45,7 @@ class ResponseHead {
   std::optional<std::uint64_t> content_length_;
 };
 
-// "NNN reason", NNN from 100 to 599, without control characters.
+// "NNN reason", NNN from 100 to 599. What characters the reason has is not looked at.
 bool is_status(std::string_view status);
 // The reason phrase of a status that we answer with ourselves.
 std::string_view reason_phrase(int status);
