@@ -84,8 +84,7 @@ TEST(Status, IsThreeDigitsASpaceAndWords) {
   for (const char* good : {"200 OK", "404 Not Found", "599 ", "200 \xc4"}) {
     EXPECT_TRUE(is_status(good)) << good;
   }
-  for (const char* bad :
-       {"", "200", "20 OK", "2000 OK", "abc OK", "600 X", "099 X"}) {
+  for (const char* bad : {"", "200", "20 OK", "2000 OK", "abc OK", "600 X", "099 X"}) {
     EXPECT_FALSE(is_status(bad)) << bad;
   }
 }
