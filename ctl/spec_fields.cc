@@ -16,7 +16,6 @@
 namespace appd::ctl {
 namespace {
 
-using google::protobuf::Descriptor;
 using google::protobuf::EnumValueDescriptor;
 using google::protobuf::FieldDescriptor;
 using google::protobuf::Reflection;
@@ -226,6 +225,7 @@ const SpecField* find_spec_field(std::string_view name) {
 
 std::vector<std::string_view> spec_field_names() {
   std::vector<std::string_view> names;
+  names.reserve(kFields.size());
   for (const SpecField& field : kFields) names.push_back(field.name);
   return names;
 }
@@ -264,7 +264,7 @@ std::string text_of(const v1::AppSpec& spec, const SpecField& field) {
   std::string text;
   if (descriptor.is_map()) {
     for (const auto& [name, value] : sorted_env(spec)) {
-      text += (text.empty() ? "" : ", ") + name + "=" + value;
+      text.append(text.empty() ? "" : ", ").append(name).append("=").append(value);
     }
     return text;
   }

@@ -119,6 +119,7 @@ ExitCode print_apps(Session& session, const std::vector<v1::App>& apps) {
 ExitCode show_plans(Session& session, const std::vector<Plan>& plans) {
   if (session.json()) {
     std::vector<v1::App> apps;
+    apps.reserve(plans.size());
     for (const Plan& plan : plans) apps.push_back(plan.after);
     return print_apps(session, apps);
   }

@@ -84,7 +84,7 @@ inline v1::App myapp(std::int32_t workers = 4) {
 }
 
 // Answers every wait with this operation.
-inline auto ends_as(v1::Operation end) {
+inline auto ends_as(const v1::Operation& end) {
   return [end](const v1::WaitOperationRequest&, v1::Operation& response) {
     response = end;
     return grpc::Status::OK;

@@ -110,7 +110,7 @@ TEST(RenderStatus, FitsOneScreen) {
   for (int id = 1; id <= 2; ++id) {
     v1::Worker& worker = *workers.add_workers();
     worker.set_name("apps/web/workers/" + std::to_string(id));
-    worker.set_requests(100 * id);
+    worker.set_requests(std::int64_t{100} * id);
     worker.set_busy(1);
   }
   EXPECT_EQ(render_status(server, both(), workers, kNowTime, {}),
