@@ -62,7 +62,7 @@ std::string_view Exchange::fit(std::string_view chunk) {
 bool Exchange::send_chunked(http::ByteBuffer& before, std::string_view chunk) {
   bool copied = chunk.size() <= kCopied;
   before.reserve(http::ByteBuffer::kMaxDigits + 4 + (copied ? chunk.size() : 0));
-  before.put_number(chunk.size(), 16);
+  before.put_hex(chunk.size());
   before.put("\r\n");
   if (!copied) return put(before.view(), chunk) && put("\r\n");
   before.put(chunk);

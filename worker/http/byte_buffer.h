@@ -2,6 +2,7 @@
 // which std::string does not give us.
 #pragma once
 
+#include <charconv>
 #include <cstdint>
 #include <cstring>
 #include <memory>
@@ -34,15 +35,8 @@ class ByteBuffer {
     std::memcpy(data_.get() + size_, literal, N - 1);
     size_ += N - 1;
   }
-  void put_number(std::uint64_t number, unsigned base = 10) {
-    char digits[kMaxDigits];
-    unsigned count = 0;
-    do {
-      digits[count++] = "0123456789abcdef"[number % base];
-      number /= base;
-    } while (number != 0);
-    while (count > 0) data_[size_++] = digits[--count];
-  }
+  void put_number(std::uint64_t number) { put_number_in<10>(number); }
+  void put_hex(std::uint64_t number) { put_number_in<16>(number); }
 
   void append(std::string_view bytes) {
     reserve(bytes.size());
@@ -50,6 +44,11 @@ class ByteBuffer {
   }
 
  private:
+  template <int Base>
+  void put_number_in(std::uint64_t number) {
+    char* at = data_.get() + size_;
+    size_ += static_cast<std::size_t>(std::to_chars(at, at + kMaxDigits, number, Base).ptr - at);
+  }
   void grow(std::size_t more) {
     std::size_t capacity = 2 * (size_ + more) < 512 ? 512 : 2 * (size_ + more);
     auto grown = std::make_unique_for_overwrite<char[]>(capacity);

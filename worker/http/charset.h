@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <string_view>
 
 namespace appd::http {
@@ -71,13 +72,32 @@ inline bool has_control(std::string_view text) {
 
 inline char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; }
 
-// `lowered` is already in lower case.
+// Setting 0x20 makes a letter small and leaves digits and hyphens as they are.
+template <typename Word>
+inline bool equals_folded(const char* text, const char* lowered) {
+  constexpr auto kFold = static_cast<Word>(0x2020202020202020U);
+  Word some;
+  Word wanted;
+  std::memcpy(&some, text, sizeof(Word));
+  std::memcpy(&wanted, lowered, sizeof(Word));
+  return static_cast<Word>(some | kFold) == wanted;
+}
+
+// `lowered` has small letters, digits and hyphens only; `text` has no control character. Whole
+// words at a time, the last one overlapping.
 inline bool equals_ignoring_case(std::string_view text, std::string_view lowered) {
-  if (text.size() != lowered.size()) return false;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (lower(text[i]) != lowered[i]) return false;
-  }
-  return true;
+  std::size_t size = lowered.size();
+  if (text.size() != size) return false;
+  auto same = [&]<typename Word>(Word) {
+    for (std::size_t at = 0; at + sizeof(Word) < size; at += sizeof(Word)) {
+      if (!equals_folded<Word>(text.data() + at, lowered.data() + at)) return false;
+    }
+    std::size_t last = size - sizeof(Word);
+    return equals_folded<Word>(text.data() + last, lowered.data() + last);
+  };
+  if (size >= sizeof(std::uint64_t)) return same(std::uint64_t{});
+  if (size >= sizeof(std::uint32_t)) return same(std::uint32_t{});
+  return size == 0 || same(std::uint8_t{});
 }
 
 inline std::string_view trim(std::string_view text) {
