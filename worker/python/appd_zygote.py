@@ -22,6 +22,7 @@ import stat
 import sys
 import threading
 import traceback
+import wsgiref.util  # noqa: F401 - each worker needs it: in their common memory, not in each one's own
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 MAX_TRACEBACK = 32 * 1024
@@ -169,7 +170,8 @@ def descriptor_hazard(fd, own_descriptors):
 
 
 def freeze():
-    gc.collect()
+    # No collection before: it would leave holes in the pages that all workers share, and each
+    # worker would fill them with its own objects (gc.freeze in the library's reference).
     gc.freeze()
 
 
