@@ -19,9 +19,13 @@ void fields(Archive& a, T& m) {
   if constexpr (std::same_as<M, Settings>) {
     a(m.revision, m.threads, m.timeout_ms, m.graceful_timeout_ms, m.keepalive_ms,
       m.client_header_timeout_ms, m.client_body_timeout_ms, m.send_timeout_ms, m.limit_request_line,
-      m.limit_request_fields, m.limit_request_field_size, m.limit_request_body);
+      m.limit_request_fields, m.limit_request_field_size, m.limit_request_body,
+      m.worker_connections, m.forwarded_allow_ips, m.proxy_protocol, m.proxy_allow_ips,
+      m.access_log, m.access_log_format, m.ws_max_size, m.ws_ping_interval_ms, m.ws_ping_timeout_ms,
+      m.ws_per_message_deflate, m.websocket_drain_ms);
   } else if constexpr (std::same_as<M, Load>) {
-    a(m.app, m.rollout, m.directory, m.app_uri, m.preload, m.warmup_paths, m.settings);
+    a(m.app, m.rollout, m.directory, m.app_uri, m.preload, m.warmup_paths, m.worker_class, m.loop,
+      m.lifespan, m.root_path, m.settings);
   } else if constexpr (std::same_as<M, Fork> || std::same_as<M, Drain> || std::same_as<M, Kill>) {
     a(m.worker);
   } else if constexpr (std::same_as<M, Tune>) {
@@ -30,14 +34,16 @@ void fields(Archive& a, T& m) {
   } else if constexpr (std::same_as<M, Hello>) {
     a(m.protocol, m.pid, m.app, m.rollout, m.python_version);
   } else if constexpr (std::same_as<M, Loaded>) {
-    a(m.preloaded, m.note, m.took_ms);
+    a(m.preloaded, m.note, m.took_ms, m.worker_class);
   } else if constexpr (std::same_as<M, LoadFailed>) {
     a(m.not_found, m.summary, m.traceback);
   } else if constexpr (std::same_as<M, Forked>) {
     a(m.worker, m.pid);
   } else if constexpr (std::same_as<M, ForkFailed>) {
     a(m.worker, m.sys_errno);
-  } else if constexpr (std::same_as<M, Ready> || std::same_as<M, Tuned>) {
+  } else if constexpr (std::same_as<M, Ready>) {
+    a(m.worker, m.settings_revision, m.worker_class);
+  } else if constexpr (std::same_as<M, Tuned>) {
     a(m.worker, m.settings_revision);
   } else if constexpr (std::same_as<M, BootFailed>) {
     a(m.worker, m.not_found, m.summary, m.traceback);

@@ -26,12 +26,17 @@ namespace appd::message {
 inline constexpr std::size_t kMaxMessage = 128 * 1024;
 inline constexpr std::size_t kMaxTraceback = 32 * 1024;
 inline constexpr std::size_t kMaxDescriptors = 64;
-inline constexpr std::uint32_t kProtocolVersion = 1;
+inline constexpr std::uint32_t kProtocolVersion = 2;
 
 enum class Preload : std::uint8_t { Auto, On, Off };
 
+// gunicorn's defaults.
+inline constexpr char kLoopback[] = "127.0.0.1,::1";
+inline constexpr char kAccessLogFormat[] =
+    R"(%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s")";
+
 // What can be changed inside a running worker. Milliseconds; 0 turns a limit off, but keepalive 0
-// closes after each answer.
+// closes after each answer and websocket_drain 0 sends WebSockets away at once.
 struct Settings {
   std::int64_t revision = 0;  // the generation of the spec that these come from
   std::uint32_t threads = 1;
@@ -45,6 +50,21 @@ struct Settings {
   std::uint32_t limit_request_fields = 100;
   std::uint32_t limit_request_field_size = 8190;
   std::int64_t limit_request_body = std::int64_t{1} << 30;
+  // Requests and WebSockets in hand at once; for gevent, eventlet, tornado and asgi.
+  std::uint32_t worker_connections = 1000;
+  // "*", or addresses and networks (CIDR) with commas between; empty trusts nobody. Clients on unix
+  // sockets are trusted unless it is empty.
+  std::string forwarded_allow_ips = kLoopback;
+  std::string proxy_protocol = "off";  // "off", "v1", "v2", "auto"
+  std::string proxy_allow_ips = kLoopback;
+  bool access_log = false;
+  std::string access_log_format = kAccessLogFormat;   // gunicorn's atoms, or "json"
+  std::int64_t ws_max_size = std::int64_t{16} << 20;  // bytes of one message
+  std::uint32_t ws_ping_interval_ms = 20'000;
+  std::uint32_t ws_ping_timeout_ms = 20'000;
+  bool ws_per_message_deflate = true;
+  // How long WebSockets may stay when their worker is told to go, before close code 1012.
+  std::uint32_t websocket_drain_ms = 5'000;
 
   bool operator==(const Settings&) const = default;
 };
@@ -54,9 +74,14 @@ struct Load {
   std::string app;  // the app's id, for titles and logs
   std::int64_t rollout = 0;
   std::string directory;
-  std::string app_uri;  // "module:callable"
+  std::string app_uri;  // "module", "module:callable", "module:factory('prod', debug=True)"
   Preload preload = Preload::Auto;
   std::vector<std::string> warmup_paths;
+  // "auto", "sync", "gthread", "gevent", "eventlet", "tornado", "asgi"
+  std::string worker_class = "auto";
+  std::string loop = "auto";      // of asgi: "auto", "asyncio", "uvloop"
+  std::string lifespan = "auto";  // of asgi: "auto", "on", "off"
+  std::string root_path;          // SCRIPT_NAME; empty or "/prefix"
   Settings settings;
 };
 struct Fork {
@@ -86,6 +111,7 @@ struct Loaded {
   bool preloaded = false;
   std::string note;  // why not, although asked
   std::uint32_t took_ms = 0;
+  std::string worker_class;  // the class that serves, never "auto"; empty: not known
 };
 struct LoadFailed {
   bool not_found = false;  // the module was imported but has no such callable
@@ -103,6 +129,7 @@ struct ForkFailed {
 struct Ready {  // also worker → zygote: accepts from now on
   std::uint32_t worker = 0;
   std::int64_t settings_revision = 0;
+  std::string worker_class;  // as in Loaded, which cannot know it without preload
 };
 struct BootFailed {  // also worker → zygote: the import in the worker failed (not preloaded)
   std::uint32_t worker = 0;

@@ -47,8 +47,15 @@ Result<void> Runtime::spawn(core::RolloutKey key, const std::string& app,
   UniqueFd log = TRY(open_log(files.log));
   Scoreboard scoreboard = TRY(Scoreboard::create());
   Zygote zygote;
-  zygote.load = message::Load{app,          rollout.number,    spec.directory,  spec.app,
-                              spec.preload, spec.warmup_paths, rollout.settings};
+  message::Load& load = zygote.load.emplace();
+  load.app = app;
+  load.rollout = rollout.number;
+  load.directory = spec.directory;
+  load.app_uri = spec.app;
+  load.preload = spec.preload;
+  load.warmup_paths = spec.warmup_paths;
+  load.worker_class = spec.worker_class;
+  load.settings = rollout.settings;
   zygote.load_descriptors.push_back(TRY(duplicate(scoreboard.fd())));
   for (int fd : listeners.descriptors()) zygote.load_descriptors.push_back(TRY(duplicate(fd)));
 

@@ -61,7 +61,9 @@ class Worker {
     if (setup_.channel.open()) (void)engine_->watch(setup_.channel.fd());
     tune();
     monitor_.start();
-    tell(message::Ready{setup_.worker, engine_->settings().revision});
+    const message::Settings& settings = engine_->settings();
+    tell(message::Ready{setup_.worker, settings.revision,
+                        settings.threads > 1 ? "gthread" : "sync"});
     if (!crew_.serve()) {
       PyErr_Print();
       return kExitFailed;

@@ -230,7 +230,8 @@ void Zygote::greet() {
   link_.send(loaded_);
   for (const auto& [pid, child] : children_) {
     link_.send(message::Forked{child.worker, pid});
-    if (child.ready) link_.send(message::Ready{child.worker, child.settings_revision});
+    if (!child.ready) continue;
+    link_.send(message::Ready{child.worker, child.settings_revision, loaded_.worker_class});
   }
   link_.send_kept();
 }
@@ -322,7 +323,7 @@ void Zygote::import_app() {
 
 void Zygote::report_loaded(bool preloaded, std::string note, std::uint32_t took_ms) {
   has_loaded_ = true;
-  loaded_ = {preloaded, std::move(note), took_ms};
+  loaded_ = {preloaded, std::move(note), took_ms, ""};
   // From here on there is something to drain. Before, a signal simply ends us.
   handle(SIGCHLD, on_child);  // the import may have replaced it
   handle(SIGTERM, on_quit);
@@ -339,7 +340,7 @@ void Zygote::begin_again(const std::string& why) {
   std::vector<int> descriptors = {link_.fd(), scoreboard_.fd()};
   for (const UniqueFd& listener : listeners_) descriptors.push_back(listener.get());
   if (pair && pair->first.send(load, descriptors) &&
-      pair->first.send(message::Loaded{false, why, 0})) {
+      pair->first.send(message::Loaded{false, why, 0, ""})) {
     ::fcntl(link_.control(), F_SETFD, 0);
     hooks_.exec_again(pair->second.fd());
   }
@@ -424,6 +425,7 @@ void Zygote::read_child(Child& child) {
     } else if (auto* ready = std::get_if<message::Ready>(&message)) {
       child.ready = true;
       child.settings_revision = ready->settings_revision;
+      if (!ready->worker_class.empty()) loaded_.worker_class = ready->worker_class;
       link_.send(std::move(message));
     } else if (auto* tuned = std::get_if<message::Tuned>(&message)) {
       child.settings_revision = tuned->settings_revision;

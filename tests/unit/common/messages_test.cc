@@ -21,6 +21,17 @@ Settings unusual_settings() {
   settings.timeout_ms = 0;
   settings.keepalive_ms = 1;
   settings.limit_request_body = -1;
+  settings.worker_connections = 17;
+  settings.forwarded_allow_ips = "10.0.0.0/8,::1";
+  settings.proxy_protocol = "v2";
+  settings.proxy_allow_ips = "*";
+  settings.access_log = true;
+  settings.access_log_format = "json";
+  settings.ws_max_size = 1LL << 33;
+  settings.ws_ping_interval_ms = 0;
+  settings.ws_ping_timeout_ms = 7;
+  settings.ws_per_message_deflate = false;
+  settings.websocket_drain_ms = 60'000;
   return settings;
 }
 
@@ -33,6 +44,10 @@ std::vector<Message> samples() {
            "wsgi:app",
            Preload::Off,
            {"/", "/login?next=/"},
+           "asgi",
+           "uvloop",
+           "off",
+           "/shop",
            unusual_settings()},
       Fork{3},
       Drain{4},
@@ -40,11 +55,11 @@ std::vector<Message> samples() {
       Tune{unusual_settings()},
       Quit{},
       Hello{2, 4711, "shop", 7, "3.11.2"},
-      Loaded{true, "threads after import", 250},
+      Loaded{true, "threads after import", 250, "gevent"},
       LoadFailed{true, "AttributeError: no app", "Traceback (most recent call last):\n"},
       Forked{6, 99},
       ForkFailed{7, 11},
-      Ready{8, 12},
+      Ready{8, 12, "tornado"},
       BootFailed{9, true, "SyntaxError: invalid syntax", "Traceback\0with NUL"},
       Tuned{10, 13},
       Stuck{11, 30'000, "GET /slow"},
@@ -78,7 +93,19 @@ TEST(Messages, LoadKeepsEveryField) {
   EXPECT_EQ(load.app_uri, "wsgi:app");
   EXPECT_EQ(load.preload, Preload::Off);
   EXPECT_EQ(load.warmup_paths, (std::vector<std::string>{"/", "/login?next=/"}));
+  EXPECT_EQ(load.worker_class, "asgi");
+  EXPECT_EQ(load.loop, "uvloop");
+  EXPECT_EQ(load.lifespan, "off");
+  EXPECT_EQ(load.root_path, "/shop");
   EXPECT_EQ(load.settings, unusual_settings());
+}
+
+TEST(Messages, LoadedAndReadyKeepTheClassThatServes) {
+  auto loaded = decode(bytes_of(encode(Loaded{false, "", 1, "asgi"})));
+  auto ready = decode(bytes_of(encode(Ready{1, 2, "gevent"})));
+  ASSERT_TRUE(loaded && ready);
+  EXPECT_EQ(std::get<Loaded>(*loaded).worker_class, "asgi");
+  EXPECT_EQ(std::get<Ready>(*ready).worker_class, "gevent");
 }
 
 TEST(Messages, CutShortAtAnyByteIsRefused) {

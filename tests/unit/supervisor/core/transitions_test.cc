@@ -93,7 +93,7 @@ TEST(Transitions, AForkThatTheSystemRefusesIsTroubleButNotTheEndOfWhatServes) {
 
 TEST(Transitions, EventsOfAnUnknownRolloutAreIgnored) {
   World world;
-  auto seen = world.tell(99, message::Ready{1, 1});
+  auto seen = world.tell(99, message::Ready{1, 1, ""});
   EXPECT_TRUE(seen.changed.empty());
 }
 

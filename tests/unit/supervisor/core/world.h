@@ -44,7 +44,7 @@ class World {
 
   void load(RolloutKey key) {
     tell(key, message::Hello{message::kProtocolVersion, 100, "", 0, "3.11.2"});
-    tell(key, message::Loaded{true, "", 10});
+    tell(key, message::Loaded{true, "", 10, ""});
     settle();
   }
 
@@ -56,7 +56,7 @@ class World {
     }
     for (WorkerId id : asked) {
       tell(key, message::Forked{id, static_cast<std::int32_t>(1000 + id)});
-      tell(key, message::Ready{id, have.find(key)->settings.revision});
+      tell(key, message::Ready{id, have.find(key)->settings.revision, ""});
     }
     settle();
   }
