@@ -190,7 +190,18 @@ bool Connection::send(std::string_view first, std::string_view second) {
   if (broken_) return false;
   bool was_pending = output_.pending() > 0;
   shared_.stats.sent(first.size() + second.size());
-  switch (output_.write(socket_.get(), first, second)) {
+  return note_sent(output_.write(socket_.get(), first, second), was_pending);
+}
+
+bool Connection::send_file(std::string_view first, FilePiece file) {
+  if (broken_) return false;
+  bool was_pending = output_.pending() > 0;
+  shared_.stats.sent(first.size() + file.size);
+  return note_sent(output_.write_file(socket_.get(), first, std::move(file)), was_pending);
+}
+
+bool Connection::note_sent(Output::State state, bool was_pending) {
+  switch (state) {
     case Output::State::Drained:
       return true;
     case Output::State::Pending:

@@ -54,11 +54,14 @@ class Connection : public Waiter, public net::ListLink<TurnTag> {
     return readable_ && (phase_ == Phase::Reading || phase_ == Phase::Lingering);
   }
   bool has_unparsed() const { return phase_ == Phase::Reading && has_stored(); }
+  // Its share of this turn is sent, and the socket may have room for more: watch it anew.
+  bool has_unsent() const { return phase_ == Phase::Flushing && output_.stopped_short(); }
 
   bool in_hand() const { return phase_ == Phase::InHand; }
   // Sends what is pending while the app is still producing. False: the client is gone.
   bool flush_in_hand();
   bool send(std::string_view first, std::string_view second);
+  bool send_file(std::string_view first, FilePiece file);
   bool congested() const { return output_.congested(); }
 
   Exchange& exchange() { return exchange_; }
@@ -69,6 +72,7 @@ class Connection : public Waiter, public net::ListLink<TurnTag> {
   std::size_t listener() const { return listener_; }
   net::TimePoint begun() const { return begun_; }
   std::unique_ptr<Attachment>& attachment() { return attachment_; }
+  const std::unique_ptr<Attachment>& attachment() const { return attachment_; }
 
  private:
   enum class Phase : std::uint8_t { Reading, InHand, Flushing, Lingering };
@@ -83,6 +87,7 @@ class Connection : public Waiter, public net::ListLink<TurnTag> {
   Outcome after_output();
   Outcome linger();
   Outcome drain_input(Lane& lane);
+  bool note_sent(Output::State state, bool was_pending);
   ssize_t receive(Lane& lane);
 
   Shared& shared_;

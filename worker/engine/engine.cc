@@ -32,6 +32,13 @@ int timeout_until(std::int64_t deadline) {
   return static_cast<int>(std::min<std::int64_t>(milliseconds, 3'600'000));
 }
 
+epoll_event event_of(std::uint64_t connection_id) {
+  epoll_event event{};
+  event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+  event.data.u64 = connection_id;
+  return event;
+}
+
 Result<void> watch_level(int epoll, int fd, std::uint64_t tag) {
   epoll_event event{};
   event.events = EPOLLIN;
@@ -143,6 +150,8 @@ void Engine::settle(Connection& connection, Connection::Outcome outcome) {
     remove(connection);
   } else if (connection.has_unread()) {
     turns_.push_back(connection);
+  } else if (connection.has_unsent()) {
+    watch_again(connection);
   }
 }
 
@@ -209,10 +218,14 @@ void Engine::add(Accepted accepted) {
   entry.connection = std::make_unique<Connection>(
       std::move(accepted.socket), std::move(accepted.peer), accepted.listener, id, shared_);
   ++open_;
-  epoll_event event{};
-  event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
-  event.data.u64 = id;
+  epoll_event event = event_of(id);
   if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) < 0) remove(*entry.connection);
+}
+
+// What is true now is reported again, after the events that are waiting already.
+void Engine::watch_again(const Connection& connection) {
+  epoll_event event = event_of(connection.id());
+  ::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, connection.socket(), &event);
 }
 
 Connection* Engine::find(std::uint64_t id) {

@@ -78,6 +78,7 @@ class Engine {
   void add(Accepted accepted);
   void settle(Connection& connection, Connection::Outcome outcome);
   void remove(Connection& connection);
+  void watch_again(const Connection& connection);
   Connection* find(std::uint64_t id);
   void publish_deadline();
 

@@ -3,6 +3,9 @@
 
 #include <poll.h>
 
+#include <algorithm>
+#include <utility>
+
 #include "worker/engine/connection.h"
 #include "worker/engine/shared.h"
 
@@ -26,7 +29,7 @@ bool Exchange::put(std::string_view first, std::string_view second) {
   return !gone_;
 }
 
-bool Exchange::send_head(std::optional<std::uint64_t> body_size, std::string_view chunk) {
+http::ByteBuffer& Exchange::make_head(std::optional<std::uint64_t> body_size) {
   Shared& shared = connection_.shared();
   framing_ = response_.framing(request_->is_head, request_->http_1_0, body_size);
   // A HEAD request is told what GET would have got, if the app went so far as to make it.
@@ -39,6 +42,11 @@ bool Exchange::send_head(std::optional<std::uint64_t> body_size, std::string_vie
       response_.finish(framing_, keep_alive_, request_->http_1_0, shared.date.line(shared.now));
   head_sent_ = true;
   owed_ = framing_ == http::Framing::Length ? *response_.content_length() : 0;
+  return head;
+}
+
+bool Exchange::send_head(std::optional<std::uint64_t> body_size, std::string_view chunk) {
+  http::ByteBuffer& head = make_head(body_size);
   if (framing_ == http::Framing::Chunked && !chunk.empty()) return send_chunked(head, chunk);
   chunk = fit(chunk);
   if (chunk.size() > kCopied) return put(head.view(), chunk);
@@ -85,6 +93,25 @@ bool Exchange::send_whole(std::string_view body) {
   send_head(body.size(), body);
   end();
   return !gone_;
+}
+
+bool Exchange::send_file(FilePiece file) {
+  http::ByteBuffer& head = make_head(file.size);
+  if (framing_ != http::Framing::Length) file.size = 0;
+  file.size = std::min(file.size, owed_);
+  owed_ -= file.size;
+  if (gone_ || file.size == 0) {
+    put(head.view());
+  } else if (!connection_.send_file(head.view(), std::move(file))) {
+    gone_ = true;
+  }
+  end();
+  return !gone_;
+}
+
+bool Exchange::send_interim(http::ResponseHead& interim) {
+  if (head_sent_ || request_->http_1_0) return !gone_;
+  return put(interim.finish_interim().view());
 }
 
 void Exchange::end() {

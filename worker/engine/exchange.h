@@ -36,6 +36,12 @@ class Exchange {
   bool send(std::string_view chunk);
   // Sends head and body at once; the body is all there is.
   bool send_whole(std::string_view body);
+  // Sends head and file, which is all there is, as the client takes it; no more of the file than
+  // Content-Length says. Only before the head is sent.
+  bool send_file(FilePiece file);
+  // Sends an interim answer, as 103 Early Hints (RFC 8297), before the head. Nothing is sent to
+  // HTTP/1.0 clients, nor once the head is (RFC 9110 §15.2). False: gone.
+  bool send_interim(http::ResponseHead& interim);
   // Answers with an error of ours if nothing is on the wire, else breaks the connection off so
   // that the client sees an incomplete answer.
   void fail(int status, std::string_view detail = {});
@@ -56,6 +62,7 @@ class Exchange {
   friend class Connection;
   void begin(const http::RequestHead& request);
   bool put(std::string_view first, std::string_view second = {});
+  http::ByteBuffer& make_head(std::optional<std::uint64_t> body_size);
   bool send_head(std::optional<std::uint64_t> body_size, std::string_view chunk);
   bool send_chunked(http::ByteBuffer& before, std::string_view chunk);
   std::string_view fit(std::string_view chunk);

@@ -1,10 +1,13 @@
 // Send now, keep the rest, send it when the socket has room.
 #include "worker/engine/output.h"
 
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <utility>
 
 #include "worker/net/socket_io.h"
 
@@ -49,6 +52,16 @@ Output::State Output::write(int socket, std::string_view first, std::string_view
   return flush(socket);
 }
 
+Output::State Output::write_file(int socket, std::string_view first, FilePiece file) {
+  // MSG_MORE: the head and the beginning of the file share a segment.
+  ssize_t sent = pending() > 0 ? 0 : net::send_now(socket, first.data(), first.size(), MSG_MORE);
+  if (sent < 0 && errno != EAGAIN && errno != EINTR) return State::Broken;
+  if (sent > 0) first.remove_prefix(static_cast<std::size_t>(sent));
+  if (keep(first) == State::Broken) return State::Broken;
+  file_ = std::move(file);
+  return flush(socket);
+}
+
 Output::State Output::keep(std::string_view bytes) {
   if (bytes.empty()) return State::Pending;
   if (!spool_.valid() && memory_.size() - sent_ + bytes.size() <= kMemory) {
@@ -81,7 +94,7 @@ bool Output::refill() {
 }
 
 Output::State Output::flush(int socket) {
-  while (pending() > 0) {
+  while (held() > 0) {
     if (sent_ == memory_.size() && !refill()) return State::Broken;
     ssize_t sent = send_some(socket, std::string_view(memory_).substr(sent_), {});
     if (sent < 0) return State::Broken;
@@ -90,6 +103,26 @@ Output::State Output::flush(int socket) {
   }
   memory_ = {};
   sent_ = 0;
+  return file_.size > 0 ? flush_file(socket) : State::Drained;
+}
+
+Output::State Output::flush_file(int socket) {
+  std::uint64_t step = std::min(file_.size, kFileStep);
+  stopped_short_ = false;
+  while (step > 0) {
+    auto offset = static_cast<off_t>(file_.offset);
+    ssize_t sent = ::sendfile(socket, file_.file.get(), &offset, static_cast<std::size_t>(step));
+    if (sent < 0 && errno == EINTR) continue;
+    if (sent < 0 && errno == EAGAIN) return State::Pending;
+    if (sent <= 0) return State::Broken;  // 0: the file has been cut short meanwhile
+    auto done = static_cast<std::uint64_t>(sent);
+    file_.offset += done;
+    file_.size -= done;
+    step -= done;
+  }
+  stopped_short_ = file_.size > 0;
+  if (stopped_short_) return State::Pending;
+  file_ = {};
   return State::Drained;
 }
 

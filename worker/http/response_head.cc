@@ -101,6 +101,11 @@ ByteBuffer& ResponseHead::finish(Framing framing, bool keep_alive, bool http_1_0
   return text_;
 }
 
+ByteBuffer& ResponseHead::finish_interim() {
+  text_.append("\r\n");
+  return text_;
+}
+
 bool is_status(std::string_view status) {
   auto digit = [&](std::size_t at) { return status[at] >= '0' && status[at] <= '9'; };
   return status.size() >= 4 && status[0] >= '1' && status[0] <= '5' && digit(1) && digit(2) &&

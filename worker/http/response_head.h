@@ -35,6 +35,8 @@ class ResponseHead {
                   std::optional<std::uint64_t> body_size) const;
   // Ends the head; a small body may be appended. `date` is a whole line, "Date: …\r\n".
   ByteBuffer& finish(Framing framing, bool keep_alive, bool http_1_0, std::string_view date);
+  // Ends the head of an interim answer (1xx): what was added and nothing of ours.
+  ByteBuffer& finish_interim();
 
  private:
   ByteBuffer text_;

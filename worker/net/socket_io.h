@@ -12,8 +12,9 @@ namespace appd::net {
 inline ssize_t receive_now(int socket, void* to, std::size_t size) {
   return ::syscall(SYS_recvfrom, socket, to, size, MSG_DONTWAIT, nullptr, nullptr);
 }
-inline ssize_t send_now(int socket, const void* from, std::size_t size) {
-  return ::syscall(SYS_sendto, socket, from, size, MSG_DONTWAIT | MSG_NOSIGNAL, nullptr, 0);
+inline ssize_t send_now(int socket, const void* from, std::size_t size, int more_flags = 0) {
+  return ::syscall(SYS_sendto, socket, from, size, MSG_DONTWAIT | MSG_NOSIGNAL | more_flags,
+                   nullptr, 0);
 }
 
 }  // namespace appd::net

@@ -1,5 +1,7 @@
 // Requests and answers over real sockets: keep-alive, pipelining, bodies, framing, slow readers.
 #include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "tests/unit/worker/engine_harness.h"
 
@@ -187,6 +189,80 @@ TEST(EngineServe, ASlowReaderDoesNotHoldTheGateway) {
   EXPECT_EQ(test::fetch(engine.port(), "/").body, "small");
   EXPECT_TRUE(body_of(slow) == large);
   EXPECT_EQ(slow.get("/").value_or(Answer{}).body, "small");
+}
+
+// Answers with the file, from byte 1 on.
+EngineHarness::Handler answer_with(const UniqueFd& file, std::uint64_t size) {
+  return [&file, size](Exchange& exchange) {
+    EngineHarness::start(exchange, "200 OK");
+    if (exchange.request().path == "/three") exchange.response().add("Content-Length", "3");
+    exchange.send_file({UniqueFd(::dup(file.get())), 1, size - 1});
+  };
+}
+
+UniqueFd file_of(std::string_view bytes) {
+  UniqueFd file(::memfd_create("engine-test", MFD_CLOEXEC));
+  EXPECT_EQ(::write(file.get(), bytes.data(), bytes.size()), static_cast<ssize_t>(bytes.size()));
+  return file;
+}
+
+TEST(EngineServe, SendsAFileWithItsLength) {
+  UniqueFd file = file_of("0123456789");
+  EngineHarness engine(answer_with(file, 10));
+  HttpClient client(engine.port());
+  auto answer = client.get("/").value_or(Answer{});
+  EXPECT_EQ(answer.body, "123456789");
+  EXPECT_NE(answer.head.find("Content-Length: 9"), std::string::npos);
+  EXPECT_EQ(client.get("/three").value_or(Answer{}).body, "123") << "no more than Content-Length";
+  ASSERT_TRUE(client.send("HEAD / HTTP/1.1\r\nHost: a\r\n\r\n" + get()));
+  EXPECT_NE(client.receive(true).value_or(Answer{}).head.find("Content-Length: 9"),
+            std::string::npos);
+  EXPECT_EQ(body_of(client), "123456789") << "HEAD had no body";
+}
+
+TEST(EngineServe, SendsLargeFilesToSlowAndFastReadersSideBySide) {
+  std::string content(24 << 20, '\0');
+  for (std::size_t i = 0; i < content.size(); ++i) content[i] = static_cast<char>(i * 7 / 1000);
+  UniqueFd file = file_of(content);
+  EngineHarness engine(answer_with(file, content.size()));
+  HttpClient slow(engine.port(), 4096);
+  ASSERT_TRUE(slow.send(get()));
+  while (engine.slot().requests == 0) std::this_thread::yield();
+  EXPECT_TRUE(test::fetch(engine.port(), "/").body == content.substr(1));
+  EXPECT_TRUE(body_of(slow) == content.substr(1));
+  EXPECT_EQ(slow.get("/three").value_or(Answer{}).body, content.substr(1, 3));
+}
+
+TEST(EngineServe, BreaksTheConnectionWhenAFileIsShorterThanItsLength) {
+  UniqueFd file = file_of("0123456789");
+  EngineHarness engine([&](Exchange& exchange) {
+    EngineHarness::start(exchange, "200 OK", {{"Content-Length", "11"}});
+    exchange.send_file({UniqueFd(::dup(file.get())), 0, 10});
+  });
+  HttpClient client(engine.port());
+  EXPECT_FALSE(client.get("/").has_value());
+}
+
+TEST(EngineServe, SendsInterimAnswersBeforeTheAnswerButNotToHttp10) {
+  EngineHarness engine([](Exchange& exchange) {
+    http::ResponseHead hints;
+    hints.start("103 Early Hints");
+    hints.add("Link", "</a.css>; rel=preload");
+    hints.add("Content-Length", "5");
+    exchange.send_interim(hints);
+    EngineHarness::start(exchange, "200 OK");
+    exchange.send("hel");
+    exchange.send_interim(hints);
+    exchange.send("lo");
+    exchange.end();
+  });
+  HttpClient client(engine.port());
+  auto hints = client.get("/").value_or(Answer{});
+  EXPECT_EQ(hints.head, "HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n");
+  EXPECT_EQ(body_of(client), "hello");
+  HttpClient old(engine.port());
+  ASSERT_TRUE(old.send("GET / HTTP/1.0\r\n\r\n"));
+  EXPECT_TRUE(old.rest().starts_with("HTTP/1.1 200 OK\r\n"));
 }
 
 TEST(EngineServe, TellsTheGatewayThatAClientIsGone) {

@@ -1,8 +1,11 @@
 // Output over a socket pair whose other end reads when it likes.
 #include "worker/engine/output.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "common/unique_fd.h"
 
@@ -50,6 +53,67 @@ TEST_F(OutputTest, KeepsTheOrderThroughMemoryAndFile) {
   EXPECT_TRUE(received == sent);
   EXPECT_EQ(output_.pending(), 0U);
   EXPECT_EQ(output_.write(near_.get(), "again"), Output::State::Drained);
+}
+
+// A file in memory with these bytes in it.
+UniqueFd file_of(std::string_view bytes) {
+  UniqueFd file(::memfd_create("output-test", MFD_CLOEXEC));
+  EXPECT_EQ(::write(file.get(), bytes.data(), bytes.size()), static_cast<ssize_t>(bytes.size()));
+  return file;
+}
+
+TEST_F(OutputTest, SendsThePieceOfAFileAfterWhatIsBeforeIt) {
+  EXPECT_EQ(output_.write_file(near_.get(), "head ", {file_of("0123456789"), 3, 4}),
+            Output::State::Drained);
+  EXPECT_EQ(read_all(), "head 3456");
+  EXPECT_EQ(output_.write(near_.get(), "next"), Output::State::Drained);
+  EXPECT_EQ(read_all(), "next");
+}
+
+TEST_F(OutputTest, SendsAFileOnAsTheSocketHasRoomAndHoldsNothingOfIt) {
+  std::string content;
+  for (int i = 0; i < 900'000; ++i) content += std::to_string(i);
+  ASSERT_EQ(output_.write_file(near_.get(), "", {file_of(content), 0, content.size()}),
+            Output::State::Pending);
+  EXPECT_FALSE(output_.congested());
+  std::string received;
+  Output::State state = Output::State::Pending;
+  while (received.size() < content.size()) {
+    received += read_all();
+    state = output_.flush(near_.get());
+    ASSERT_NE(state, Output::State::Broken);
+  }
+  EXPECT_EQ(state, Output::State::Drained);
+  EXPECT_TRUE(received == content);
+}
+
+TEST_F(OutputTest, KeepsTheHeadBeforeAFileWhenTheSocketIsFull) {
+  std::string filler(4 << 20, 'x');
+  ASSERT_EQ(output_.write(near_.get(), filler), Output::State::Pending);
+  ASSERT_EQ(output_.write_file(near_.get(), "head", {file_of("file"), 0, 4}),
+            Output::State::Pending);
+  std::string received;
+  while (received.size() < filler.size() + 8) {
+    received += read_all();
+    ASSERT_NE(output_.flush(near_.get()), Output::State::Broken);
+  }
+  EXPECT_TRUE(received.ends_with("xxheadfile"));
+}
+
+TEST_F(OutputTest, StopsAfterAStepOfAFileAlthoughThereIsRoom) {
+  int room = 4 << 20;
+  ::setsockopt(near_.get(), SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof(room));
+  std::string content(Output::kFileStep + 1, 'x');
+  FilePiece piece{file_of(content), 0, content.size()};
+  ASSERT_EQ(output_.write_file(near_.get(), "", std::move(piece)), Output::State::Pending);
+  if (output_.pending() > 1) GTEST_SKIP() << "may not make the socket's buffer this large";
+  EXPECT_TRUE(output_.stopped_short());
+  EXPECT_EQ(output_.flush(near_.get()), Output::State::Drained);
+  EXPECT_FALSE(output_.stopped_short());
+}
+
+TEST_F(OutputTest, IsBrokenWhenAFileIsShorterThanWasSaid) {
+  EXPECT_EQ(output_.write_file(near_.get(), "", {file_of("short"), 0, 6}), Output::State::Broken);
 }
 
 TEST_F(OutputTest, NoticesThatTheClientIsGone) {
