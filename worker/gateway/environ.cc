@@ -3,7 +3,9 @@
 
 #include <cstring>
 
+#include "worker/gateway/early_hints.h"
 #include "worker/gateway/empty_input.h"
+#include "worker/gateway/file_wrapper.h"
 #include "worker/http/charset.h"
 
 namespace appd::gateway {
@@ -59,11 +61,16 @@ PyRef attribute_of(const char* module, const char* name) {
 // clients often ask for the same again.
 struct ConnectionTemplate : engine::Attachment {
   PyRef dict;
+  PyRef early_hints;  // in the dict too
   std::uint64_t edition = 0;
   std::string method = "GET";
   std::string target;
   bool http_1_0 = false;
 };
+
+ConnectionTemplate* template_of(const engine::Connection& connection) {
+  return static_cast<ConnectionTemplate*>(connection.attachment().get());
+}
 
 long size_of(PyObject* object) {
   PyRef size = PyRef::steal(PyObject_CallMethod(object, "__sizeof__", nullptr));
@@ -88,22 +95,22 @@ PyRef make_template(const engine::Peer& name) {
   PyRef dict = PyRef::steal(PyDict_New());
   if (!dict) return dict;
   PyRef version = PyRef::steal(Py_BuildValue("(ii)", 1, 0));
-  PyRef wrapper = attribute_of("wsgiref.util", "FileWrapper");
+  PyObject* wrapper = file_wrapper_type();
   // Borrowed; sys.stderr may be None when an app has closed it.
   PyObject* errors = PySys_GetObject("stderr");
   const char* host = name.address.empty() ? "localhost" : name.address.c_str();
   std::string port = std::to_string(name.port == 0 ? 80 : name.port);
   bool complete =
-      version && wrapper && errors != nullptr && put_text(dict.get(), "REQUEST_METHOD", "GET") &&
-      put_text(dict.get(), "SCRIPT_NAME", "") && put_text(dict.get(), "QUERY_STRING", "") &&
-      put_text(dict.get(), "SERVER_NAME", host) &&
+      version && wrapper != nullptr && errors != nullptr &&
+      put_text(dict.get(), "REQUEST_METHOD", "GET") && put_text(dict.get(), "SCRIPT_NAME", "") &&
+      put_text(dict.get(), "QUERY_STRING", "") && put_text(dict.get(), "SERVER_NAME", host) &&
       put_text(dict.get(), "SERVER_PORT", port.c_str()) &&
       put_text(dict.get(), "SERVER_PROTOCOL", "HTTP/1.1") &&
       put_text(dict.get(), "SERVER_SOFTWARE", "appd") &&
       put_text(dict.get(), "wsgi.url_scheme", "http") &&
       PyDict_SetItemString(dict.get(), "wsgi.version", version.get()) == 0 &&
       PyDict_SetItemString(dict.get(), "wsgi.errors", errors) == 0 &&
-      PyDict_SetItemString(dict.get(), "wsgi.file_wrapper", wrapper.get()) == 0 &&
+      PyDict_SetItemString(dict.get(), "wsgi.file_wrapper", wrapper) == 0 &&
       PyDict_SetItemString(dict.get(), "wsgi.multiprocess", Py_True) == 0 &&
       PyDict_SetItemString(dict.get(), "wsgi.run_once", Py_False) == 0;
   return complete ? std::move(dict) : PyRef();
@@ -116,14 +123,15 @@ bool EnvironBuilder::prepare(const std::vector<engine::Peer>& names, bool multit
     to = PyRef::steal(PyUnicode_InternFromString(text));
     return static_cast<bool>(to);
   };
-  bool interned =
-      intern(request_method_, "REQUEST_METHOD") && intern(path_info_, "PATH_INFO") &&
-      intern(query_string_, "QUERY_STRING") && intern(raw_uri_, "RAW_URI") &&
-      intern(request_uri_, "REQUEST_URI") && intern(server_protocol_, "SERVER_PROTOCOL") &&
-      intern(remote_addr_, "REMOTE_ADDR") && intern(remote_port_, "REMOTE_PORT") &&
-      intern(content_length_, "CONTENT_LENGTH") && intern(http_host_, "HTTP_HOST") &&
-      intern(transfer_encoding_, "HTTP_TRANSFER_ENCODING") && intern(input_, "wsgi.input") &&
-      intern(http_1_0_, "HTTP/1.0") && intern(http_1_1_, "HTTP/1.1");
+  bool interned = intern(request_method_, "REQUEST_METHOD") && intern(path_info_, "PATH_INFO") &&
+                  intern(query_string_, "QUERY_STRING") && intern(raw_uri_, "RAW_URI") &&
+                  intern(request_uri_, "REQUEST_URI") &&
+                  intern(server_protocol_, "SERVER_PROTOCOL") &&
+                  intern(remote_addr_, "REMOTE_ADDR") && intern(remote_port_, "REMOTE_PORT") &&
+                  intern(content_length_, "CONTENT_LENGTH") && intern(http_host_, "HTTP_HOST") &&
+                  intern(transfer_encoding_, "HTTP_TRANSFER_ENCODING") &&
+                  intern(input_, "wsgi.input") && intern(early_hints_, "wsgi.early_hints") &&
+                  intern(http_1_0_, "HTTP/1.0") && intern(http_1_1_, "HTTP/1.1");
   if (!interned) return false;
   empty_input_ = PyRef::steal(make_empty_input());
   bytes_io_ = attribute_of("io", "BytesIO");
@@ -133,8 +141,8 @@ bool EnvironBuilder::prepare(const std::vector<engine::Peer>& names, bool multit
     PyRef made = make_template(name);
     if (!made) return false;
     // What every request sets is in already, and replaced.
-    for (const PyRef* key :
-         {&input_, &path_info_, &raw_uri_, &request_uri_, &remote_addr_, &remote_port_}) {
+    for (const PyRef* key : {&input_, &early_hints_, &path_info_, &raw_uri_, &request_uri_,
+                             &remote_addr_, &remote_port_}) {
       if (!put(made.get(), *key, empty_input_.get())) return false;
     }
     if (!make_room(made.get())) return false;
@@ -159,7 +167,16 @@ PyRef EnvironBuilder::build(engine::Exchange& exchange) {
   if (!environ || !put_headers(environ.get(), head) || !put_body(environ.get(), exchange)) {
     return {};
   }
+  bind_early_hints(template_of(exchange.connection())->early_hints.get(), &exchange);
   return environ;
+}
+
+void EnvironBuilder::release(engine::Exchange& exchange) {
+  ConnectionTemplate* kept = template_of(exchange.connection());
+  if (kept == nullptr) return;
+  bind_early_hints(kept->early_hints.get(), nullptr);
+  // Held here and by the dict; by the app too, and it must not work for a later request.
+  if (Py_REFCNT(kept->early_hints.get()) != 2) exchange.connection().attachment().reset();
 }
 
 bool EnvironBuilder::put_method(PyObject* dict, const http::RequestHead& head) {
@@ -183,15 +200,17 @@ bool EnvironBuilder::put_target(PyObject* dict, const http::RequestHead& head) {
 // Borrowed; nullptr with an exception set.
 PyObject* EnvironBuilder::template_for(engine::Connection& connection,
                                        const http::RequestHead& head) {
-  auto* kept = static_cast<ConnectionTemplate*>(connection.attachment().get());
+  ConnectionTemplate* kept = template_of(connection);
   if (kept == nullptr || kept->edition != edition_) {
     auto made = std::make_unique<ConnectionTemplate>();
     made->edition = edition_;
     made->dict = PyRef::steal(PyDict_Copy(templates_[connection.listener()].get()));
     PyRef address = latin1(connection.peer().address);
     PyRef port = latin1(std::to_string(connection.peer().port));
+    made->early_hints = make_early_hints();
     if (!made->dict || !put(made->dict.get(), remote_addr_, address.get()) ||
-        !put(made->dict.get(), remote_port_, port.get())) {
+        !put(made->dict.get(), remote_port_, port.get()) ||
+        !put(made->dict.get(), early_hints_, made->early_hints.get())) {
       return nullptr;
     }
     kept = made.get();

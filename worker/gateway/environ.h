@@ -1,8 +1,7 @@
 // Environ: the dictionary that PEP 3333 wants for each request, built from prepared parts.
 //
 // A body always comes with CONTENT_LENGTH, chunked ones too, because it is complete before the app
-// is called. wsgi.input_terminated is not set: it would tell nothing more, and makes Werkzeug read
-// without a size, which wsgiref.validate forbids.
+// is called. So wsgi.input_terminated is not set (docs/decisions/005-no-input-terminated.md).
 #pragma once
 
 #include <string>
@@ -25,6 +24,8 @@ class EnvironBuilder {
 
   // A fresh dict; empty with an exception set.
   PyRef build(engine::Exchange& exchange);
+  // The request is over and the dict dropped: callables that the app has kept raise from now on.
+  void release(engine::Exchange& exchange);
 
  private:
   // Cheap, and enough to spread the few hundred names that there are.
@@ -48,7 +49,8 @@ class EnvironBuilder {
   PyRef bytes_io_;  // io.BytesIO
   PyRef open_;      // io.open
   PyRef request_method_, path_info_, query_string_, raw_uri_, request_uri_, server_protocol_,
-      remote_addr_, remote_port_, content_length_, http_host_, transfer_encoding_, input_;
+      remote_addr_, remote_port_, content_length_, http_host_, transfer_encoding_, input_,
+      early_hints_;
   PyRef http_1_0_, http_1_1_;
 };
 

@@ -69,29 +69,6 @@ bool read_part(Latin1& part, PyObject* text, http::CharClass wanted, const char*
   return false;
 }
 
-bool add_header(http::ResponseHead& response, PyObject* pair) {
-  if (!PyTuple_Check(pair) || PyTuple_Size(pair) != 2) {
-    PyErr_Format(PyExc_TypeError, "a response header must be a (name, value) tuple, not %R", pair);
-    return false;
-  }
-  Latin1 name;
-  Latin1 value;
-  if (!read_part(name, PyTuple_GetItem(pair, 0), http::kToken, "name") ||
-      !read_part(value, PyTuple_GetItem(pair, 1), http::kFieldValue, "value")) {
-    return false;
-  }
-  if (name.view().empty()) {
-    PyErr_SetString(PyExc_ValueError, "a response header has no name");
-    return false;
-  }
-  if (!response.add(name.view(), value.view())) {
-    PyErr_Format(PyExc_ValueError, "response header Content-Length is not one number: %R",
-                 PyTuple_GetItem(pair, 1));
-    return false;
-  }
-  return true;
-}
-
 bool fill(http::ResponseHead& response, PyObject* status, PyObject* headers) {
   Latin1 text;
   if (text.read(status, http::kFieldValue) != Latin1::Verdict::Good ||
@@ -229,6 +206,29 @@ PyTypeObject* state_type() {
 }
 
 }  // namespace
+
+bool add_header(http::ResponseHead& response, PyObject* pair) {
+  if (!PyTuple_Check(pair) || PyTuple_Size(pair) != 2) {
+    PyErr_Format(PyExc_TypeError, "a response header must be a (name, value) tuple, not %R", pair);
+    return false;
+  }
+  Latin1 name;
+  Latin1 value;
+  if (!read_part(name, PyTuple_GetItem(pair, 0), http::kToken, "name") ||
+      !read_part(value, PyTuple_GetItem(pair, 1), http::kFieldValue, "value")) {
+    return false;
+  }
+  if (name.view().empty()) {
+    PyErr_SetString(PyExc_ValueError, "a response header has no name");
+    return false;
+  }
+  if (!response.add(name.view(), value.view())) {
+    PyErr_Format(PyExc_ValueError, "response header Content-Length is not one number: %R",
+                 PyTuple_GetItem(pair, 1));
+    return false;
+  }
+  return true;
+}
 
 bool send_chunk(engine::Exchange& exchange, std::string_view chunk) {
   if (!exchange.send(chunk)) return false;

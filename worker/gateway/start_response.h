@@ -6,6 +6,9 @@
 
 namespace appd::gateway {
 
+// Checks a (name, value) tuple of an app's and adds it. False with an exception set.
+bool add_header(http::ResponseHead& response, PyObject* pair);
+
 // Sends a chunk and waits, without the interpreter's lock, while too much is pending. False: the
 // client is gone.
 bool send_chunk(engine::Exchange& exchange, std::string_view chunk);

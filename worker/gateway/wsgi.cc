@@ -1,6 +1,9 @@
 // Calling the app, sending what it returns, and what to do when it raises.
 #include "worker/gateway/wsgi.h"
 
+#include <limits>
+
+#include "worker/gateway/file_wrapper.h"
 #include "worker/net/log_line.h"
 
 namespace appd::gateway {
@@ -35,6 +38,7 @@ void Wsgi::serve(engine::Exchange& exchange, StartResponse& start_response) {
     result.reset();
   }
   start_response.release();
+  environs_.release(exchange);
   if (exchange.excess() > 0 || exchange.owed() > 0) report_length(exchange);
 }
 
@@ -50,7 +54,33 @@ PyRef Wsgi::call_app(engine::Exchange& exchange, StartResponse& start_response) 
 bool Wsgi::send_result(engine::Exchange& exchange, PyObject* result) {
   if (PyList_CheckExact(result)) return send_sequence(exchange, result, true);
   if (PyTuple_CheckExact(result)) return send_sequence(exchange, result, false);
+  if (is_file_wrapper(result)) return send_file(exchange, result);
   return send_iterable(exchange, result);
+}
+
+bool Wsgi::send_file(engine::Exchange& exchange, PyObject* result) {
+  if (!require_started(exchange, exchange.response())) return false;
+  if (!exchange.head_sent()) {
+    if (auto file = file_behind(result)) {
+      exchange.send_file(std::move(*file));
+      return true;
+    }
+  }
+  // "… until the end is reached, or until Content-Length bytes have been written" (PEP 3333)
+  constexpr std::uint64_t kToItsEnd = std::numeric_limits<std::uint64_t>::max();
+  std::uint64_t left = exchange.response().content_length().value_or(kToItsEnd);
+  while (left > 0) {
+    PyRef block = PyRef::steal(PyIter_Next(result));
+    if (!block && PyErr_Occurred() != nullptr) return false;
+    if (!block) break;
+    std::string_view chunk;
+    if (!as_chunk(block.get(), chunk)) return false;
+    chunk = chunk.substr(0, left);
+    left -= chunk.size();
+    if (!send_chunk(exchange, chunk)) return true;
+  }
+  exchange.end();
+  return true;
 }
 
 bool Wsgi::send_sequence(engine::Exchange& exchange, PyObject* result, bool is_list) {

@@ -28,6 +28,7 @@ class Wsgi {
   PyRef call_app(engine::Exchange& exchange, StartResponse& start_response);
   bool send_result(engine::Exchange& exchange, PyObject* result);
   bool send_sequence(engine::Exchange& exchange, PyObject* result, bool is_list);
+  bool send_file(engine::Exchange& exchange, PyObject* result);
   bool send_iterable(engine::Exchange& exchange, PyObject* result);
   void close(engine::Exchange& exchange, PyObject* result);
   void fail(engine::Exchange& exchange);

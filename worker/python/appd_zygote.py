@@ -22,7 +22,6 @@ import stat
 import sys
 import threading
 import traceback
-import wsgiref.util  # noqa: F401 - each worker needs it: in their common memory, not in each one's own
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 MAX_TRACEBACK = 32 * 1024
