@@ -79,6 +79,81 @@ TEST(ZygoteLoad, ReportsWhatIsNotCallable) {
   EXPECT_EQ(failed.summary, "'wsgi:app' is not callable but int");
 }
 
+TEST(ZygoteLoad, NamesTheUsualCallablesThatTheModuleHas) {
+  auto failed = failure_of("def application(e, s): pass\ndef create_app(): pass\napp = None\n",
+                           "wsgi:site.app");
+  EXPECT_TRUE(failed.not_found);
+  EXPECT_EQ(failed.summary, "module 'wsgi' has no 'site.app'; it has 'application', 'create_app'");
+}
+
+const char* const kFactory = R"(
+class site:
+    @staticmethod
+    def make(*given, **named):
+        def app(environ, start_response):
+            start_response("200 OK", [])
+            return [repr((given, named)).encode()]
+        return app
+application = site.make("as it is")
+def broken(): return site.lost
+def nothing(): return None
+def hungry(what): pass
+)";
+
+std::string answer_of(const std::string& uri) {
+  ZygoteProcess zygote(kFactory);
+  zygote.load(app_at(uri));
+  EXPECT_TRUE(zygote.expect<message::Loaded>().preloaded);
+  zygote.send(message::Fork{1});
+  zygote.find<message::Ready>();
+  return fetch(zygote.port(), "/").body;
+}
+
+TEST(ZygoteLoad, AModuleAloneMeansItsApplication) {
+  EXPECT_EQ(answer_of("wsgi"), "(('as it is',), {})");
+}
+
+TEST(ZygoteLoad, CallsAFactoryWithLiterals) {
+  EXPECT_EQ(answer_of("wsgi:site.make()"), "((), {})");
+  EXPECT_EQ(answer_of("wsgi:site.make('a:b', -1, debug=True, hosts=['x', None])"),
+            "(('a:b', -1), {'debug': True, 'hosts': ['x', None]})");
+}
+
+TEST(ZygoteLoad, EvaluatesNothingInTheArgumentsOfAFactory) {
+  const char* const bad[] = {"wsgi:site.make(print('x'))", "wsgi:site.make(debug=site)",
+                             "wsgi:site.make(*[1])", "wsgi:site.make(**{'a': 1})"};
+  for (const char* uri : bad) {
+    auto failed = failure_of(kFactory, uri);
+    EXPECT_TRUE(failed.not_found) << uri;
+    EXPECT_NE(failed.summary.find("are literals"), std::string::npos) << failed.summary;
+  }
+}
+
+TEST(ZygoteLoad, RefusesWhatIsNeitherANameNorACall) {
+  for (const char* uri : {"wsgi:site.make(", "wsgi:site['make']", "wsgi:site.make()()",
+                          "wsgi:site.make().x", "wsgi:1 + 1", "wsgi:lambda: 0"}) {
+    auto failed = failure_of(kFactory, uri);
+    EXPECT_TRUE(failed.not_found) << uri;
+    EXPECT_NE(failed.summary.find("neither a name nor a call"), std::string::npos)
+        << failed.summary;
+  }
+}
+
+TEST(ZygoteLoad, ReportsAFactoryThatFails) {
+  auto failed = failure_of(kFactory, "wsgi:broken()");
+  EXPECT_FALSE(failed.not_found);
+  EXPECT_EQ(failed.summary, "AttributeError: type object 'site' has no attribute 'lost'");
+  EXPECT_NE(failed.traceback.find("in broken"), std::string::npos) << failed.traceback;
+  EXPECT_EQ(failure_of(kFactory, "wsgi:hungry()").summary,
+            "TypeError: hungry() missing 1 required positional argument: 'what'");
+}
+
+TEST(ZygoteLoad, ReportsAFactoryThatGivesNoCallable) {
+  EXPECT_EQ(failure_of(kFactory, "wsgi:nothing()").summary,
+            "'wsgi:nothing()' is not callable but NoneType");
+  EXPECT_EQ(failure_of("app = {}\n", "wsgi:app()").summary, "wsgi:app is no factory but dict");
+}
+
 TEST(ZygoteLoad, SurvivesSystemExitAtImport) {
   auto failed = failure_of("raise SystemExit(3)\n");
   EXPECT_EQ(failed.summary, "SystemExit: 3");

@@ -11,6 +11,7 @@ The machinery is the extension module beside this file; the functions here are c
 """
 
 import argparse
+import ast
 import atexit
 import gc
 import importlib.machinery
@@ -41,24 +42,69 @@ def load_extension():
 
 
 def load(directory, app_uri):
-    """Imports "module:callable". (app, False, "", "") or (None, not_found, summary, traceback)."""
-    module_name, _, path = app_uri.partition(":")
-    path = path or "application"
+    """Imports "module:callable" or "module:factory('prod', debug=True)"; "module" alone is
+    "module:application". (app, False, "", "") or (None, not_found, summary, traceback)."""
+    module_name, _, expression = app_uri.partition(":")
     if not sys.path or sys.path[0] != directory:
         sys.path.insert(0, directory)
     try:
-        module = importlib.import_module(module_name)
+        path, arguments = parse_callable(expression or "application")
+        app = find(importlib.import_module(module_name), path)
+        if arguments is not None and callable(app):
+            app = app(*arguments[0], **arguments[1])
+        elif arguments is not None:
+            raise NoSuchApp(f"{module_name}:{path} is no factory but {type(app).__name__}")
+        if not callable(app):
+            raise NoSuchApp(f"{app_uri!r} is not callable but {type(app).__name__}")
+    except NoSuchApp as error:
+        return None, True, str(error), ""
     except BaseException as error:  # SystemExit and KeyboardInterrupt too: nothing may end us here
         return None, False, summary_of(error), traceback_of(error)
-    app = module
+    return app, False, "", ""
+
+
+class NoSuchApp(Exception):
+    """The app's address leads to nothing that can be called."""
+
+
+def parse_callable(expression):
+    """"site.make('prod', debug=True)" is ("site.make", (["prod"], {"debug": True})), and without
+    a call the second is None. Arguments are literals: nothing of an address is ever evaluated."""
+    try:
+        node = ast.parse(expression, mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        raise NoSuchApp(f"{expression!r} is neither a name nor a call of one") from None
+    arguments = None
+    if isinstance(node, ast.Call):
+        try:
+            named = {keyword.arg: ast.literal_eval(keyword.value) for keyword in node.keywords}
+            arguments = [ast.literal_eval(value) for value in node.args], named
+        except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
+            arguments = None
+        if arguments is None or None in named:  # **mapping has no name
+            why = "the arguments of a factory are literals: 'text', 3, True, None, [...], {...}"
+            raise NoSuchApp(f"cannot call {expression!r}: {why}")
+        node = node.func
+    names = []
+    while isinstance(node, ast.Attribute):
+        names.append(node.attr)
+        node = node.value
+    if not isinstance(node, ast.Name):
+        raise NoSuchApp(f"{expression!r} is neither a name nor a call of one")
+    return ".".join([node.id, *reversed(names)]), arguments
+
+
+def find(module, path):
+    found = module
     for name in path.split("."):
         try:
-            app = getattr(app, name)
+            found = getattr(found, name)
         except AttributeError:
-            return None, True, f"module {module_name!r} has no {path!r}", ""
-    if not callable(app):
-        return None, True, f"{app_uri!r} is not callable but {type(app).__name__}", ""
-    return app, False, "", ""
+            usual = ("application", "app", "create_app", "make_app")
+            others = [each for each in usual if callable(getattr(module, each, None))]
+            hint = f"; it has {', '.join(map(repr, others))}" if others else ""
+            raise NoSuchApp(f"module {module.__name__!r} has no {path!r}{hint}") from None
+    return found
 
 
 def summary_of(error):
