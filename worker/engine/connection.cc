@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include <cerrno>
+#include <utility>
 
 #include "worker/net/socket_io.h"
 
@@ -26,6 +27,9 @@ Connection::Connection(UniqueFd socket, Peer peer, std::size_t listener, std::ui
       exchange_(*this) {
   shared_.stats.connection_opened();
   shared_.timeouts.arm(*this, WaitKind::Fresh, shared_.now);
+  const Trust& trust = shared_.trust;
+  proxy_expected_ =
+      trust.proxy_mode != http::ProxyMode::Off && trust.proxies.contains(peer_.address);
 }
 
 Connection::~Connection() { shared_.stats.connection_closed(); }
@@ -112,6 +116,18 @@ Connection::Outcome Connection::read(Lane& lane) {
 Connection::Outcome Connection::parse(Lane& lane, std::string_view input, bool is_stored) {
   using Event = http::RequestCodec::Event;
   http::Refusal refusal;
+  if (proxy_expected_) {
+    switch (read_proxy_header(input, refusal)) {
+      case http::ProxyStep::Verdict::None:
+      case http::ProxyStep::Verdict::Complete:
+        break;
+      case http::ProxyStep::Verdict::NeedMore:
+        keep_rest(input, is_stored);
+        return want_more(lane) ? Outcome::Waiting : Outcome::Closed;
+      case http::ProxyStep::Verdict::Refused:
+        return refuse(refusal);
+    }
+  }
   for (;;) {
     http::RequestHead& head = kept_head_ != nullptr ? *kept_head_ : lane.head;
     auto step = codec_.next(input, shared_.limits, head, refusal);
@@ -134,6 +150,22 @@ Connection::Outcome Connection::parse(Lane& lane, std::string_view input, bool i
         return refuse(refusal);
     }
   }
+}
+
+// Takes the header off the input. The client that it names is the peer from then on.
+http::ProxyStep::Verdict Connection::read_proxy_header(std::string_view& input,
+                                                       http::Refusal& refusal) {
+  using Verdict = http::ProxyStep::Verdict;
+  // The mode may have been turned off since the connection began.
+  http::ProxyMode mode = shared_.trust.proxy_mode;
+  http::ProxySource source;
+  auto step = mode == http::ProxyMode::Off ? http::ProxyStep{Verdict::None}
+                                           : http::read_proxy_header(input, mode, source, refusal);
+  if (step.verdict == Verdict::NeedMore) return step.verdict;
+  proxy_expected_ = false;
+  input.remove_prefix(step.used);
+  if (!source.address.empty()) peer_ = {std::move(source.address), source.port};
+  return step.verdict;
 }
 
 // The rest is looked at again at the next turn. It must not move while a head looks into it.

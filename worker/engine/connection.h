@@ -80,6 +80,7 @@ class Connection : public Waiter, public net::ListLink<TurnTag> {
   bool has_stored() const { return stored_at_ < stored_.size(); }
   Outcome read(Lane& lane);
   Outcome parse(Lane& lane, std::string_view input, bool input_is_stored);
+  http::ProxyStep::Verdict read_proxy_header(std::string_view& input, http::Refusal& refusal);
   Outcome begin_request(const http::RequestHead& head);
   void keep_rest(std::string_view rest, bool is_stored);
   bool want_more(Lane& lane);
@@ -101,6 +102,7 @@ class Connection : public Waiter, public net::ListLink<TurnTag> {
   bool broken_ = false;      // nothing can be sent any more
   bool refused_ = false;
   bool continue_sent_ = false;
+  bool proxy_expected_ = false;  // a PROXY header, before the first request
   http::RequestCodec codec_;
   std::string stored_;  // received, not yet parsed from stored_at_ on
   std::size_t stored_at_ = 0;

@@ -6,6 +6,7 @@
 #include "common/messages.h"
 #include "worker/engine/stats.h"
 #include "worker/engine/timeouts.h"
+#include "worker/engine/trust.h"
 #include "worker/http/limits.h"
 #include "worker/net/clock.h"
 #include "worker/net/http_date.h"
@@ -24,11 +25,13 @@ struct Shared {
     limits.body =
         given.limit_request_body > 0 ? static_cast<std::uint64_t>(given.limit_request_body) : 0;
     timeouts.apply(given);
+    trust.apply(given);
   }
 
   message::Settings settings;
   http::Limits limits;
   Timeouts timeouts;
+  Trust trust;
   Stats stats;
   net::HttpDate date;
   net::TimePoint now{};  // read once for each batch of events and at the end of each request
