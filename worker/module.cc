@@ -23,15 +23,16 @@ PyObject* zygote_entry(PyObject*, PyObject* arguments) {
   return PyLong_FromLong(status);
 }
 
-// run_single(hooks, listener_fd, directory, app_uri, threads) -> exit status
+// run_single(hooks, listener_fd, directory, app_uri, threads, worker_class) -> exit status
 PyObject* single_entry(PyObject*, PyObject* arguments) {
   PyObject* hooks_module = nullptr;
   int listener = -1;
   const char* directory = nullptr;
   const char* app_uri = nullptr;
+  const char* worker_class = nullptr;
   int threads = 1;
-  if (!PyArg_ParseTuple(arguments, "Oissi", &hooks_module, &listener, &directory, &app_uri,
-                        &threads)) {
+  if (!PyArg_ParseTuple(arguments, "Oissis", &hooks_module, &listener, &directory, &app_uri,
+                        &threads, &worker_class)) {
     return nullptr;
   }
   gateway::Hooks hooks(hooks_module);
@@ -50,6 +51,7 @@ PyObject* single_entry(PyObject*, PyObject* arguments) {
   setup.slot = &mapped.slot(0);
   setup.load.directory = directory;
   setup.load.app_uri = app_uri;
+  setup.load.worker_class = worker_class;
   setup.load.settings.threads = static_cast<std::uint32_t>(threads < 1 ? 1 : threads);
   return PyLong_FromLong(run_worker(std::move(setup), hooks));
 }

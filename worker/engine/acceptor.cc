@@ -94,8 +94,15 @@ std::optional<Accepted> Acceptor::accept_from(std::size_t listener) {
 }
 
 void Acceptor::resume() {
-  if (!std::exchange(paused_, false)) return;
+  if (held_back_ || !std::exchange(paused_, false)) return;
   if (!watch()) paused_ = true;
+}
+
+void Acceptor::hold_back(bool held_back) {
+  held_back_ = held_back;
+  if (held_back_) return unwatch();
+  paused_ = true;
+  resume();
 }
 
 void Acceptor::stop() {

@@ -32,6 +32,8 @@ class Acceptor {
 
   // A descriptor was freed: accept again if we had to stop.
   void resume();
+  // Leaves new clients to the siblings, until it is called with false.
+  void hold_back(bool held_back);
   // Takes the listeners out of epoll; accept() still works for what had woken only us.
   void stop();
   void close();
@@ -50,6 +52,7 @@ class Acceptor {
   bool ready_ = false;
   bool watched_ = false;
   bool paused_ = false;  // out of descriptors
+  bool held_back_ = false;
 };
 
 // The port and host that a listener is bound to, for SERVER_NAME and SERVER_PORT.

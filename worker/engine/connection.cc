@@ -46,6 +46,7 @@ bool Connection::note_events(std::uint32_t events) {
       return true;
     case Phase::InHand:
       if (output_.pending() > 0) flush_in_hand();
+      if (exchange_.observer_ != nullptr) exchange_.observer_->on_change();
       return false;
   }
   return false;
@@ -145,6 +146,12 @@ Connection::Outcome Connection::parse(Lane& lane, std::string_view input, bool i
         return begin_request(head);
       case Event::NeedMore:
         keep_rest(input, is_stored);
+        if (shared_.stream_bodies && !codec_.between_requests()) {
+          keep_head(lane);
+          Outcome outcome = begin_request(*kept_head_);
+          exchange_.body_complete_ = false;
+          return outcome;
+        }
         return want_more(lane) ? Outcome::Waiting : Outcome::Closed;
       case Event::Refused:
         return refuse(refusal);
@@ -186,17 +193,81 @@ bool Connection::want_more(Lane& lane) {
     }
     return true;
   }
-  if (kept_head_ == nullptr) {
-    kept_head_ = std::make_unique<http::RequestHead>();
-    std::swap(*kept_head_, lane.head);
-    kept_head_->keep();
-  }
+  keep_head(lane);
   shared_.timeouts.arm(*this, WaitKind::Body, shared_.now);
   if (kept_head_->expects_continue && !continue_sent_ && exchange_.body().size() == 0) {
     continue_sent_ = true;
     return send(kContinue, {});
   }
   return true;
+}
+
+void Connection::keep_head(Lane& lane) {
+  if (kept_head_ != nullptr) return;
+  kept_head_ = std::make_unique<http::RequestHead>();
+  std::swap(*kept_head_, lane.head);
+  kept_head_->keep();
+  exchange_.request_ = kept_head_.get();
+}
+
+// A piece at a time: what the app does not ask for stays in the socket.
+Exchange::Progress Connection::read_body(Lane& lane) {
+  using Progress = Exchange::Progress;
+  if (kept_head_->expects_continue && !std::exchange(continue_sent_, true) &&
+      exchange_.body().size() == 0 && !exchange_.head_sent_ && !send(kContinue, {})) {
+    return Progress::Ended;
+  }
+  if (has_stored()) {
+    Progress progress = parse_body(std::string_view(stored_).substr(stored_at_), true);
+    if (progress != Progress::Waiting) return progress;
+  }
+  while (readable_) {
+    ssize_t got = receive(lane);
+    if (got == 0) break;
+    if (got < 0) return Progress::Ended;
+    std::string_view input(lane.input.get(), static_cast<std::size_t>(got));
+    bool joined = has_stored();
+    if (joined) {
+      stored_.erase(0, stored_at_);
+      stored_at_ = 0;
+      stored_.append(input);
+      input = stored_;
+    }
+    Progress progress = parse_body(input, joined);
+    if (progress != Progress::Waiting) return progress;
+  }
+  if (broken_) return Progress::Ended;
+  if (output_.pending() == 0) shared_.timeouts.arm(*this, WaitKind::Body, net::steady_now());
+  return Progress::Waiting;
+}
+
+Exchange::Progress Connection::parse_body(std::string_view input, bool is_stored) {
+  using Event = http::RequestCodec::Event;
+  using Progress = Exchange::Progress;
+  http::Refusal refusal;
+  Progress progress = Progress::Waiting;
+  for (;;) {
+    auto step = codec_.next(input, shared_.limits, *kept_head_, refusal);
+    input.remove_prefix(step.used);
+    switch (step.event) {
+      case Event::Body:
+        if (!exchange_.body().append(step.data)) return Progress::Ended;
+        progress = Progress::More;
+        break;
+      case Event::Complete:
+        keep_rest(input, is_stored);
+        shared_.timeouts.disarm(*this);
+        exchange_.body_complete_ = true;
+        return Progress::Complete;
+      case Event::NeedMore:
+        keep_rest(input, is_stored);
+        return progress;
+      case Event::Head:
+      case Event::Refused:  // the rest cannot be understood: as if the client had gone
+        broken_ = true;
+        return Progress::Ended;
+    }
+  }
 }
 
 Connection::Outcome Connection::begin_request(const http::RequestHead& head) {
@@ -237,7 +308,7 @@ bool Connection::note_sent(Output::State state, bool was_pending) {
     case Output::State::Drained:
       return true;
     case Output::State::Pending:
-      if (!was_pending) shared_.timeouts.arm(*this, WaitKind::Send, shared_.now);
+      if (!was_pending) shared_.timeouts.arm(*this, WaitKind::Send, net::steady_now());
       return true;
     case Output::State::Broken:
       broken_ = true;
@@ -262,7 +333,10 @@ bool Connection::flush_in_hand() {
 Connection::Outcome Connection::finish() {
   kept_head_.reset();
   exchange_.body().clear();
+  exchange_.observer_ = nullptr;
   continue_sent_ = false;
+  // What the app did not want of the body would be taken for the next request.
+  if (!exchange_.body_complete_) exchange_.keep_alive_ = false;
   if (broken_ || exchange_.gone()) return Outcome::Closed;
   if (output_.pending() > 0) {
     phase_ = Phase::Flushing;
@@ -275,7 +349,8 @@ Connection::Outcome Connection::finish() {
 // The answer has left. What now?
 Connection::Outcome Connection::after_output() {
   if (refused_ || !exchange_.keep_alive_) {
-    bool input_expected = refused_ || readable_ || has_stored() || shared_.leaving();
+    bool input_expected = refused_ || readable_ || has_stored() || shared_.leaving() ||
+                          !exchange_.body_complete_;
     return input_expected ? linger() : Outcome::Closed;
   }
   phase_ = Phase::Reading;
@@ -322,6 +397,11 @@ Connection::Outcome Connection::time_out() {
     case WaitKind::Head:
       return refuse({408, "Header fields took too long (client_header_timeout)"});
     case WaitKind::Body:
+      if (phase_ == Phase::InHand) {
+        broken_ = true;
+        if (exchange_.observer_ != nullptr) exchange_.observer_->on_change();
+        return Outcome::Waiting;
+      }
       return refuse({408, "Body took too long (client_body_timeout)"});
     case WaitKind::Send:
       if (phase_ != Phase::InHand) return Outcome::Closed;

@@ -63,6 +63,11 @@ class Connection : public Waiter, public net::ListLink<TurnTag> {
   bool send(std::string_view first, std::string_view second);
   bool send_file(std::string_view first, FilePiece file);
   bool congested() const { return output_.congested(); }
+  std::uint64_t pending() const { return output_.pending(); }
+  // The client has sent its last byte, or nothing can be sent to it any more.
+  bool ended() const { return peer_ended_ || broken_; }
+  Exchange::Progress read_body(Lane& lane);
+  void keep_head(Lane& lane);
 
   Exchange& exchange() { return exchange_; }
   Shared& shared() const { return shared_; }
@@ -82,6 +87,7 @@ class Connection : public Waiter, public net::ListLink<TurnTag> {
   Outcome parse(Lane& lane, std::string_view input, bool input_is_stored);
   http::ProxyStep::Verdict read_proxy_header(std::string_view& input, http::Refusal& refusal);
   Outcome begin_request(const http::RequestHead& head);
+  Exchange::Progress parse_body(std::string_view input, bool input_is_stored);
   void keep_rest(std::string_view rest, bool is_stored);
   bool want_more(Lane& lane);
   Outcome refuse(const http::Refusal& refusal);

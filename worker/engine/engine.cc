@@ -2,6 +2,7 @@
 #include "worker/engine/engine.h"
 
 #include <sys/eventfd.h>
+#include <sys/timerfd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -13,6 +14,7 @@ namespace {
 // epoll data: special tags have no generation, connections have (generation << 32 | index).
 constexpr std::uint64_t kWakerTag = 0;
 constexpr std::uint64_t kWatchedTag = 1;
+constexpr std::uint64_t kTimerTag = 2;
 constexpr std::uint64_t kFirstListenerTag = 16;
 // Few at a time, so that idle siblings get their share of a burst.
 constexpr int kAcceptBatch = 4;
@@ -72,7 +74,8 @@ Engine::Engine(UniqueFd epoll, UniqueFd waker, Acceptor acceptor, ScoreboardSlot
       waker_(std::move(waker)),
       acceptor_(std::move(acceptor)),
       deadline_(kNoDeadline),
-      sleeping_until_(kNobodySleeps) {
+      sleeping_until_(kNobodySleeps),
+      armed_(kNoDeadline) {
   shared_.now = net::steady_now();
 }
 
@@ -90,9 +93,44 @@ bool Engine::wait() {
   int count = ::epoll_wait(epoll_.get(), events_.data(), kBatch, timeout_until(deadline));
   sleeping_until_.store(kNobodySleeps, std::memory_order_relaxed);
   bool interrupted = count < 0 && errno == EINTR;
+  take_events(count);
+  return interrupted;
+}
+
+void Engine::take_events(int count) {
   event_count_ = std::max(count, 0);
   woken_.store(true, std::memory_order_release);
-  return interrupted;
+}
+
+Result<int> Engine::poll_fd() {
+  if (!timer_) {
+    timer_ = UniqueFd(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+    if (!timer_) return sys_error("ENGINE_TIMER", "create a timer", errno);
+    TRY(watch_level(epoll_.get(), timer_.get(), kTimerTag));
+    shared_.foreign_loop = true;
+    publish_deadline();
+  }
+  return epoll_.get();
+}
+
+void Engine::poll() {
+  take_events(::epoll_wait(epoll_.get(), events_.data(), kBatch, 0));
+  collect();
+}
+
+void Engine::accept_clients(bool wanted) {
+  if (!shared_.draining) acceptor_.hold_back(!wanted);
+}
+
+// An alarm that is too early costs one wake-up, after which the next is set; so most changes of the
+// deadline cost nothing.
+void Engine::arm_timer(std::int64_t deadline) {
+  if (deadline >= armed_) return;
+  armed_ = deadline;
+  itimerspec alarm{};
+  alarm.it_value.tv_sec = deadline / 1'000'000'000;
+  alarm.it_value.tv_nsec = deadline % 1'000'000'000;
+  ::timerfd_settime(timer_.get(), TFD_TIMER_ABSTIME, &alarm, nullptr);
 }
 
 void Engine::wake() {
@@ -142,7 +180,9 @@ void Engine::finish(Exchange& exchange) {
   if (outcome != Connection::Outcome::Closed && connection.has_unparsed()) {
     turns_.push_back(connection);
   }
-  if (sleeping_until_.load(std::memory_order_relaxed) != kNobodySleeps) publish_deadline();
+  if (timer_ || sleeping_until_.load(std::memory_order_relaxed) != kNobodySleeps) {
+    publish_deadline();
+  }
 }
 
 void Engine::settle(Connection& connection, Connection::Outcome outcome) {
@@ -177,6 +217,10 @@ void Engine::collect_event(const epoll_event& event) {
     if (::read(waker_.get(), &count, sizeof(count)) < 0) return;
   } else if (tag == kWatchedTag) {
     watched_ready_ = true;
+  } else if (tag == kTimerTag) {
+    std::uint64_t rings = 0;
+    if (::read(timer_.get(), &rings, sizeof(rings)) < 0) return;
+    armed_ = kNoDeadline;
   } else {
     acceptor_.note_ready(static_cast<std::size_t>(tag - kFirstListenerTag));
   }
@@ -192,6 +236,7 @@ void Engine::run_timeouts() {
 void Engine::publish_deadline() {
   std::int64_t earliest = ticks(shared_.timeouts.earliest());
   deadline_.store(earliest);
+  if (timer_) return arm_timer(earliest);
   if (earliest < sleeping_until_.load()) wake();
 }
 

@@ -8,6 +8,8 @@
 //     if (engine.finished()) break;
 //     release the lock; engine.wait(); take the lock;
 //   }
+//
+// or, where an event loop of somebody else waits for poll_fd(), calls poll() in place of wait().
 #pragma once
 
 #include <sys/epoll.h>
@@ -37,6 +39,17 @@ class Engine {
   // Without the lock: returns when next() may have something to do. One thread at a time, and only
   // after next() has returned nothing. True: a signal has interrupted it.
   bool wait();
+  // For a foreign event loop: readable when poll() would bring something, deadlines included. Once
+  // it was asked for, wait() is not to be called any more. An Error: no timer could be made.
+  Result<int> poll_fd();
+  // As wait(), under the lock and without waiting.
+  void poll();
+  // Whether new clients are taken from the accept queue, or left to the siblings.
+  void accept_clients(bool wanted);
+  // next() would give something at once, without poll().
+  bool has_turns() const { return !turns_.empty(); }
+  // From now on requests are handed out when their heads are complete; see Exchange::read_body().
+  void stream_bodies() { shared_.stream_bodies = true; }
   // Any thread and signal handlers: makes wait() return.
   void wake();
   // The same, and starts draining at the next call of next(). Answers say goodbye at once.
@@ -81,6 +94,8 @@ class Engine {
   void watch_again(const Connection& connection);
   Connection* find(std::uint64_t id);
   void publish_deadline();
+  void take_events(int count);
+  void arm_timer(std::int64_t deadline);
 
   Shared shared_;
   UniqueFd epoll_;
@@ -101,6 +116,8 @@ class Engine {
   std::atomic<bool> woken_ = false;
   std::atomic<std::int64_t> deadline_;        // of the earliest timeout
   std::atomic<std::int64_t> sleeping_until_;  // what the waiting thread sleeps for
+  UniqueFd timer_;  // of poll_fd(): rings at armed_, which may be too early, never too late
+  std::int64_t armed_;
 };
 
 }  // namespace appd::engine

@@ -20,6 +20,7 @@ constexpr std::size_t kCopied = 8 * 1024;
 void Exchange::begin(const http::RequestHead& request) {
   request_ = &request;
   response_.clear();
+  body_complete_ = true;
   head_sent_ = gone_ = ended_ = keep_alive_ = false;
   owed_ = excess_ = 0;
 }
@@ -31,6 +32,7 @@ bool Exchange::put(std::string_view first, std::string_view second) {
 
 http::ByteBuffer& Exchange::make_head(std::optional<std::uint64_t> body_size) {
   Shared& shared = connection_.shared();
+  if (shared.foreign_loop) shared.now = net::steady_now();
   framing_ = response_.framing(request_->is_head, request_->http_1_0, body_size);
   // A HEAD request is told what GET would have got, if the app went so far as to make it.
   bool size_known =
@@ -116,7 +118,12 @@ bool Exchange::send_interim(http::ResponseHead& interim) {
 
 void Exchange::end() {
   if (!head_sent_) send_head(0, {});
-  if (framing_ == http::Framing::Chunked && !ended_) put("0\r\n\r\n");
+  if (framing_ == http::Framing::Chunked && !ended_) {
+    trailers_.insert(0, "0\r\n");
+    trailers_ += "\r\n";
+    put(trailers_);
+    trailers_.clear();
+  }
   ended_ = true;
   if (owed_ > 0) gone_ = true;  // the client must not take the next answer for the rest of this
 }
@@ -134,6 +141,14 @@ void Exchange::fail(int status, std::string_view detail) {
   body += '\n';
   send_whole(body);
 }
+
+bool Exchange::client_ended() const { return gone_ || connection_.ended(); }
+
+Exchange::Progress Exchange::read_body(Lane& lane) { return connection_.read_body(lane); }
+
+void Exchange::keep_head(Lane& lane) { connection_.keep_head(lane); }
+
+std::uint64_t Exchange::pending() const { return connection_.pending(); }
 
 bool Exchange::congested() const { return !gone_ && connection_.congested(); }
 

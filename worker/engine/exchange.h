@@ -16,6 +16,17 @@ namespace appd::engine {
 
 struct Shared;
 class Connection;
+struct Lane;
+
+// What a gateway that waits for something else meanwhile wants to hear of.
+struct ExchangeObserver {
+  // There may be more to read, more room to send, or nobody there any more. Called within
+  // Engine::next(); it must neither finish an exchange nor send.
+  virtual void on_change() = 0;
+
+ protected:
+  ~ExchangeObserver() = default;
+};
 
 // Lives in its connection, used by one thread at a time, under the engine's lock except where
 // said otherwise.
@@ -32,6 +43,18 @@ class Exchange {
   bool head_sent() const { return head_sent_; }
   // The client cannot be reached any more: stop producing.
   bool gone() const { return gone_; }
+  // The client has closed its side, or is gone.
+  bool client_ended() const;
+
+  // Reads more of a streamed body (Shared::stream_bodies) into body(), without waiting. Complete:
+  // it is all there.
+  enum class Progress { Waiting, More, Complete, Ended };
+  Progress read_body(Lane& lane);
+  bool body_complete() const { return body_complete_; }
+  // Copies the head out of the lane: for a gateway that takes another request before this one is
+  // finished.
+  void keep_head(Lane& lane);
+  void observe(ExchangeObserver* observer) { observer_ = observer; }
   // Sends a chunk, and the head before the first one. False: gone.
   bool send(std::string_view chunk);
   // Sends head and body at once; the body is all there is.
@@ -45,11 +68,16 @@ class Exchange {
   // Answers with an error of ours if nothing is on the wire, else breaks the connection off so
   // that the client sees an incomplete answer.
   void fail(int status, std::string_view detail = {});
+  // Fields for after the body, "name: value\r\n" each; left out where there is no place for them
+  // (RFC 9110 §6.5).
+  void add_trailers(std::string_view fields) { trailers_ += fields; }
   // The app has nothing more to send.
   void end();
 
   // More is waiting for the client than we are willing to hold.
   bool congested() const;
+  // Bytes that wait for the client.
+  std::uint64_t pending() const;
   // Without the lock: waits until the socket has room, at most send_timeout; then call flush().
   void await_room() const;
   void flush();
@@ -71,7 +99,10 @@ class Exchange {
   const http::RequestHead* request_ = nullptr;
   RequestBody body_;
   http::ResponseHead response_;
+  std::string trailers_;
   http::Framing framing_ = http::Framing::NoBody;
+  ExchangeObserver* observer_ = nullptr;
+  bool body_complete_ = true;
   bool head_sent_ = false;
   bool gone_ = false;
   bool keep_alive_ = false;

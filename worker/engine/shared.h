@@ -35,6 +35,10 @@ struct Shared {
   Stats stats;
   net::HttpDate date;
   net::TimePoint now{};  // read once for each batch of events and at the end of each request
+  // Requests are handed out as soon as their heads are complete; see Exchange::read_body().
+  bool stream_bodies = false;
+  // Answers are given between polls too, when `now` is out of date.
+  bool foreign_loop = false;
   bool draining = false;
   std::atomic<bool> drain_requested = false;  // by a signal; draining follows
 

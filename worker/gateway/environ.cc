@@ -7,6 +7,7 @@
 #include "worker/gateway/empty_input.h"
 #include "worker/gateway/file_wrapper.h"
 #include "worker/http/charset.h"
+#include "worker/http/percent.h"
 
 namespace appd::gateway {
 namespace {
@@ -16,31 +17,6 @@ constexpr std::size_t kMaxCachedKeys = 1024;  // clients choose header names
 PyRef latin1(std::string_view text) {
   return PyRef::steal(
       PyUnicode_DecodeLatin1(text.data(), static_cast<Py_ssize_t>(text.size()), nullptr));
-}
-
-int hex_digit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  c = http::lower(c);
-  return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-// "%41" → "A"; what is no valid escape stays as it is.
-std::string percent_decoded(std::string_view text) {
-  std::string decoded;
-  decoded.reserve(text.size());
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '%' && i + 2 < text.size()) {
-      int high = hex_digit(text[i + 1]);
-      int low = hex_digit(text[i + 2]);
-      if (high >= 0 && low >= 0) {
-        decoded += static_cast<char>(high * 16 + low);
-        i += 2;
-        continue;
-      }
-    }
-    decoded += text[i];
-  }
-  return decoded;
 }
 
 bool put(PyObject* dict, const PyRef& key, PyObject* value) {
@@ -193,7 +169,7 @@ bool EnvironBuilder::put_target(PyObject* dict, const http::RequestHead& head) {
     return false;
   }
   bool encoded = head.path.find('%') != std::string_view::npos;
-  PyRef path = encoded ? latin1(percent_decoded(head.path)) : latin1(head.path);
+  PyRef path = encoded ? latin1(http::percent_decoded(head.path)) : latin1(head.path);
   return put(dict, path_info_, path.get());
 }
 

@@ -45,9 +45,11 @@ PyRef Hooks::call(const char* name, const char* format, ...) const {
   return result;
 }
 
-LoadedApp Hooks::load(const std::string& directory, const std::string& app_uri) const {
+LoadedApp Hooks::load(const message::Load& load) const {
   LoadedApp loaded;
-  PyRef result = call("load", "(ss)", directory.c_str(), app_uri.c_str());
+  loaded.summary = prepare_class(load);
+  if (!loaded.summary.empty()) return loaded;
+  PyRef result = call("load", "(ss)", load.directory.c_str(), load.app_uri.c_str());
   PyObject* app = nullptr;
   PyObject* summary = nullptr;
   PyObject* traceback = nullptr;
@@ -60,8 +62,31 @@ LoadedApp Hooks::load(const std::string& directory, const std::string& app_uri) 
   loaded.not_found = not_found != 0;
   loaded.summary = to_text(summary).substr(0, 1024);
   loaded.traceback = to_text(traceback).substr(0, message::kMaxTraceback);
-  if (app != Py_None) loaded.app = PyRef::borrow(app);
+  if (app == Py_None) return loaded;
+  auto worker_class = class_of(app, load.worker_class);
+  if (worker_class) {
+    loaded.app = PyRef::borrow(app);
+    loaded.worker_class = std::move(worker_class).value();
+  } else {
+    loaded.summary = worker_class.error().message;
+  }
   return loaded;
+}
+
+std::string Hooks::prepare_class(const message::Load& load) const {
+  PyRef problem = call("prepare_class", "(ss)", load.worker_class.c_str(), load.loop.c_str());
+  return problem ? to_text(problem.get()) : "the worker class cannot be prepared; see the app's log";
+}
+
+Result<std::string> Hooks::class_of(PyObject* app, const std::string& worker_class) const {
+  PyRef answer = call("class_of", "(Os)", app, worker_class.c_str());
+  const char* found = nullptr;
+  const char* problem = "the app's class cannot be told; see the app's log";
+  if (answer && PyArg_ParseTuple(answer.get(), "ss", &found, &problem) == 0) PyErr_Clear();
+  if (found == nullptr || *problem != '\0') {
+    return Error{ErrorCode::FailedPrecondition, "WORKER_CLASS_UNFIT", problem};
+  }
+  return std::string(found);
 }
 
 void Hooks::warm_up(PyObject* app, const std::vector<std::string>& paths) const {

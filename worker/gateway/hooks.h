@@ -4,12 +4,15 @@
 #include <string>
 #include <vector>
 
+#include "common/messages.h"
+#include "common/result.h"
 #include "worker/gateway/python.h"
 
 namespace appd::gateway {
 
 struct LoadedApp {
   PyRef app;  // empty: failed, and the rest says why
+  std::string worker_class;  // that serves it: "auto" is decided
   bool not_found = false;
   std::string summary;
   std::string traceback;
@@ -20,7 +23,8 @@ class Hooks {
  public:
   explicit Hooks(PyObject* module) : module_(PyRef::borrow(module)) {}
 
-  LoadedApp load(const std::string& directory, const std::string& app_uri) const;
+  // Prepares the worker class, imports the app, and finds out which class serves it.
+  LoadedApp load(const message::Load& load) const;
   // Requests each path once. Failures are logged and otherwise ignored.
   void warm_up(PyObject* app, const std::vector<std::string>& paths) const;
   // Why the process must not be forked now; empty: nothing is known against it.
@@ -31,6 +35,10 @@ class Hooks {
   void exec_again(int resume_fd) const;
 
  private:
+  // Empty, or why the class cannot serve in this Python.
+  std::string prepare_class(const message::Load& load) const;
+  // The class that serves this app, in place of "auto"; or why the one asked for does not.
+  Result<std::string> class_of(PyObject* app, const std::string& worker_class) const;
   PyRef call(const char* name, const char* format, ...) const;
   PyRef module_;
 };

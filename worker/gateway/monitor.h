@@ -55,6 +55,10 @@ class Monitor {
     watched.turn.store(watched.turn.load(std::memory_order_relaxed) + 1, std::memory_order_seq_cst);
     if (asleep_.load(std::memory_order_relaxed)) wake();
   }
+  // Requests stay in the app, but its event loop has turned.
+  void turn(Watched& watched) {
+    watched.turn.store(watched.turn.load(std::memory_order_relaxed) + 2, std::memory_order_release);
+  }
   void leave(Watched& watched) {
     watched.turn.store(watched.turn.load(std::memory_order_relaxed) + 1, std::memory_order_release);
   }

@@ -5,6 +5,7 @@
         messages of common/messages.h.
 
     PYTHON -P appd_zygote.py serve --bind 127.0.0.1:8000 --app module:callable [--threads N]
+        [--worker-class CLASS]
         One worker in the foreground, without appd and without fork: for debugging and profilers.
 
 The machinery is the extension module beside this file; the functions here are called by it.
@@ -136,6 +137,31 @@ def is_foreign(filename):
     )
 
 
+# ---- worker classes
+
+
+def import_beside(name):
+    """A module of ours, by its file: our directory is not on sys.path."""
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, os.path.join(HERE, f"{name}.py"))
+        sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[name])
+    return sys.modules[name]
+
+
+def prepare_class(worker_class, loop):
+    """Before the app is imported: why the class cannot serve here, or ""."""
+    return import_beside("appd_classes").prepare(worker_class, loop)
+
+
+def class_of(app, worker_class):
+    """The class that serves this app, and "" or what is wrong with the one that was asked for."""
+    worker_class, problem = import_beside("appd_classes").class_of(app, worker_class)
+    if worker_class not in ("", "sync", "gthread"):
+        import_beside("appd_loops")  # before the fork
+    return worker_class, problem
+
+
 # ---- before the first fork
 
 
@@ -265,6 +291,7 @@ def main():
     serve.add_argument("--app", required=True)
     serve.add_argument("--directory", default=os.getcwd())
     serve.add_argument("--threads", type=int, default=1)
+    serve.add_argument("--worker-class", default="auto")
     arguments = parser.parse_args()
     sys.argv = [sys.argv[0]]  # the app has no arguments
 
@@ -275,7 +302,12 @@ def main():
     listener = listening_socket(arguments.bind)
     leave(
         worker.run_single(
-            hooks, listener.detach(), arguments.directory, arguments.app, arguments.threads
+            hooks,
+            listener.detach(),
+            arguments.directory,
+            arguments.app,
+            arguments.threads,
+            arguments.worker_class,
         )
     )
 

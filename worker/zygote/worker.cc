@@ -9,9 +9,8 @@
 
 #include "worker/engine/acceptor.h"
 #include "worker/engine/engine.h"
-#include "worker/gateway/crew.h"
 #include "worker/gateway/monitor.h"
-#include "worker/gateway/wsgi.h"
+#include "worker/gateway/serving.h"
 #include "worker/net/log_line.h"
 
 namespace appd::zygote {
@@ -39,43 +38,56 @@ void handle_signals(engine::Engine& engine) {
   ::sigaction(SIGINT, &action, nullptr);
 }
 
+int boot_failed(const WorkerSetup& setup, std::string summary, std::string traceback = {},
+                bool not_found = false) {
+  net::LogLine("warn", "boot_failed").add("worker", setup.worker).add("error", summary);
+  if (setup.channel.open()) {
+    (void)setup.channel.send(
+        message::BootFailed{setup.worker, not_found, std::move(summary), std::move(traceback)});
+  }
+  return kExitBootFailed;
+}
+
 // Owns everything that serves. Lives as long as the process.
 class Worker {
  public:
-  Worker(WorkerSetup setup, std::unique_ptr<engine::Engine> engine, gateway::PyRef app)
+  Worker(WorkerSetup setup, std::unique_ptr<engine::Engine> engine)
       : setup_(std::move(setup)),
         engine_(std::move(engine)),
-        wsgi_(std::move(app), setup_.worker),
         monitor_({[this](std::string_view request, milliseconds after) { stuck(request, after); },
-                  [this] { held_up(); }, [this] { drain_over(); }}),
-        crew_(*engine_, wsgi_, monitor_) {}
+                  [this] { held_up(); }, [this] { drain_over(); }}) {}
 
-  bool prepare(const std::vector<engine::Peer>& names) {
-    return wsgi_.prepare(names, engine_->settings().threads > 1);
-  }
-
-  int serve() {
-    handle_signals(*engine_);
-    crew_.on_watched = [this] { read_link(); };
-    crew_.on_drain = [this] { begin_drain(); };
-    if (setup_.channel.open()) (void)engine_->watch(setup_.channel.fd());
-    tune();
-    monitor_.start();
-    const message::Settings& settings = engine_->settings();
-    tell(message::Ready{setup_.worker, settings.revision,
-                        settings.threads > 1 ? "gthread" : "sync"});
-    if (!crew_.serve()) {
-      PyErr_Print();
-      return kExitFailed;
+  int serve(gateway::PyRef app, std::vector<engine::Peer> names) {
+    const std::string& worker_class = setup_.load.worker_class;
+    gateway::ServingParts parts{*engine_,     monitor_,         std::move(app),
+                                setup_.worker, setup_.load, std::move(names)};
+    bool by_threads = worker_class == "sync" || worker_class == "gthread";
+    serving_ = by_threads ? make_crew_serving(std::move(parts))
+                          : make_loop_serving(std::move(parts), worker_class);
+    serving_->on_ready = [this] { ready(); };
+    serving_->on_watched = [this] { read_link(); };
+    serving_->on_drain = [this] { begin_drain(); };
+    gateway::ServingEnd end = serving_->serve();
+    if (!end.booted) {
+      return boot_failed(setup_, std::move(end.summary), std::move(end.traceback));
     }
-    return 0;
+    if (!end.failed) return 0;
+    PyErr_Print();
+    return kExitFailed;
   }
 
  private:
-  void tune() {
-    const message::Settings& settings = engine_->settings();
-    crew_.resize(settings.threads);
-    monitor_.set_timeout(milliseconds(settings.timeout_ms), settings.threads > 1);
+  void ready() {
+    handle_signals(*engine_);
+    if (setup_.channel.open()) (void)engine_->watch(setup_.channel.fd());
+    monitor_.start();
+    tell(message::Ready{setup_.worker, engine_->settings().revision, class_that_serves()});
+  }
+
+  // With several threads sync is gthread.
+  std::string class_that_serves() const {
+    bool threads = setup_.load.worker_class == "sync" && engine_->settings().threads > 1;
+    return threads ? "gthread" : setup_.load.worker_class;
   }
 
   void read_link() {
@@ -92,7 +104,7 @@ class Worker {
         engine_->drain();
       } else if (auto* tuned = std::get_if<message::Tune>(&received->message)) {
         engine_->apply(tuned->settings);
-        tune();
+        serving_->tune();
         tell(message::Tuned{setup_.worker, engine_->settings().revision});
       }
     }
@@ -100,7 +112,7 @@ class Worker {
 
   // In the monitor's thread.
   void held_up() {
-    crew_.promote();
+    serving_->held_up();
     // Told by a signal while everybody is in the app: the time runs nevertheless.
     if (engine_->drain_requested()) begin_drain();
   }
@@ -142,27 +154,21 @@ class Worker {
   WorkerSetup setup_;
   std::atomic<bool> drain_begun_ = false;
   std::unique_ptr<engine::Engine> engine_;
-  gateway::Wsgi wsgi_;
   gateway::Monitor monitor_;
-  gateway::Crew crew_;
+  std::unique_ptr<gateway::Serving> serving_;
 };
-
-int boot_failed(const WorkerSetup& setup, gateway::LoadedApp failure) {
-  net::LogLine("warn", "boot_failed").add("worker", setup.worker).add("error", failure.summary);
-  if (setup.channel.open()) {
-    (void)setup.channel.send(message::BootFailed{
-        setup.worker, failure.not_found, std::move(failure.summary), std::move(failure.traceback)});
-  }
-  return kExitBootFailed;
-}
 
 }  // namespace
 
 int run_worker(WorkerSetup setup, const gateway::Hooks& hooks) {
   gateway::PyRef app = std::move(setup.app);
   if (!app) {
-    auto loaded = hooks.load(setup.load.directory, setup.load.app_uri);
-    if (!loaded.app) return boot_failed(setup, std::move(loaded));
+    auto loaded = hooks.load(setup.load);
+    if (!loaded.app) {
+      return boot_failed(setup, std::move(loaded.summary), std::move(loaded.traceback),
+                         loaded.not_found);
+    }
+    setup.load.worker_class = loaded.worker_class;
     app = std::move(loaded.app);
   }
   std::vector<engine::Peer> names;
@@ -172,15 +178,11 @@ int run_worker(WorkerSetup setup, const gateway::Hooks& hooks) {
   auto engine =
       engine::Engine::create(std::move(setup.listeners), setup.load.settings, *setup.slot);
   if (!engine) {
-    return boot_failed(setup, {{}, false, engine.error().message, {}});
+    return boot_failed(setup, engine.error().message);
   }
   setup.slot->pid.store(::getpid(), std::memory_order_relaxed);
-  auto* worker = new Worker(std::move(setup), std::move(engine).value(), std::move(app));
-  if (!worker->prepare(names)) {
-    PyErr_Print();
-    return kExitFailed;
-  }
-  return worker->serve();
+  auto* worker = new Worker(std::move(setup), std::move(engine).value());
+  return worker->serve(std::move(app), std::move(names));
 }
 
 }  // namespace appd::zygote

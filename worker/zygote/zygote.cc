@@ -303,14 +303,15 @@ void Zygote::load(message::Load load, std::vector<UniqueFd> descriptors) {
 
 void Zygote::import_app() {
   net::TimePoint begin = net::steady_now();
-  gateway::LoadedApp loaded = hooks_.load(load_.directory, load_.app_uri);
+  gateway::LoadedApp loaded = hooks_.load(load_);
   if (!loaded.app) {
     link_.send(message::LoadFailed{loaded.not_found, std::move(loaded.summary),
                                    std::move(loaded.traceback)});
     return;
   }
   app_ = std::move(loaded.app);
-  hooks_.warm_up(app_.get(), load_.warmup_paths);
+  load_.worker_class = loaded.worker_class;
+  if (load_.worker_class != "asgi") hooks_.warm_up(app_.get(), load_.warmup_paths);
   if (load_.preload == message::Preload::Auto) {
     std::vector<int> own = {link_.control(), link_.fd(), signals_.get(), scoreboard_.fd()};
     for (const UniqueFd& listener : listeners_) own.push_back(listener.get());
@@ -323,7 +324,7 @@ void Zygote::import_app() {
 
 void Zygote::report_loaded(bool preloaded, std::string note, std::uint32_t took_ms) {
   has_loaded_ = true;
-  loaded_ = {preloaded, std::move(note), took_ms, ""};
+  loaded_ = {preloaded, std::move(note), took_ms, preloaded ? load_.worker_class : ""};
   // From here on there is something to drain. Before, a signal simply ends us.
   handle(SIGCHLD, on_child);  // the import may have replaced it
   handle(SIGTERM, on_quit);

@@ -1,0 +1,54 @@
+// Asgi: answers exchanges by running an ASGI 3.0 app on an event loop.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "worker/gateway/asgi_scope.h"
+#include "worker/gateway/driver.h"
+#include "worker/gateway/loop_host.h"
+
+namespace appd::gateway {
+
+class AsgiCall;
+
+// Owns the app and the scope's parts. Under the interpreter's lock, in the loop's thread; lives as
+// long as the process.
+class Asgi final : public LoopServer {
+ public:
+  // `app` is a new reference.
+  Asgi(PyRef app, LoopHost& host, std::uint32_t worker)
+      : app_(std::move(app)), host_(host), worker_(worker) {}
+
+  // Within the running loop. `state` is the lifespan's dict, or None. False with an exception set.
+  bool prepare(PyObject* loop, PyObject* state, const std::vector<engine::Peer>& names,
+               const std::string& root_path);
+  void start(engine::Exchange& exchange, engine::Lane& lane) override;
+
+ private:
+  friend class AsgiCall;
+
+  // The keys and values of messages.
+  struct Words {
+    bool make();
+    PyRef type, body, more_body, status, headers, trailers, more_trailers;
+    PyRef request_empty;  // {"type": "http.request", "body": b"", "more_body": False}
+    PyRef disconnect;     // {"type": "http.disconnect"}
+  };
+
+  // What the app returned as something that can be driven; empty with an exception set.
+  PyRef as_coroutine(PyRef returned) const;
+  void report_incomplete(const engine::Exchange& exchange) const;
+
+  PyRef app_;
+  LoopHost& host_;
+  std::uint32_t worker_;
+  AsgiScope scope_;
+  Driver driver_;
+  Words words_;
+  PyRef coroutine_type_;
+  PyRef spare_call_;  // of a request that is over and whose app has kept nothing of it
+};
+
+}  // namespace appd::gateway

@@ -1,0 +1,64 @@
+// A greenlet begins at once, and most end before they ever wait.
+#include "worker/gateway/greenlets.h"
+
+#include <utility>
+
+#include "worker/gateway/report.h"
+
+namespace appd::gateway {
+namespace {
+
+constexpr const char* kGreenletsCapsule = "appd_worker.Greenlets";
+
+}  // namespace
+
+bool Greenlets::set_spawn(PyObject* spawn) {
+  static PyMethodDef entry = {"serve_request", run_entry, METH_NOARGS, "Answers one request."};
+  if (spawn == Py_None) return true;
+  spawn_ = PyRef::borrow(spawn);
+  PyRef capsule = PyRef::steal(PyCapsule_New(this, kGreenletsCapsule, nullptr));
+  if (!capsule) return false;
+  run_function_ = PyRef::steal(PyCFunction_NewEx(&entry, capsule.get(), nullptr));
+  return static_cast<bool>(run_function_);
+}
+
+void Greenlets::start(engine::Exchange& exchange, engine::Lane& lane) {
+  next_ = &exchange;
+  if (!spawn_) return run();
+  waiting_ = true;
+  PyRef spawned =
+      PyRef::steal(PyObject_CallFunctionObjArgs(spawn_.get(), run_function_.get(), nullptr));
+  if (spawned) {
+    // It waits for something: by then the lane belongs to another request.
+    if (waiting_) exchange.keep_head(lane);
+    return;
+  }
+  report_exception(worker_, waiting_ ? &exchange : nullptr);
+  if (next_ == nullptr) return;  // it had begun, and has ended its request
+  next_ = nullptr;
+  exchange.fail(500);
+  host_.finish(exchange);
+}
+
+PyObject* Greenlets::run_entry(PyObject* self, PyObject*) {
+  static_cast<Greenlets*>(PyCapsule_GetPointer(self, kGreenletsCapsule))->run();
+  Py_INCREF(Py_None);
+  return Py_None;
+}
+
+void Greenlets::run() {
+  engine::Exchange& exchange = *std::exchange(next_, nullptr);
+  std::unique_ptr<StartResponse> start_response;
+  if (free_.empty()) {
+    start_response = std::make_unique<StartResponse>();
+  } else {
+    start_response = std::move(free_.back());
+    free_.pop_back();
+  }
+  wsgi_.serve(exchange, *start_response);
+  free_.push_back(std::move(start_response));
+  waiting_ = false;
+  host_.finish(exchange);
+}
+
+}  // namespace appd::gateway

@@ -1,0 +1,39 @@
+// Greenlets: answers exchanges by calling a WSGI app, each in a greenlet of its own (gevent,
+// eventlet), or in the loop's own turn where there are none (tornado).
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "worker/gateway/loop_host.h"
+#include "worker/gateway/wsgi.h"
+
+namespace appd::gateway {
+
+// Under the interpreter's lock, in the loop's thread; lives as long as the process.
+class Greenlets final : public LoopServer {
+ public:
+  Greenlets(PyRef app, LoopHost& host, std::uint32_t worker)
+      : host_(host), wsgi_(std::move(app), worker), worker_(worker) {}
+
+  bool prepare(const std::vector<engine::Peer>& names) { return wsgi_.prepare(names, false); }
+  // How a request begins: `spawn(function)` calls the function at once, in a new greenlet, and
+  // returns when that has ended or waits. None: in the loop's own turn. False with an exception set.
+  bool set_spawn(PyObject* spawn);
+  void start(engine::Exchange& exchange, engine::Lane& lane) override;
+
+ private:
+  static PyObject* run_entry(PyObject* self, PyObject* unused);
+  void run();
+
+  LoopHost& host_;
+  Wsgi wsgi_;
+  std::uint32_t worker_;
+  PyRef spawn_;
+  PyRef run_function_;
+  engine::Exchange* next_ = nullptr;  // what the greenlet that begins now is to answer
+  bool waiting_ = false;              // the greenlet begun last has not ended
+  std::vector<std::unique_ptr<StartResponse>> free_;
+};
+
+}  // namespace appd::gateway

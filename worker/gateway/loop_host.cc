@@ -1,0 +1,74 @@
+// A tick takes what the engine has, up to the limit.
+#include "worker/gateway/loop_host.h"
+
+#include <utility>
+
+namespace appd::gateway {
+
+void LoopHost::tick() {
+  // The loop turns: for the monitor, that is as if each request in hand had come back.
+  if (in_hand_ > 0) monitor_.turn(watched_);
+  in_tick_ = true;
+  engine_.poll();
+  while (!full()) {
+    engine::Exchange* exchange = engine_.next(lane_);
+    if (exchange == nullptr) {
+      if (!engine_.watched_ready()) break;
+      tend_engine();
+      continue;
+    }
+    if (in_hand_++ == 0) monitor_.enter(watched_);
+    server_->start(*exchange, lane_);
+  }
+  in_tick_ = false;
+  tend_engine();
+  note_room();
+  note_finished();
+}
+
+void LoopHost::set_limit(std::uint32_t worker_connections) {
+  limit_ = worker_connections;
+  note_room();
+}
+
+// Full, we leave new clients to the siblings; with room again, we go on with what was held back.
+void LoopHost::note_room() {
+  if (full() == was_full_) return;
+  was_full_ = full();
+  engine_.accept_clients(!was_full_);
+  if (!was_full_) engine_.wake();
+}
+
+void LoopHost::tend_engine() {
+  if (engine_.watched_ready()) {
+    engine_.watched_done();
+    on_watched();
+  }
+  if (engine_.draining() && !std::exchange(drain_noted_, true)) {
+    on_drain();
+    server_->drain();
+  }
+}
+
+void LoopHost::finish(engine::Exchange& exchange) {
+  engine_.finish(exchange);
+  if (--in_hand_ == 0) monitor_.leave(watched_);
+  if (in_tick_) return;
+  note_room();
+  if (engine_.has_turns()) engine_.wake();  // a pipelined request, perhaps
+  note_finished();
+}
+
+void LoopHost::release() {
+  --held_;
+  if (in_tick_) return;
+  note_room();
+  note_finished();
+}
+
+void LoopHost::note_finished() {
+  if (!engine_.finished() || in_hand_ + held_ > 0) return;
+  if (!std::exchange(finished_noted_, true)) on_finished();
+}
+
+}  // namespace appd::gateway
