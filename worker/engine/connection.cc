@@ -349,8 +349,8 @@ Connection::Outcome Connection::finish() {
 // The answer has left. What now?
 Connection::Outcome Connection::after_output() {
   if (refused_ || !exchange_.keep_alive_) {
-    bool input_expected = refused_ || readable_ || has_stored() || shared_.leaving() ||
-                          !exchange_.body_complete_;
+    bool input_expected =
+        refused_ || readable_ || has_stored() || shared_.leaving() || !exchange_.body_complete_;
     return input_expected ? linger() : Outcome::Closed;
   }
   phase_ = Phase::Reading;

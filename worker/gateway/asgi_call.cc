@@ -11,8 +11,7 @@ namespace appd::gateway {
 namespace {
 
 struct Object {
-  PyObject_HEAD
-  AsgiCall* call;
+  PyObject_HEAD AsgiCall* call;
 };
 
 void deallocate(PyObject* self) {
@@ -263,8 +262,8 @@ PyRef AsgiCall::body_message(bool more) {
   engine::RequestBody& body = exchange_->body();
   if (!message || body.size() == 0) return message;
   std::string_view bytes = body.memory();
-  PyRef content = PyRef::steal(
-      PyBytes_FromStringAndSize(bytes.data(), static_cast<Py_ssize_t>(bytes.size())));
+  PyRef content =
+      PyRef::steal(PyBytes_FromStringAndSize(bytes.data(), static_cast<Py_ssize_t>(bytes.size())));
   body.clear();
   if (!content || PyDict_SetItem(message.get(), words.body.get(), content.get()) < 0 ||
       (more && PyDict_SetItem(message.get(), words.more_body.get(), Py_True) < 0)) {

@@ -48,7 +48,7 @@ class AsgiCall final : public engine::ExchangeObserver, public Completion {
   void wake_all();
 
   Asgi& asgi_;
-  PyRef self_;  // while the app runs
+  PyRef self_;            // while the app runs
   PyRef receive_, send_;  // bound to self; their references are counted in only_ours()
   engine::Exchange* exchange_ = nullptr;  // until the answer is complete
   std::vector<PyRef> waiting_;            // futures

@@ -10,8 +10,7 @@ namespace {
 constexpr std::size_t kMaxCachedNames = 1024;  // clients choose header names
 
 PyRef bytes_of(std::string_view text) {
-  return PyRef::steal(
-      PyBytes_FromStringAndSize(text.data(), static_cast<Py_ssize_t>(text.size())));
+  return PyRef::steal(PyBytes_FromStringAndSize(text.data(), static_cast<Py_ssize_t>(text.size())));
 }
 
 PyRef text_of(std::string_view text) {
@@ -42,15 +41,14 @@ PyRef make_template(const engine::Peer& name, const char* type, const std::strin
   PyRef dict = PyRef::steal(PyDict_New());
   PyRef asgi = PyRef::steal(Py_BuildValue("{ssss}", "version", "3.0", "spec_version", "2.4"));
   bool is_http = std::string_view(type) == "http";
-  bool complete =
-      dict && put(dict.get(), "type", text_of(type)) && put(dict.get(), "asgi", asgi) &&
-      put(dict.get(), "http_version", text_of("1.1")) &&
-      put(dict.get(), "server", address_pair(name)) &&
-      put(dict.get(), "scheme", text_of(is_http ? "http" : "ws")) &&
-      put(dict.get(), "root_path", text_of(root_path)) &&
-      put(dict.get(), "extensions", extensions) &&
-      (!is_http || put(dict.get(), "method", text_of("GET"))) &&
-      put(dict.get(), "query_string", bytes_of(""));
+  bool complete = dict && put(dict.get(), "type", text_of(type)) && put(dict.get(), "asgi", asgi) &&
+                  put(dict.get(), "http_version", text_of("1.1")) &&
+                  put(dict.get(), "server", address_pair(name)) &&
+                  put(dict.get(), "scheme", text_of(is_http ? "http" : "ws")) &&
+                  put(dict.get(), "root_path", text_of(root_path)) &&
+                  put(dict.get(), "extensions", extensions) &&
+                  (!is_http || put(dict.get(), "method", text_of("GET"))) &&
+                  put(dict.get(), "query_string", bytes_of(""));
   // The keys that every request replaces are in the table already.
   for (const char* key : {"client", "path", "raw_path", "headers", "state"}) {
     complete = complete && PyDict_SetItemString(dict.get(), key, Py_None) == 0;
@@ -113,8 +111,7 @@ PyRef AsgiScope::build(engine::Exchange& exchange, const std::vector<PyRef>& tem
   const http::RequestHead& head = exchange.request();
   PyRef scope = PyRef::steal(PyDict_Copy(templates[connection.listener()].get()));
   PyObject* client = client_of(connection);
-  if (!scope || client == nullptr ||
-      PyDict_SetItem(scope.get(), client_key_.get(), client) < 0 ||
+  if (!scope || client == nullptr || PyDict_SetItem(scope.get(), client_key_.get(), client) < 0 ||
       !put_target(scope.get(), head) || !put_headers(scope.get(), head)) {
     return {};
   }

@@ -5,8 +5,7 @@ namespace appd::gateway {
 namespace {
 
 struct Object {
-  PyObject_HEAD
-  Steps* steps;
+  PyObject_HEAD Steps* steps;
 };
 
 Steps& steps_of(PyObject* self) { return *reinterpret_cast<Object*>(self)->steps; }

@@ -12,8 +12,8 @@ PyRef attribute(const char* module, const char* name) {
 }
 
 bool call_with_task(const PyRef& function, const PyRef& loop, const PyRef& task) {
-  PyRef done = PyRef::steal(
-      PyObject_CallFunctionObjArgs(function.get(), loop.get(), task.get(), nullptr));
+  PyRef done =
+      PyRef::steal(PyObject_CallFunctionObjArgs(function.get(), loop.get(), task.get(), nullptr));
   return static_cast<bool>(done);
 }
 

@@ -1,4 +1,5 @@
-// Driver: runs the coroutines of an ASGI app on an asyncio event loop, each in a context of its own.
+// Driver: runs the coroutines of an ASGI app on an asyncio event loop, each in a context of its
+// own.
 //
 // A coroutine is begun at once, and one that never really waits costs no Task: it is entered under
 // a spare Task that is kept for this, which stays spare if the coroutine ends there and nobody has

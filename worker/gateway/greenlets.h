@@ -18,7 +18,8 @@ class Greenlets final : public LoopServer {
 
   bool prepare(const std::vector<engine::Peer>& names) { return wsgi_.prepare(names, false); }
   // How a request begins: `spawn(function)` calls the function at once, in a new greenlet, and
-  // returns when that has ended or waits. None: in the loop's own turn. False with an exception set.
+  // returns when that has ended or waits. None: in the loop's own turn. False with an exception
+  // set.
   bool set_spawn(PyObject* spawn);
   void start(engine::Exchange& exchange, engine::Lane& lane) override;
 

@@ -75,7 +75,8 @@ LoadedApp Hooks::load(const message::Load& load) const {
 
 std::string Hooks::prepare_class(const message::Load& load) const {
   PyRef problem = call("prepare_class", "(ss)", load.worker_class.c_str(), load.loop.c_str());
-  return problem ? to_text(problem.get()) : "the worker class cannot be prepared; see the app's log";
+  return problem ? to_text(problem.get())
+                 : "the worker class cannot be prepared; see the app's log";
 }
 
 Result<std::string> Hooks::class_of(PyObject* app, const std::string& worker_class) const {

@@ -11,7 +11,7 @@
 namespace appd::gateway {
 
 struct LoadedApp {
-  PyRef app;  // empty: failed, and the rest says why
+  PyRef app;                 // empty: failed, and the rest says why
   std::string worker_class;  // that serves it: "auto" is decided
   bool not_found = false;
   std::string summary;

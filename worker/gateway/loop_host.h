@@ -31,8 +31,8 @@ class LoopHost {
     monitor_.watch(watched_);
   }
 
-  std::function<void()> on_watched;  // the host's link is readable
-  std::function<void()> on_drain;    // the engine has begun to drain; called once
+  std::function<void()> on_watched;   // the host's link is readable
+  std::function<void()> on_drain;     // the engine has begun to drain; called once
   std::function<void()> on_finished;  // drained, and nothing is in hand; called once
 
   void serve(LoopServer& server) { server_ = &server; }

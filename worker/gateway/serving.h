@@ -24,7 +24,7 @@ struct ServingParts {
 
 // How the serving has ended.
 struct ServingEnd {
-  bool booted = true;  // false: it never began, and the rest says why
+  bool booted = true;   // false: it never began, and the rest says why
   bool failed = false;  // an exception of Python's, which is set unless it never began
   std::string summary = {};
   std::string traceback = {};

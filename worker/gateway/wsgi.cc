@@ -4,7 +4,7 @@
 #include <limits>
 
 #include "worker/gateway/file_wrapper.h"
-#include "worker/net/log_line.h"
+#include "worker/gateway/report.h"
 
 namespace appd::gateway {
 namespace {
@@ -39,7 +39,7 @@ void Wsgi::serve(engine::Exchange& exchange, StartResponse& start_response) {
   }
   start_response.release();
   environs_.release(exchange);
-  if (exchange.excess() > 0 || exchange.owed() > 0) report_length(exchange);
+  report_length(worker_, exchange);
 }
 
 PyRef Wsgi::call_app(engine::Exchange& exchange, StartResponse& start_response) {
@@ -125,42 +125,12 @@ void Wsgi::close(engine::Exchange& exchange, PyObject* result) {
     return;
   }
   PyRef closed = PyRef::steal(PyObject_CallObject(method.get(), nullptr));
-  if (!closed) report_exception(exchange);
+  if (!closed) report_exception(worker_, &exchange);
 }
 
 void Wsgi::fail(engine::Exchange& exchange) {
-  report_exception(exchange);
+  report_exception(worker_, &exchange);
   exchange.fail(500);
-}
-
-void Wsgi::report_exception(const engine::Exchange& exchange) {
-  PyObject* type = nullptr;
-  PyObject* value = nullptr;
-  PyObject* traceback = nullptr;
-  PyErr_Fetch(&type, &value, &traceback);
-  PyErr_NormalizeException(&type, &value, &traceback);
-  {
-    const http::RequestHead& head = exchange.request();
-    net::LogLine("error", "app_exception")
-        .add("worker", worker_)
-        .add("method", head.method)
-        .add("path", head.target);
-  }
-  // Not PyErr_Print: it would end the process for SystemExit and keep the frames alive.
-  if (value != nullptr) PyErr_Display(type, value, traceback);
-  PyErr_Clear();
-  Py_XDECREF(type);
-  Py_XDECREF(value);
-  Py_XDECREF(traceback);
-}
-
-void Wsgi::report_length(const engine::Exchange& exchange) {
-  net::LogLine("warn", exchange.excess() > 0 ? "response_too_long" : "response_too_short")
-      .add("worker", worker_)
-      .add("method", exchange.request().method)
-      .add("path", exchange.request().target)
-      .add("content_length_off_by",
-           static_cast<std::int64_t>(exchange.excess() > 0 ? exchange.excess() : exchange.owed()));
 }
 
 }  // namespace appd::gateway

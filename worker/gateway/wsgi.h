@@ -32,8 +32,6 @@ class Wsgi {
   bool send_iterable(engine::Exchange& exchange, PyObject* result);
   void close(engine::Exchange& exchange, PyObject* result);
   void fail(engine::Exchange& exchange);
-  void report_exception(const engine::Exchange& exchange);
-  void report_length(const engine::Exchange& exchange);
 
   PyRef app_;
   std::uint32_t worker_;

@@ -59,7 +59,7 @@ class Worker {
 
   int serve(gateway::PyRef app, std::vector<engine::Peer> names) {
     const std::string& worker_class = setup_.load.worker_class;
-    gateway::ServingParts parts{*engine_,     monitor_,         std::move(app),
+    gateway::ServingParts parts{*engine_,      monitor_,    std::move(app),
                                 setup_.worker, setup_.load, std::move(names)};
     bool by_threads = worker_class == "sync" || worker_class == "gthread";
     serving_ = by_threads ? make_crew_serving(std::move(parts))
