@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <cstring>
 #include <memory>
+#include <span>
 #include <string_view>
 
 namespace appd::http {
@@ -18,6 +19,7 @@ class ByteBuffer {
   void clear() { size_ = 0; }
   std::size_t size() const { return size_; }
   std::string_view view() const { return {data_.get(), size_}; }
+  char* data() { return data_.get(); }
 
   void reserve(std::size_t more) {
     if (capacity_ - size_ < more) [[unlikely]]
@@ -41,6 +43,17 @@ class ByteBuffer {
   void append(std::string_view bytes) {
     reserve(bytes.size());
     put(bytes);
+  }
+
+  // For those who write in place: the room that is reserved, and how many bytes of it were used.
+  std::span<char> room() { return {data_.get() + size_, capacity_ - size_}; }
+  void take(std::size_t used) { size_ += used; }
+
+  // Takes bytes away, at the end or in the middle.
+  void truncate(std::size_t size) { size_ = size; }
+  void erase(std::size_t at, std::size_t count) {
+    std::memmove(data_.get() + at, data_.get() + at + count, size_ - at - count);
+    size_ -= count;
   }
 
  private:

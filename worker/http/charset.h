@@ -106,4 +106,15 @@ inline std::string_view trim(std::string_view text) {
   return text;
 }
 
+// One of a comma-separated list's tokens is `lowered` (RFC 9110 §5.6.1).
+inline bool has_token(std::string_view list, std::string_view lowered) {
+  while (!list.empty()) {
+    std::size_t comma = list.find(',');
+    if (equals_ignoring_case(trim(list.substr(0, comma)), lowered)) return true;
+    if (comma == std::string_view::npos) break;
+    list.remove_prefix(comma + 1);
+  }
+  return false;
+}
+
 }  // namespace appd::http

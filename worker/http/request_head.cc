@@ -265,6 +265,7 @@ bool parse_head(std::string_view bytes, const Limits& limits, RequestHead& head,
   if (!is_spaced(head)) return refuse(refusal, 400, kRequestLine);
   head.http_1_0 = parse.parser.http_minor == 0;
   head.keep_alive = parse.keep_alive;
+  head.asks_upgrade = parse.parser.upgrade != 0 && !head.http_1_0;
   head.is_head = parse.parser.method == HTTP_HEAD;
   if (parse.parser.method == HTTP_CONNECT) {
     return refuse(refusal, 501, "CONNECT is not implemented");

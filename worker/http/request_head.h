@@ -32,6 +32,7 @@ struct RequestHead {
   bool http_1_0 = false;
   bool keep_alive = false;
   bool expects_continue = false;
+  bool asks_upgrade = false;  // by Upgrade with its connection option (RFC 9110 §7.8)
   bool is_head = false;
   BodyKind body = BodyKind::None;
   std::uint64_t content_length = 0;

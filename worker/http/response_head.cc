@@ -8,16 +8,6 @@
 namespace appd::http {
 namespace {
 
-bool has_token(std::string_view list, std::string_view lowered) {
-  while (!list.empty()) {
-    std::size_t comma = list.find(',');
-    if (equals_ignoring_case(trim(list.substr(0, comma)), lowered)) return true;
-    if (comma == std::string_view::npos) break;
-    list.remove_prefix(comma + 1);
-  }
-  return false;
-}
-
 bool is_hop_by_hop(std::string_view name) {
   switch (name.size()) {
     case 2:
@@ -46,6 +36,13 @@ void ResponseHead::start(std::string_view status) {
   code_ = (status[0] - '0') * 100 + (status[1] - '0') * 10 + (status[2] - '0');
   wants_close_ = has_date_ = has_server_ = false;
   content_length_.reset();
+}
+
+void ResponseHead::start_upgrade(std::string_view protocol) {
+  start("101 Switching Protocols");
+  text_.append("Connection: Upgrade\r\nUpgrade: ");
+  text_.append(protocol);
+  text_.append("\r\n");
 }
 
 bool ResponseHead::add(std::string_view name, std::string_view value) {
@@ -124,6 +121,8 @@ std::string_view reason_phrase(int status) {
       return "URI Too Long";
     case 417:
       return "Expectation Failed";
+    case 426:
+      return "Upgrade Required";
     case 431:
       return "Request Header Fields Too Large";
     case 501:
@@ -144,9 +143,10 @@ std::string error_answer(int status, std::string_view detail, std::string_view d
   std::string body = number + " " + (detail.empty() ? reason : std::string(detail)) + "\n";
   std::string answer = "HTTP/1.1 " + number + " " + reason + "\r\nServer: appd\r\n";
   answer.append(date);
+  if (status == 426) answer += "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n";
   answer +=
       "Content-Type: text/plain; charset=utf-8\r\nContent-Length: " + std::to_string(body.size()) +
-      "\r\nConnection: close\r\n\r\n";
+      (status == 426 ? "\r\nConnection: close, upgrade\r\n\r\n" : "\r\nConnection: close\r\n\r\n");
   if (with_body) answer += body;
   return answer;
 }

@@ -18,6 +18,8 @@ class ResponseHead {
  public:
   // Begins anew. `status` is "200 OK": three digits, a space, words; see is_status().
   void start(std::string_view status);
+  // Begins a 101 that changes to another protocol (RFC 9110 §15.2.2).
+  void start_upgrade(std::string_view protocol);
   // The name is a token, the value of kFieldValue only. Hop-by-hop fields are left out, except
   // that `Connection: close` is remembered. False: a Content-Length that is no number or comes
   // twice.
@@ -51,7 +53,8 @@ class ResponseHead {
 bool is_status(std::string_view status);
 // The reason phrase of a status that we answer with ourselves.
 std::string_view reason_phrase(int status);
-// A complete small answer of text/plain that ends the connection.
+// A complete small answer of text/plain that ends the connection. A 426 is about the version of
+// WebSocket and names ours (RFC 6455 §4.4).
 std::string error_answer(int status, std::string_view detail, std::string_view date,
                          bool with_body);
 
