@@ -16,7 +16,7 @@ readonly packages_build=(
   g++ cmake ninja-build pkg-config ccache
   libgrpc++-dev protobuf-compiler-grpc libprotobuf-dev protobuf-compiler
   libsqlite3-dev nlohmann-json3-dev libspdlog-dev libcli11-dev libtomlplusplus-dev
-  node-llhttp python3-dev
+  node-llhttp zlib1g-dev python3-dev
 )
 # The example that scripts/quickstart runs.
 readonly packages_example=(python3-flask curl)

@@ -105,6 +105,7 @@ RULES = [
         "Python.h starts at worker/gateway",
     ),
     Rule(r"llhttp\.h$", r"worker/http/", "llhttp stays in worker/http"),
+    Rule(r"zlib\.h$", r"worker/http/permessage_deflate", "zlib stays in permessage_deflate"),
     Rule(
         r"(spdlog|fmt)/",
         r"supervisor/(reconcile|api)/|supervisor/[^/]+$",
