@@ -31,14 +31,15 @@ bool Asgi::prepare(PyObject* loop, PyObject* state, const std::vector<engine::Pe
 }
 
 void Asgi::start(engine::Exchange& exchange, engine::Lane&) {
-  PyRef self = spare_call_ ? std::move(spare_call_) : AsgiCall::make(*this);
+  PyRef self =
+      spare_call_ ? std::move(spare_call_) : AsgiChannel::wrap(std::make_unique<AsgiCall>(*this));
   if (!self) {
     report_exception(worker_, &exchange);
     exchange.fail(500);
     host_.finish(exchange);
     return;
   }
-  AsgiCall& call = AsgiCall::of(self.get());
+  auto& call = static_cast<AsgiCall&>(AsgiChannel::of(self.get()));
   call.begin(exchange, std::move(self));
 }
 

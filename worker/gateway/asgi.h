@@ -12,6 +12,8 @@
 namespace appd::gateway {
 
 class AsgiCall;
+class AsgiChannel;
+class AsgiSocket;
 
 // Owns the app and the scope's parts. Under the interpreter's lock, in the loop's thread; lives as
 // long as the process.
@@ -28,6 +30,8 @@ class Asgi final : public LoopServer {
 
  private:
   friend class AsgiCall;
+  friend class AsgiChannel;
+  friend class AsgiSocket;
 
   // The keys and values of messages.
   struct Words {
