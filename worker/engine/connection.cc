@@ -4,6 +4,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 
@@ -45,6 +46,7 @@ bool Connection::note_events(std::uint32_t events) {
     case Phase::Flushing:
       return true;
     case Phase::InHand:
+    case Phase::Upgraded:
       if (output_.pending() > 0) flush_in_hand();
       if (exchange_.observer_ != nullptr) exchange_.observer_->on_change();
       return false;
@@ -55,6 +57,7 @@ bool Connection::note_events(std::uint32_t events) {
 Connection::Outcome Connection::advance(Lane& lane) {
   switch (phase_) {
     case Phase::InHand:
+    case Phase::Upgraded:
       return Outcome::Waiting;
     case Phase::Flushing: {
       std::uint64_t before = output_.pending();
@@ -270,6 +273,29 @@ Exchange::Progress Connection::parse_body(std::string_view input, bool is_stored
   }
 }
 
+void Connection::upgrade() {
+  phase_ = Phase::Upgraded;
+  exchange_.keep_alive_ = false;
+}
+
+std::span<char> Connection::receive_raw(Lane& lane) {
+  if (has_stored()) {
+    std::size_t size = std::min(stored_.size() - stored_at_, Lane::kInput);
+    stored_.copy(lane.input.get(), size, stored_at_);
+    stored_at_ += size;
+    if (!has_stored()) stored_ = {};
+    return {lane.input.get(), size};
+  }
+  if (!readable_) return {};
+  ssize_t got = receive(lane);
+  if (got < 0) broken_ = true;
+  return {lane.input.get(), got > 0 ? static_cast<std::size_t>(got) : 0};
+}
+
+void Connection::await(WaitKind kind) {
+  if (output_.pending() == 0) shared_.timeouts.arm(*this, kind, net::steady_now());
+}
+
 Connection::Outcome Connection::begin_request(const http::RequestHead& head) {
   phase_ = Phase::InHand;
   shared_.timeouts.disarm(*this);
@@ -404,12 +430,18 @@ Connection::Outcome Connection::time_out() {
       }
       return refuse({408, "Body took too long (client_body_timeout)"});
     case WaitKind::Send:
-      if (phase_ != Phase::InHand) return Outcome::Closed;
+      if (phase_ != Phase::InHand && phase_ != Phase::Upgraded) return Outcome::Closed;
       broken_ = true;  // its thread will see it
       ::shutdown(socket_.get(), SHUT_RDWR);
       return Outcome::Waiting;
     case WaitKind::Linger:
       return Outcome::Closed;
+    case WaitKind::Ping:
+      exchange_.observer_->on_ping_due();
+      return Outcome::Waiting;
+    case WaitKind::Pong:
+      exchange_.observer_->on_pong_late();
+      return Outcome::Waiting;
   }
   return Outcome::Closed;
 }

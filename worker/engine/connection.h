@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 
 #include "common/unique_fd.h"
@@ -68,6 +69,10 @@ class Connection : public Waiter, public net::ListLink<TurnTag> {
   bool ended() const { return peer_ended_ || broken_; }
   Exchange::Progress read_body(Lane& lane);
   void keep_head(Lane& lane);
+  // From now on another protocol is spoken; the gateway reads and sends its bytes.
+  void upgrade();
+  std::span<char> receive_raw(Lane& lane);
+  void await(WaitKind kind);
 
   Exchange& exchange() { return exchange_; }
   Shared& shared() const { return shared_; }
@@ -80,7 +85,7 @@ class Connection : public Waiter, public net::ListLink<TurnTag> {
   const std::unique_ptr<Attachment>& attachment() const { return attachment_; }
 
  private:
-  enum class Phase : std::uint8_t { Reading, InHand, Flushing, Lingering };
+  enum class Phase : std::uint8_t { Reading, InHand, Upgraded, Flushing, Lingering };
 
   bool has_stored() const { return stored_at_ < stored_.size(); }
   Outcome read(Lane& lane);

@@ -169,12 +169,30 @@ Exchange* Engine::next(Lane& lane) {
 }
 
 void Engine::finish(Exchange& exchange) {
+  end_request(exchange, exchange.response().code());
+  leave_gateway(exchange.connection());
+}
+
+void Engine::upgrade(Exchange& exchange) {
+  end_request(exchange, 101);
+  exchange.connection().upgrade();
+}
+
+void Engine::close_upgraded(Exchange& exchange) {
+  shared_.now = net::steady_now();
+  leave_gateway(exchange.connection());
+}
+
+void Engine::end_request(Exchange& exchange, int status) {
   Connection& connection = exchange.connection();
   shared_.now = net::steady_now();
   static_cast<net::ListLink<TurnTag>&>(connection).unlink();
   Connection* oldest = in_hand_.front();
-  shared_.stats.end(exchange.response().code(), shared_.now - connection.begun(),
+  shared_.stats.end(status, shared_.now - connection.begun(),
                     oldest == nullptr ? net::TimePoint() : oldest->begun());
+}
+
+void Engine::leave_gateway(Connection& connection) {
   Connection::Outcome outcome = connection.finish();
   settle(connection, outcome);
   if (outcome != Connection::Outcome::Closed && connection.has_unparsed()) {

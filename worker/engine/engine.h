@@ -59,6 +59,11 @@ class Engine {
   // The next complete request; nullptr when there is nothing to do or watched_ready().
   Exchange* next(Lane& lane);
   void finish(Exchange& exchange);
+  // The answer, 101, has been sent: the connection stays with the gateway until close_upgraded(),
+  // but the request is over.
+  void upgrade(Exchange& exchange);
+  // Sends what is pending, then ends the connection.
+  void close_upgraded(Exchange& exchange);
 
   void apply(const message::Settings& settings);
   const message::Settings& settings() const { return shared_.settings; }
@@ -73,6 +78,8 @@ class Engine {
   bool watched_ready() const { return watched_ready_; }
   void watched_done() { watched_ready_ = false; }
 
+  // A whole Date field.
+  std::string_view date_line() { return shared_.date.line(net::steady_now()); }
   net::TimePoint now() const { return shared_.now; }
   Stats& stats() { return shared_.stats; }
   std::size_t listeners() const { return acceptor_.count(); }
@@ -90,6 +97,8 @@ class Engine {
   void accept_some(int most);
   void add(Accepted accepted);
   void settle(Connection& connection, Connection::Outcome outcome);
+  void end_request(Exchange& exchange, int status);
+  void leave_gateway(Connection& connection);
   void remove(Connection& connection);
   void watch_again(const Connection& connection);
   Connection* find(std::uint64_t id);

@@ -8,6 +8,7 @@
 
 #include "worker/engine/connection.h"
 #include "worker/engine/shared.h"
+#include "worker/http/status.h"
 
 namespace appd::engine {
 namespace {
@@ -128,6 +129,14 @@ void Exchange::end() {
   if (owed_ > 0) gone_ = true;  // the client must not take the next answer for the rest of this
 }
 
+void Exchange::refuse(const http::Refusal& refusal) {
+  Shared& shared = connection_.shared();
+  response_.start(http::status_text(refusal.status));
+  put(http::error_answer(refusal.status, refusal.rule, shared.date.line(shared.now),
+                         !request_->is_head));
+  head_sent_ = ended_ = true;
+}
+
 void Exchange::fail(int status, std::string_view detail) {
   if (head_sent_) {
     gone_ = true;
@@ -147,6 +156,12 @@ bool Exchange::client_ended() const { return gone_ || connection_.ended(); }
 Exchange::Progress Exchange::read_body(Lane& lane) { return connection_.read_body(lane); }
 
 void Exchange::keep_head(Lane& lane) { connection_.keep_head(lane); }
+
+std::span<char> Exchange::receive_raw(Lane& lane) { return connection_.receive_raw(lane); }
+
+void Exchange::await_ping() { connection_.await(WaitKind::Ping); }
+
+void Exchange::await_pong() { connection_.await(WaitKind::Pong); }
 
 std::uint64_t Exchange::pending() const { return connection_.pending(); }
 

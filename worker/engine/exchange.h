@@ -5,6 +5,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string_view>
 
 #include "worker/engine/output.h"
@@ -23,6 +24,9 @@ struct ExchangeObserver {
   // There may be more to read, more room to send, or nobody there any more. Called within
   // Engine::next(); it must neither finish an exchange nor send.
   virtual void on_change() = 0;
+  // After Engine::upgrade(): it was waited long enough, for the time to ping or for a pong.
+  virtual void on_ping_due() {}
+  virtual void on_pong_late() {}
 
  protected:
   ~ExchangeObserver() = default;
@@ -55,6 +59,16 @@ class Exchange {
   // finished.
   void keep_head(Lane& lane);
   void observe(ExchangeObserver* observer) { observer_ = observer; }
+
+  // After Engine::upgrade(), bytes of the other protocol. What has come, without waiting; it may be
+  // changed in place, and is good until the lane is used again. Empty: nothing now, or
+  // client_ended().
+  std::span<char> receive_raw(Lane& lane);
+  bool send_raw(std::string_view first, std::string_view second = {}) { return put(first, second); }
+  // When nothing else is waited for: on_ping_due() after ws_ping_interval, on_pong_late() after
+  // ws_ping_timeout.
+  void await_ping();
+  void await_pong();
   // Sends a chunk, and the head before the first one. False: gone.
   bool send(std::string_view chunk);
   // Sends head and body at once; the body is all there is.
@@ -68,6 +82,8 @@ class Exchange {
   // Answers with an error of ours if nothing is on the wire, else breaks the connection off so
   // that the client sees an incomplete answer.
   void fail(int status, std::string_view detail = {});
+  // Answers with the rule that the request breaks, and ends the connection.
+  void refuse(const http::Refusal& refusal);
   // Fields for after the body, "name: value\r\n" each; left out where there is no place for them
   // (RFC 9110 §6.5).
   void add_trailers(std::string_view fields) { trailers_ += fields; }

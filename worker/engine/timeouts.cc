@@ -17,6 +17,8 @@ void Timeouts::apply(const message::Settings& settings) {
   durations_[index(WaitKind::Body)] = milliseconds(settings.client_body_timeout_ms);
   durations_[index(WaitKind::KeepAlive)] = milliseconds(settings.keepalive_ms);
   durations_[index(WaitKind::Send)] = milliseconds(settings.send_timeout_ms);
+  durations_[index(WaitKind::Ping)] = milliseconds(settings.ws_ping_interval_ms);
+  durations_[index(WaitKind::Pong)] = milliseconds(settings.ws_ping_timeout_ms);
 }
 
 void Timeouts::drain(net::TimePoint now) {

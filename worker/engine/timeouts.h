@@ -20,8 +20,10 @@ enum class WaitKind : std::uint8_t {
   KeepAlive,  // for the next request
   Send,       // for room in the socket
   Linger,     // for the client's end of the connection
+  Ping,       // for the next ping to a WebSocket's client
+  Pong,       // for its answer
 };
-inline constexpr std::size_t kWaitKinds = 6;
+inline constexpr std::size_t kWaitKinds = 8;
 
 struct TimerTag {};
 

@@ -2,22 +2,31 @@
 #include "worker/gateway/asgi.h"
 
 #include "worker/gateway/asgi_call.h"
+#include "worker/gateway/asgi_socket.h"
 #include "worker/gateway/report.h"
 #include "worker/net/log_line.h"
 
 namespace appd::gateway {
+namespace {
+
+constexpr const char* kAsgiCapsule = "appd_worker.Asgi";
+
+}  // namespace
 
 bool Asgi::Words::make() {
-  auto intern = [](PyRef& to, const char* text) {
-    to = PyRef::steal(PyUnicode_InternFromString(text));
+  auto intern = [](PyRef& to, const char* word) {
+    to = PyRef::steal(PyUnicode_InternFromString(word));
     return static_cast<bool>(to);
   };
   request_empty = PyRef::steal(Py_BuildValue("{sssy#sO}", "type", "http.request", "body", "",
                                              Py_ssize_t{0}, "more_body", Py_False));
   disconnect = PyRef::steal(Py_BuildValue("{ss}", "type", "http.disconnect"));
+  websocket_receive = PyRef::steal(Py_BuildValue("{ss}", "type", "websocket.receive"));
   return intern(type, "type") && intern(body, "body") && intern(more_body, "more_body") &&
          intern(status, "status") && intern(headers, "headers") && intern(trailers, "trailers") &&
-         intern(more_trailers, "more_trailers") && request_empty && disconnect;
+         intern(more_trailers, "more_trailers") && intern(bytes, "bytes") && intern(text, "text") &&
+         intern(code, "code") && intern(reason, "reason") && intern(subprotocol, "subprotocol") &&
+         request_empty && disconnect && websocket_receive;
 }
 
 bool Asgi::prepare(PyObject* loop, PyObject* state, const std::vector<engine::Peer>& names,
@@ -25,12 +34,14 @@ bool Asgi::prepare(PyObject* loop, PyObject* state, const std::vector<engine::Pe
   PyRef types = PyRef::steal(PyImport_ImportModule("types"));
   if (!types) return false;
   coroutine_type_ = PyRef::steal(PyObject_GetAttrString(types.get(), "CoroutineType"));
+  loop_ = PyRef::borrow(loop);
   if (state != Py_None) scope_.set_state(PyRef::borrow(state));
   return coroutine_type_ && words_.make() && driver_.prepare(loop) &&
          scope_.prepare(names, root_path);
 }
 
-void Asgi::start(engine::Exchange& exchange, engine::Lane&) {
+void Asgi::start(engine::Exchange& exchange, engine::Lane& lane) {
+  if (exchange.request().asks_upgrade && start_websocket(exchange, lane)) return;
   PyRef self =
       spare_call_ ? std::move(spare_call_) : AsgiChannel::wrap(std::make_unique<AsgiCall>(*this));
   if (!self) {
@@ -41,6 +52,54 @@ void Asgi::start(engine::Exchange& exchange, engine::Lane&) {
   }
   auto& call = static_cast<AsgiCall&>(AsgiChannel::of(self.get()));
   call.begin(exchange, std::move(self));
+}
+
+// False: it is an ordinary request.
+bool Asgi::start_websocket(engine::Exchange& exchange, engine::Lane& lane) {
+  exchange.keep_head(lane);
+  http::WebSocketHandshake handshake;
+  http::Refusal refusal;
+  switch (http::read_websocket_handshake(exchange.request(), handshake, refusal)) {
+    case http::UpgradeVerdict::None:
+      return false;
+    case http::UpgradeVerdict::Refused:
+      exchange.refuse(refusal);
+      host_.finish(exchange);
+      return true;
+    case http::UpgradeVerdict::WebSocket:
+      break;
+  }
+  PyRef self = AsgiChannel::wrap(std::make_unique<AsgiSocket>(*this));
+  if (!self) {
+    report_exception(worker_, &exchange);
+    exchange.fail(500);
+    host_.finish(exchange);
+    return true;
+  }
+  auto& socket = static_cast<AsgiSocket&>(AsgiChannel::of(self.get()));
+  socket.begin(exchange, std::move(self), std::move(handshake));
+  return true;
+}
+
+void Asgi::drain() {
+  static PyMethodDef entry = {"send_away", send_away_entry, METH_NOARGS, "The window is over."};
+  PyRef self = PyRef::steal(PyCapsule_New(this, kAsgiCapsule, nullptr));
+  PyRef function = PyRef::steal(self ? PyCFunction_NewEx(&entry, self.get(), nullptr) : nullptr);
+  double seconds = host_.engine().settings().websocket_drain_ms / 1000.0;
+  PyRef later = PyRef::steal(
+      function ? PyObject_CallMethod(loop_.get(), "call_later", "dO", seconds, function.get())
+               : nullptr);
+  if (!later) report_exception(worker_, nullptr);
+}
+
+PyObject* Asgi::send_away_entry(PyObject* self, PyObject*) {
+  static_cast<Asgi*>(PyCapsule_GetPointer(self, kAsgiCapsule))->send_sockets_away();
+  Py_INCREF(Py_None);
+  return Py_None;
+}
+
+void Asgi::send_sockets_away() {
+  while (AsgiSocket* socket = sockets_.front()) socket->send_away();
 }
 
 PyRef Asgi::as_coroutine(PyRef returned) const {

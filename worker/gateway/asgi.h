@@ -27,6 +27,8 @@ class Asgi final : public LoopServer {
   bool prepare(PyObject* loop, PyObject* state, const std::vector<engine::Peer>& names,
                const std::string& root_path);
   void start(engine::Exchange& exchange, engine::Lane& lane) override;
+  // WebSockets may stay for their window.
+  void drain() override;
 
  private:
   friend class AsgiCall;
@@ -37,10 +39,15 @@ class Asgi final : public LoopServer {
   struct Words {
     bool make();
     PyRef type, body, more_body, status, headers, trailers, more_trailers;
-    PyRef request_empty;  // {"type": "http.request", "body": b"", "more_body": False}
-    PyRef disconnect;     // {"type": "http.disconnect"}
+    PyRef bytes, text, code, reason, subprotocol;
+    PyRef request_empty;      // {"type": "http.request", "body": b"", "more_body": False}
+    PyRef disconnect;         // {"type": "http.disconnect"}
+    PyRef websocket_receive;  // {"type": "websocket.receive"}
   };
 
+  bool start_websocket(engine::Exchange& exchange, engine::Lane& lane);
+  void send_sockets_away();
+  static PyObject* send_away_entry(PyObject* self, PyObject* unused);
   // What the app returned as something that can be driven; empty with an exception set.
   PyRef as_coroutine(PyRef returned) const;
   void report_incomplete(const engine::Exchange& exchange) const;
@@ -52,6 +59,8 @@ class Asgi final : public LoopServer {
   Driver driver_;
   Words words_;
   PyRef coroutine_type_;
+  PyRef loop_;
+  net::IntrusiveList<AsgiSocket, AsgiSocket> sockets_;  // those that are open
   PyRef spare_call_;  // of a request that is over and whose app has kept nothing of it
 };
 

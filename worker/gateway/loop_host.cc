@@ -10,6 +10,7 @@ void LoopHost::tick() {
   if (in_hand_ > 0) monitor_.turn(watched_);
   in_tick_ = true;
   engine_.poll();
+  run_deferred();
   while (!full()) {
     engine::Exchange* exchange = engine_.next(lane_);
     if (exchange == nullptr) {
@@ -20,6 +21,7 @@ void LoopHost::tick() {
     if (in_hand_++ == 0) monitor_.enter(watched_);
     server_->start(*exchange, lane_);
   }
+  run_deferred();
   in_tick_ = false;
   tend_engine();
   note_room();
@@ -48,6 +50,23 @@ void LoopHost::tend_engine() {
     on_drain();
     server_->drain();
   }
+}
+
+void LoopHost::defer(Deferred& deferred) { deferred_.push_back(deferred); }
+
+void LoopHost::run_deferred() {
+  while (Deferred* deferred = deferred_.pop_front()) deferred->act();
+}
+
+void LoopHost::upgrade(engine::Exchange& exchange) {
+  engine_.upgrade(exchange);
+  hold();
+  if (--in_hand_ == 0) monitor_.leave(watched_);
+}
+
+void LoopHost::close_upgraded(engine::Exchange& exchange) {
+  engine_.close_upgraded(exchange);
+  release();
 }
 
 void LoopHost::finish(engine::Exchange& exchange) {

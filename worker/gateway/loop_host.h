@@ -10,6 +10,7 @@
 #include "worker/engine/engine.h"
 #include "worker/gateway/monitor.h"
 #include "worker/gateway/python.h"
+#include "worker/net/intrusive_list.h"
 
 namespace appd::gateway {
 
@@ -22,6 +23,14 @@ class LoopServer {
   virtual void start(engine::Exchange& exchange, engine::Lane& lane) = 0;
   // The engine has begun to drain.
   virtual void drain() {}
+};
+
+// What has heard of a change within the engine, and acts on it when that has come back.
+struct Deferred : net::ListLink<Deferred> {
+  virtual void act() = 0;
+
+ protected:
+  ~Deferred() = default;
 };
 
 // Borrows engine and monitor; everything under the interpreter's lock, in the loop's thread.
@@ -43,6 +52,11 @@ class LoopHost {
   void tick();
   // The answer is complete.
   void finish(engine::Exchange& exchange);
+  // The request has become another protocol's; close_upgraded() ends it, and it counts as held.
+  void upgrade(engine::Exchange& exchange);
+  void close_upgraded(engine::Exchange& exchange);
+  // Calls it in this tick, outside of the engine, or in the next one.
+  void defer(Deferred& deferred);
   // What goes on without an exchange (a WebSocket, a coroutine whose answer is complete) but must
   // end before the worker does.
   void hold() { ++held_; }
@@ -54,6 +68,7 @@ class LoopHost {
   bool full() const { return in_hand_ + held_ >= limit_; }
   void tend_engine();
   void note_room();
+  void run_deferred();
   void note_finished();
 
   engine::Engine& engine_;
@@ -61,6 +76,7 @@ class LoopHost {
   LoopServer* server_ = nullptr;
   engine::Lane lane_;
   Watched watched_;
+  net::IntrusiveList<Deferred, Deferred> deferred_;
   std::uint32_t limit_ = 1000;
   std::uint32_t in_hand_ = 0;
   std::uint32_t held_ = 0;
