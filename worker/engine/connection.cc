@@ -178,6 +178,14 @@ http::ProxyStep::Verdict Connection::read_proxy_header(std::string_view& input,
   return step.verdict;
 }
 
+bool Connection::peer_is_trusted() {
+  if (trust_edition_ != shared_.trust.edition) {
+    trust_edition_ = shared_.trust.edition;
+    peer_trusted_ = shared_.trust.forwarders.contains(peer_.address);
+  }
+  return peer_trusted_;
+}
+
 // The rest is looked at again at the next turn. It must not move while a head looks into it.
 void Connection::keep_rest(std::string_view rest, bool is_stored) {
   if (is_stored) {

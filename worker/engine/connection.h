@@ -79,6 +79,8 @@ class Connection : public Waiter, public net::ListLink<TurnTag> {
   int socket() const { return socket_.get(); }
   std::uint64_t id() const { return id_; }
   const Peer& peer() const { return peer_; }
+  // Its X-Forwarded-* fields are believed.
+  bool peer_is_trusted();
   std::size_t listener() const { return listener_; }
   net::TimePoint begun() const { return begun_; }
   std::unique_ptr<Attachment>& attachment() { return attachment_; }
@@ -122,6 +124,8 @@ class Connection : public Waiter, public net::ListLink<TurnTag> {
   Output output_;
   std::uint64_t lingered_ = 0;
   net::TimePoint begun_{};
+  std::uint32_t trust_edition_ = 0;  // of what peer_trusted_ was found by
+  bool peer_trusted_ = false;
   std::unique_ptr<Attachment> attachment_;
 };
 

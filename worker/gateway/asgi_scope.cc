@@ -1,6 +1,7 @@
 // A template is copied for each request; what differs is set.
 #include "worker/gateway/asgi_scope.h"
 
+#include "worker/engine/origin.h"
 #include "worker/http/charset.h"
 #include "worker/http/percent.h"
 
@@ -31,9 +32,10 @@ struct ClientName : engine::Attachment {
   PyRef name;
 };
 
-PyRef address_pair(const engine::Peer& peer) {
-  if (peer.address.empty()) return PyRef::borrow(Py_None);  // a unix socket
-  return PyRef::steal(Py_BuildValue("(si)", peer.address.c_str(), int{peer.port}));
+PyRef address_pair(std::string_view address, std::uint16_t port) {
+  if (address.empty()) return PyRef::borrow(Py_None);  // a unix socket
+  return PyRef::steal(
+      Py_BuildValue("(s#i)", address.data(), static_cast<Py_ssize_t>(address.size()), int{port}));
 }
 
 PyRef make_template(const engine::Peer& name, const char* type, const std::string& root_path,
@@ -43,7 +45,7 @@ PyRef make_template(const engine::Peer& name, const char* type, const std::strin
   bool is_http = std::string_view(type) == "http";
   bool complete = dict && put(dict.get(), "type", text_of(type)) && put(dict.get(), "asgi", asgi) &&
                   put(dict.get(), "http_version", text_of("1.1")) &&
-                  put(dict.get(), "server", address_pair(name)) &&
+                  put(dict.get(), "server", address_pair(name.address, name.port)) &&
                   put(dict.get(), "scheme", text_of(is_http ? "http" : "ws")) &&
                   put(dict.get(), "root_path", text_of(root_path)) &&
                   put(dict.get(), "extensions", extensions) &&
@@ -115,6 +117,8 @@ PyRef AsgiScope::build(engine::Exchange& exchange, const std::vector<PyRef>& tem
       !put_target(scope.get(), head) || !put_headers(scope.get(), head)) {
     return {};
   }
+  bool is_websocket = &templates == &websocket_templates_;
+  if (head.forwarded && !put_origin(scope.get(), exchange, is_websocket)) return {};
   if (head.http_1_0 && !put(scope.get(), version_key_, version_1_0_)) return {};
   if (state_) {
     if (!put(scope.get(), state_key_, PyRef::steal(PyDict_Copy(state_.get())))) return {};
@@ -129,10 +133,17 @@ PyObject* AsgiScope::client_of(engine::Connection& connection) {
   auto* kept = static_cast<ClientName*>(connection.attachment().get());
   if (kept != nullptr) return kept->name.get();
   auto made = std::make_unique<ClientName>();
-  made->name = address_pair(connection.peer());
+  made->name = address_pair(connection.peer().address, connection.peer().port);
   PyObject* name = made->name.get();
   connection.attachment() = std::move(made);
   return name;
+}
+
+bool AsgiScope::put_origin(PyObject* scope, engine::Exchange& exchange, bool is_websocket) {
+  engine::Origin origin = engine::origin_of(exchange.connection(), exchange.request());
+  const char* secure = is_websocket ? "wss" : "https";
+  return put(scope, client_key_, address_pair(origin.address, origin.port)) &&
+         (!origin.secure || put(scope, scheme_key_, text_of(secure)));
 }
 
 bool AsgiScope::put_target(PyObject* scope, const http::RequestHead& head) {

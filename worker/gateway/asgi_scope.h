@@ -26,6 +26,7 @@ class AsgiScope {
 
  private:
   PyRef build(engine::Exchange& exchange, const std::vector<PyRef>& templates);
+  bool put_origin(PyObject* scope, engine::Exchange& exchange, bool is_websocket);
   bool put_headers(PyObject* scope, const http::RequestHead& head);
   bool put_target(PyObject* scope, const http::RequestHead& head);
   PyObject* client_of(engine::Connection& connection);

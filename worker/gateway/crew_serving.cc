@@ -12,7 +12,8 @@ class CrewServing final : public Serving {
         monitor_(parts.monitor),
         wsgi_(std::move(parts.app), parts.worker),
         crew_(engine_, wsgi_, monitor_),
-        prepared_(wsgi_.prepare(parts.names, engine_.settings().threads > 1)) {}
+        prepared_(
+            wsgi_.prepare(parts.names, engine_.settings().threads > 1, parts.load.root_path)) {}
 
   ServingEnd serve() override {
     if (!prepared_) return {.failed = true};

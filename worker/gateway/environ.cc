@@ -3,6 +3,7 @@
 
 #include <cstring>
 
+#include "worker/engine/origin.h"
 #include "worker/gateway/early_hints.h"
 #include "worker/gateway/empty_input.h"
 #include "worker/gateway/file_wrapper.h"
@@ -17,6 +18,13 @@ constexpr std::size_t kMaxCachedKeys = 1024;  // clients choose header names
 PyRef latin1(std::string_view text) {
   return PyRef::steal(
       PyUnicode_DecodeLatin1(text.data(), static_cast<Py_ssize_t>(text.size()), nullptr));
+}
+
+// What follows `root`, if the path is `root` or below it; else the path.
+std::string_view below(std::string_view root, std::string_view path) {
+  if (!path.starts_with(root)) return path;
+  std::string_view rest = path.substr(root.size());
+  return rest.empty() || rest.starts_with('/') ? rest : path;
 }
 
 bool put(PyObject* dict, const PyRef& key, PyObject* value) {
@@ -67,54 +75,60 @@ bool make_room(PyObject* dict) {
   return before > 0;
 }
 
-PyRef make_template(const engine::Peer& name) {
+PyRef make_template(const engine::Peer& name, const std::string& root_path) {
   PyRef dict = PyRef::steal(PyDict_New());
   if (!dict) return dict;
   PyRef version = PyRef::steal(Py_BuildValue("(ii)", 1, 0));
+  PyRef script_name = latin1(root_path);
   PyObject* wrapper = file_wrapper_type();
   // Borrowed; sys.stderr may be None when an app has closed it.
   PyObject* errors = PySys_GetObject("stderr");
   const char* host = name.address.empty() ? "localhost" : name.address.c_str();
   std::string port = std::to_string(name.port == 0 ? 80 : name.port);
-  bool complete =
-      version && wrapper != nullptr && errors != nullptr &&
-      put_text(dict.get(), "REQUEST_METHOD", "GET") && put_text(dict.get(), "SCRIPT_NAME", "") &&
-      put_text(dict.get(), "QUERY_STRING", "") && put_text(dict.get(), "SERVER_NAME", host) &&
-      put_text(dict.get(), "SERVER_PORT", port.c_str()) &&
-      put_text(dict.get(), "SERVER_PROTOCOL", "HTTP/1.1") &&
-      put_text(dict.get(), "SERVER_SOFTWARE", "appd") &&
-      put_text(dict.get(), "wsgi.url_scheme", "http") &&
-      PyDict_SetItemString(dict.get(), "wsgi.version", version.get()) == 0 &&
-      PyDict_SetItemString(dict.get(), "wsgi.errors", errors) == 0 &&
-      PyDict_SetItemString(dict.get(), "wsgi.file_wrapper", wrapper) == 0 &&
-      PyDict_SetItemString(dict.get(), "wsgi.multiprocess", Py_True) == 0 &&
-      PyDict_SetItemString(dict.get(), "wsgi.run_once", Py_False) == 0;
+  bool complete = version && script_name && wrapper != nullptr && errors != nullptr &&
+                  put_text(dict.get(), "REQUEST_METHOD", "GET") &&
+                  PyDict_SetItemString(dict.get(), "SCRIPT_NAME", script_name.get()) == 0 &&
+                  put_text(dict.get(), "QUERY_STRING", "") &&
+                  put_text(dict.get(), "SERVER_NAME", host) &&
+                  put_text(dict.get(), "SERVER_PORT", port.c_str()) &&
+                  put_text(dict.get(), "SERVER_PROTOCOL", "HTTP/1.1") &&
+                  put_text(dict.get(), "SERVER_SOFTWARE", "appd") &&
+                  put_text(dict.get(), "wsgi.url_scheme", "http") &&
+                  PyDict_SetItemString(dict.get(), "wsgi.version", version.get()) == 0 &&
+                  PyDict_SetItemString(dict.get(), "wsgi.errors", errors) == 0 &&
+                  PyDict_SetItemString(dict.get(), "wsgi.file_wrapper", wrapper) == 0 &&
+                  PyDict_SetItemString(dict.get(), "wsgi.multiprocess", Py_True) == 0 &&
+                  PyDict_SetItemString(dict.get(), "wsgi.run_once", Py_False) == 0;
   return complete ? std::move(dict) : PyRef();
 }
 
 }  // namespace
 
-bool EnvironBuilder::prepare(const std::vector<engine::Peer>& names, bool multithread) {
+bool EnvironBuilder::prepare(const std::vector<engine::Peer>& names, bool multithread,
+                             std::string_view root_path) {
+  while (root_path.ends_with('/')) root_path.remove_suffix(1);
+  root_path_ = root_path;
   auto intern = [](PyRef& to, const char* text) {
     to = PyRef::steal(PyUnicode_InternFromString(text));
     return static_cast<bool>(to);
   };
-  bool interned = intern(request_method_, "REQUEST_METHOD") && intern(path_info_, "PATH_INFO") &&
-                  intern(query_string_, "QUERY_STRING") && intern(raw_uri_, "RAW_URI") &&
-                  intern(request_uri_, "REQUEST_URI") &&
-                  intern(server_protocol_, "SERVER_PROTOCOL") &&
-                  intern(remote_addr_, "REMOTE_ADDR") && intern(remote_port_, "REMOTE_PORT") &&
-                  intern(content_length_, "CONTENT_LENGTH") && intern(http_host_, "HTTP_HOST") &&
-                  intern(transfer_encoding_, "HTTP_TRANSFER_ENCODING") &&
-                  intern(input_, "wsgi.input") && intern(early_hints_, "wsgi.early_hints") &&
-                  intern(http_1_0_, "HTTP/1.0") && intern(http_1_1_, "HTTP/1.1");
+  bool interned =
+      intern(request_method_, "REQUEST_METHOD") && intern(path_info_, "PATH_INFO") &&
+      intern(query_string_, "QUERY_STRING") && intern(raw_uri_, "RAW_URI") &&
+      intern(request_uri_, "REQUEST_URI") && intern(server_protocol_, "SERVER_PROTOCOL") &&
+      intern(remote_addr_, "REMOTE_ADDR") && intern(remote_port_, "REMOTE_PORT") &&
+      intern(content_length_, "CONTENT_LENGTH") && intern(http_host_, "HTTP_HOST") &&
+      intern(transfer_encoding_, "HTTP_TRANSFER_ENCODING") && intern(input_, "wsgi.input") &&
+      intern(early_hints_, "wsgi.early_hints") && intern(url_scheme_, "wsgi.url_scheme") &&
+      intern(http_, "http") && intern(https_, "https") && intern(http_1_0_, "HTTP/1.0") &&
+      intern(http_1_1_, "HTTP/1.1");
   if (!interned) return false;
   empty_input_ = PyRef::steal(make_empty_input());
   bytes_io_ = attribute_of("io", "BytesIO");
   open_ = attribute_of("io", "open");
   if (!empty_input_ || !bytes_io_ || !open_) return false;
   for (const engine::Peer& name : names) {
-    PyRef made = make_template(name);
+    PyRef made = make_template(name, root_path_);
     if (!made) return false;
     // What every request sets is in already, and replaced.
     for (const PyRef* key : {&input_, &early_hints_, &path_info_, &raw_uri_, &request_uri_,
@@ -140,7 +154,8 @@ PyRef EnvironBuilder::build(engine::Exchange& exchange) {
   const http::RequestHead& head = exchange.request();
   PyObject* prepared = template_for(exchange.connection(), head);
   PyRef environ = PyRef::steal(prepared == nullptr ? nullptr : PyDict_Copy(prepared));
-  if (!environ || !put_headers(environ.get(), head) || !put_body(environ.get(), exchange)) {
+  if (!environ || !put_headers(environ.get(), head) || !put_body(environ.get(), exchange) ||
+      (head.forwarded && !put_origin(environ.get(), exchange))) {
     return {};
   }
   bind_early_hints(template_of(exchange.connection())->early_hints.get(), &exchange);
@@ -153,6 +168,14 @@ void EnvironBuilder::release(engine::Exchange& exchange) {
   bind_early_hints(kept->early_hints.get(), nullptr);
   // Held here and by the dict; by the app too, and it must not work for a later request.
   if (Py_REFCNT(kept->early_hints.get()) != 2) exchange.connection().attachment().reset();
+}
+
+bool EnvironBuilder::put_origin(PyObject* environ, engine::Exchange& exchange) {
+  engine::Origin origin = engine::origin_of(exchange.connection(), exchange.request());
+  PyRef address = latin1(origin.address);
+  PyRef port = latin1(std::to_string(origin.port));
+  return put(environ, remote_addr_, address.get()) && put(environ, remote_port_, port.get()) &&
+         put(environ, url_scheme_, origin.secure ? https_.get() : http_.get());
 }
 
 bool EnvironBuilder::put_method(PyObject* dict, const http::RequestHead& head) {
@@ -168,9 +191,11 @@ bool EnvironBuilder::put_target(PyObject* dict, const http::RequestHead& head) {
       !put(dict, query_string_, query.get())) {
     return false;
   }
-  bool encoded = head.path.find('%') != std::string_view::npos;
-  PyRef path = encoded ? latin1(http::percent_decoded(head.path)) : latin1(head.path);
-  return put(dict, path_info_, path.get());
+  std::string decoded;
+  std::string_view path = head.path;
+  if (path.find('%') != std::string_view::npos) path = decoded = http::percent_decoded(path);
+  PyRef path_info = latin1(below(root_path_, path));
+  return put(dict, path_info_, path_info.get());
 }
 
 // Borrowed; nullptr with an exception set.

@@ -17,8 +17,11 @@ namespace appd::gateway {
 // Owns the prepared objects. Under the interpreter's lock; shared by all serving threads.
 class EnvironBuilder {
  public:
-  // `names`: what each listener is bound to. False with an exception set.
-  bool prepare(const std::vector<engine::Peer>& names, bool multithread);
+  // `names`: what each listener is bound to. `root_path`: SCRIPT_NAME of every request; where a
+  // path begins with it, PATH_INFO is what follows, else a proxy has taken it off before. False
+  // with an exception set.
+  bool prepare(const std::vector<engine::Peer>& names, bool multithread,
+               std::string_view root_path);
   // wsgi.multithread of the requests from now on.
   bool set_multithread(bool multithread);
 
@@ -38,20 +41,22 @@ class EnvironBuilder {
   PyObject* template_for(engine::Connection& connection, const http::RequestHead& head);
   bool put_method(PyObject* dict, const http::RequestHead& head);
   bool put_target(PyObject* dict, const http::RequestHead& head);
+  bool put_origin(PyObject* environ, engine::Exchange& exchange);
   bool put_headers(PyObject* environ, const http::RequestHead& head);
   bool put_body(PyObject* environ, engine::Exchange& exchange);
   bool join_repeated(PyObject* environ, const http::RequestHead& head);
 
   std::vector<PyRef> templates_;  // one for each listener
   std::uint64_t edition_ = 0;     // of the templates
+  std::string root_path_;         // without a slash at its end
   std::unordered_map<std::string, PyRef, NameHash, std::equal_to<>> header_keys_;
   PyRef empty_input_;
   PyRef bytes_io_;  // io.BytesIO
   PyRef open_;      // io.open
   PyRef request_method_, path_info_, query_string_, raw_uri_, request_uri_, server_protocol_,
       remote_addr_, remote_port_, content_length_, http_host_, transfer_encoding_, input_,
-      early_hints_;
-  PyRef http_1_0_, http_1_1_;
+      early_hints_, url_scheme_;
+  PyRef http_1_0_, http_1_1_, http_, https_;
 };
 
 }  // namespace appd::gateway

@@ -16,7 +16,10 @@ class Greenlets final : public LoopServer {
   Greenlets(PyRef app, LoopHost& host, std::uint32_t worker)
       : host_(host), wsgi_(std::move(app), worker), worker_(worker) {}
 
-  bool prepare(const std::vector<engine::Peer>& names) { return wsgi_.prepare(names, false); }
+  // As EnvironBuilder::prepare().
+  bool prepare(const std::vector<engine::Peer>& names, std::string_view root_path) {
+    return wsgi_.prepare(names, false, root_path);
+  }
   // How a request begins: `spawn(function)` calls the function at once, in a new greenlet, and
   // returns when that has ended or waits. None: in the loop's own turn. False with an exception
   // set.

@@ -100,8 +100,9 @@ class LoopServing final : public Serving {
   }
 
   bool begin(PyObject* loop, PyObject* state, PyObject* spawn, PyObject* stop) {
-    bool prepared = asgi_ ? asgi_->prepare(loop, state, names_, load_.root_path)
-                          : greenlets_->prepare(names_) && greenlets_->set_spawn(spawn);
+    bool prepared =
+        asgi_ ? asgi_->prepare(loop, state, names_, load_.root_path)
+              : greenlets_->prepare(names_, load_.root_path) && greenlets_->set_spawn(spawn);
     if (!prepared) return false;
     stop_ = PyRef::borrow(stop);
     host_.on_watched = on_watched;

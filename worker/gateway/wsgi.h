@@ -15,8 +15,10 @@ class Wsgi {
  public:
   // `app` is a new reference.
   Wsgi(PyRef app, std::uint32_t worker) : app_(std::move(app)), worker_(worker) {}
-  bool prepare(const std::vector<engine::Peer>& listeners, bool multithread) {
-    return environs_.prepare(listeners, multithread);
+  // As EnvironBuilder::prepare().
+  bool prepare(const std::vector<engine::Peer>& listeners, bool multithread,
+               std::string_view root_path) {
+    return environs_.prepare(listeners, multithread, root_path);
   }
   bool set_multithread(bool multithread) { return environs_.set_multithread(multithread); }
 

@@ -199,7 +199,11 @@ bool read_field(const Field& field, RequestHead& head, Seen& seen, Refusal& refu
     case 14:
       if (!equals_ignoring_case(field.name, "content-length")) break;
       return read_content_length(field.value, head, seen, refusal);
+    case 15:
+      if (equals_ignoring_case(field.name, "x-forwarded-for")) head.forwarded = true;
+      break;
     case 17:
+      if (equals_ignoring_case(field.name, "x-forwarded-proto")) head.forwarded = true;
       if (!equals_ignoring_case(field.name, "transfer-encoding")) break;
       if (std::exchange(seen.transfer_encoding, true)) {
         return refuse(refusal, 400, "Transfer-Encoding given twice");
@@ -248,7 +252,7 @@ bool parse_head(std::string_view bytes, const Limits& limits, RequestHead& head,
   parse.head = &head;
   head.raw = bytes;
   head.method = head.target = head.path = head.query = head.host = {};
-  head.expects_continue = false;
+  head.expects_continue = head.forwarded = false;
   head.body = BodyKind::None;
   head.content_length = 0;
   head.fields.clear();

@@ -34,6 +34,7 @@ struct RequestHead {
   bool expects_continue = false;
   bool asks_upgrade = false;  // by Upgrade with its connection option (RFC 9110 §7.8)
   bool is_head = false;
+  bool forwarded = false;  // has an X-Forwarded-For or X-Forwarded-Proto field
   BodyKind body = BodyKind::None;
   std::uint64_t content_length = 0;
   std::vector<Field> fields;

@@ -72,10 +72,14 @@ bool AddressSet::contains(std::string_view address) const {
   if (everybody_ || networks_.empty()) return everybody_;
   if (address.empty()) return true;
   auto parsed = IpAddress::parse(address);
-  if (!parsed) return false;
+  return parsed && contains(*parsed);
+}
+
+bool AddressSet::contains(const IpAddress& address) const {
+  if (everybody_) return true;
   for (const Network& network : networks_) {
-    if ((parsed->high & network.mask.high) == network.address.high &&
-        (parsed->low & network.mask.low) == network.address.low) {
+    if ((address.high & network.mask.high) == network.address.high &&
+        (address.low & network.mask.low) == network.address.low) {
       return true;
     }
   }

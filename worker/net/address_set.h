@@ -27,6 +27,7 @@ class AddressSet {
 
   // Peers on unix sockets, whose address is empty, are in every set but the empty one.
   bool contains(std::string_view address) const;
+  bool contains(const IpAddress& address) const;
 
  private:
   struct Network {
