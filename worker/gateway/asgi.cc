@@ -26,7 +26,8 @@ bool Asgi::Words::make() {
          intern(status, "status") && intern(headers, "headers") && intern(trailers, "trailers") &&
          intern(more_trailers, "more_trailers") && intern(bytes, "bytes") && intern(text, "text") &&
          intern(code, "code") && intern(reason, "reason") && intern(subprotocol, "subprotocol") &&
-         request_empty && disconnect && websocket_receive;
+         intern(path, "path") && intern(links, "links") && request_empty && disconnect &&
+         websocket_receive;
 }
 
 bool Asgi::prepare(PyObject* loop, PyObject* state, const std::vector<engine::Peer>& names,

@@ -39,7 +39,7 @@ class Asgi final : public LoopServer {
   struct Words {
     bool make();
     PyRef type, body, more_body, status, headers, trailers, more_trailers;
-    PyRef bytes, text, code, reason, subprotocol;
+    PyRef bytes, text, code, reason, subprotocol, path, links;
     PyRef request_empty;      // {"type": "http.request", "body": b"", "more_body": False}
     PyRef disconnect;         // {"type": "http.disconnect"}
     PyRef websocket_receive;  // {"type": "websocket.receive"}

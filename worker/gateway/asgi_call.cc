@@ -1,9 +1,13 @@
 // What an app receives and sends, message by message (ASGI 3.0, HTTP specification 2.4).
 #include "worker/gateway/asgi_call.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
+
 #include <utility>
 
 #include "worker/gateway/report.h"
+#include "worker/http/charset.h"
 #include "worker/http/status.h"
 
 namespace appd::gateway {
@@ -80,6 +84,12 @@ StepEnd AsgiCall::send(PyObject* message, PyRef& result) {
   }
   if (is_word(type, "http.response.trailers")) {
     return take_trailers(message) ? StepEnd::Returned : StepEnd::Raised;
+  }
+  if (is_word(type, "http.response.pathsend")) {
+    return take_path(message) ? StepEnd::Returned : StepEnd::Raised;
+  }
+  if (is_word(type, "http.response.early_hint")) {
+    return take_early_hint(message) ? StepEnd::Returned : StepEnd::Raised;
   }
   PyErr_Format(PyExc_RuntimeError, "unknown message type %R for an HTTP response", type);
   return StepEnd::Raised;
@@ -169,6 +179,53 @@ bool AsgiCall::take_trailers(PyObject* message) {
   if (is_true(message, words.more_trailers)) return true;
   exchange_->end();
   complete();
+  return true;
+}
+
+bool AsgiCall::take_path(PyObject* message) {
+  if (!exchange_->response().started() || exchange_->head_sent()) {
+    PyErr_SetString(PyExc_RuntimeError,
+                    "http.response.pathsend comes right after http.response.start");
+    return false;
+  }
+  PyObject* path = PyDict_GetItemWithError(message, asgi_.words_.path.get());
+  PyObject* encoded = nullptr;
+  if (path == nullptr || PyUnicode_FSConverter(path, &encoded) == 0) {
+    if (PyErr_Occurred() == nullptr) PyErr_SetString(PyExc_KeyError, "path");
+    return false;
+  }
+  PyRef name = PyRef::steal(encoded);
+  UniqueFd file(::open(PyBytes_AsString(name.get()), O_RDONLY | O_CLOEXEC));
+  struct stat status {};
+  if (!file || ::fstat(file.get(), &status) < 0) {
+    PyErr_SetFromErrnoWithFilenameObject(PyExc_OSError, path);
+    return false;
+  }
+  if (!S_ISREG(status.st_mode)) {
+    PyErr_Format(PyExc_ValueError, "%R is not a regular file", path);
+    return false;
+  }
+  exchange_->send_file({std::move(file), 0, static_cast<std::uint64_t>(status.st_size)});
+  complete();
+  return true;
+}
+
+bool AsgiCall::take_early_hint(PyObject* message) {
+  PyObject* links = PyDict_GetItemWithError(message, asgi_.words_.links.get());
+  PyRef list = PyRef::steal(links == nullptr ? PyList_New(0) : PySequence_List(links));
+  if (!list) return false;
+  http::ResponseHead hints;
+  hints.start(http::status_text(103));
+  for (Py_ssize_t i = 0; i < PyList_Size(list.get()); ++i) {
+    std::string_view link;
+    if (!as_bytes(PyList_GetItem(list.get(), i), "a link", link)) return false;
+    if (!http::all_in(link, http::kFieldValue)) {
+      PyErr_SetString(PyExc_ValueError, "a link has a character that must not be there");
+      return false;
+    }
+    hints.add("link", link);
+  }
+  exchange_->send_interim(hints);
   return true;
 }
 

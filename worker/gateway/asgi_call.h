@@ -23,6 +23,8 @@ class AsgiCall final : public AsgiChannel {
   bool take_start(PyObject* message);
   StepEnd take_body(PyObject* message, PyRef& result);
   bool take_trailers(PyObject* message);
+  bool take_path(PyObject* message);
+  bool take_early_hint(PyObject* message);
   PyRef body_message(bool more);
   void complete();
   void finish();

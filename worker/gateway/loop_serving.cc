@@ -21,8 +21,12 @@ class LoopServing final : public Serving {
         names_(std::move(parts.names)),
         app_(std::move(parts.app)),
         host_(engine_, monitor_) {
-    if (worker_class == "asgi") {
-      asgi_ = std::make_unique<Asgi>(PyRef::borrow(app_.get()), host_, parts.worker);
+    loops_ = PyRef::steal(PyImport_ImportModule("appd_loops"));
+    PyRef asgi_app = PyRef::steal(loops_ ? PyObject_CallMethod(loops_.get(), "asgi_app", "sO",
+                                                               worker_class_.c_str(), app_.get())
+                                         : nullptr);
+    if (asgi_app && asgi_app.get() != Py_None) {
+      asgi_ = std::make_unique<Asgi>(std::move(asgi_app), host_, parts.worker);
       host_.serve(*asgi_);
     } else {
       greenlets_ = std::make_unique<Greenlets>(PyRef::borrow(app_.get()), host_, parts.worker);
@@ -34,12 +38,11 @@ class LoopServing final : public Serving {
     if (asgi_) engine_.stream_bodies();
     auto fd = engine_.poll_fd();
     PyRef self = PyRef::steal(PyCapsule_New(this, kServingCapsule, nullptr));
-    PyRef loops = PyRef::steal(PyImport_ImportModule("appd_loops"));
-    if (!fd || !self || !loops) {
+    if (!fd || !self || !loops_ || PyErr_Occurred() != nullptr) {
       return {false, true, fd ? to_text_of_exception() : fd.error().message, {}};
     }
     PyRef failure = PyRef::steal(PyObject_CallMethod(
-        loops.get(), "serve", "ssOi(NN)", worker_class_.c_str(),
+        loops_.get(), "serve", "ssOi(NN)", worker_class_.c_str(),
         (asgi_ ? load_.loop + "," + load_.lifespan : std::string()).c_str(), app_.get(), *fd,
         callable(self, begin_method()), callable(self, tick_method())));
     if (!failure) return {.failed = true};
@@ -123,6 +126,7 @@ class LoopServing final : public Serving {
   std::vector<engine::Peer> names_;
   PyRef app_;
   LoopHost host_;
+  PyRef loops_;  // appd_loops.py
   std::unique_ptr<Asgi> asgi_;
   std::unique_ptr<Greenlets> greenlets_;
   PyRef stop_;

@@ -43,7 +43,7 @@ def class_of(app, worker_class):
         return ("asgi" if asgi else "sync"), ""
     if worker_class == "asgi" and not asgi and not may_be_asgi(app):
         return "", "worker class asgi is for ASGI apps, and this one is WSGI: use auto, sync, gthread or gevent"
-    if asgi and worker_class not in ("asgi", "tornado"):
+    if asgi and worker_class != "asgi":
         return "", f"worker class {worker_class} is for WSGI apps, and this one is ASGI: use auto or asgi"
     return worker_class, ""
 

@@ -9,6 +9,13 @@ import importlib
 import sys
 import traceback
 
+def asgi_app(worker_class, app):
+    """The ASGI app to run for the class; None if it calls a WSGI app."""
+    if worker_class == "tornado":
+        return sys.modules["appd_tornado"].adapter(app)
+    return app if worker_class == "asgi" else None
+
+
 class StartFailed(Exception):
     """The app does not want to start; the message says why."""
 
@@ -21,7 +28,7 @@ def serve(worker_class, options, app, fd, calls):
             loop, lifespan = options.split(",")
             run_asyncio(serve_asgi(app, Lifespan(app, lifespan), fd, begin, tick), new_loop(loop))
         elif worker_class == "tornado":
-            run_asyncio(serve_tornado(app, fd, begin, tick), asyncio.new_event_loop())
+            run_asyncio(serve_until_drained(fd, begin, tick, None), asyncio.new_event_loop())
         elif worker_class == "gevent":
             serve_gevent(fd, begin, tick)
         else:
@@ -172,10 +179,3 @@ def serve_eventlet(fd, begin, tick):
     hub.schedule_call_global(0, tick)
     drained.wait()
     hub.remove(listener)
-
-
-# ---- tornado
-
-
-async def serve_tornado(app, fd, begin, tick):
-    await serve_until_drained(fd, begin, tick, None)

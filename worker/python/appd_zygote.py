@@ -159,6 +159,8 @@ def class_of(app, worker_class):
     worker_class, problem = import_beside("appd_classes").class_of(app, worker_class)
     if worker_class not in ("", "sync", "gthread"):
         import_beside("appd_loops")  # before the fork
+    if worker_class == "tornado":
+        import_beside("appd_tornado")
     return worker_class, problem
 
 
