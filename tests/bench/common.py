@@ -176,8 +176,10 @@ def milliseconds(text: str) -> float:
     return float(number) * UNITS[text[len(number) :]]
 
 
-def wrk(server: Server, seconds: int, connections: int, target: str = "/") -> Round:
+def wrk(server: Server, seconds: int, connections: int, target: str = "/", script: Path | None = None) -> Round:
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", f"http://127.0.0.1:{server.port}{target}"]
+    if script:
+        command += ["-s", str(script)]
     before = cpu_seconds(server.root)
     output = subprocess.run(on_core(CLIENT_CORE, command), capture_output=True, text=True, check=True).stdout
     used = cpu_seconds(server.root) - before
@@ -192,14 +194,16 @@ def wrk(server: Server, seconds: int, connections: int, target: str = "/") -> Ro
     return Round(float(values["Requests/sec:"]), milliseconds(values["99%"]), used / max(requests, 1) * 1e6, errors)
 
 
-def interleaved(servers: Sequence[Server], rounds: int, seconds: int, connections: int, target: str = "/") -> dict[str, Round]:
+def interleaved(
+    servers: Sequence[Server], rounds: int, seconds: int, connections: int, target: str = "/", script: Path | None = None
+) -> dict[str, Round]:
     """Medians of rounds in which the servers take turns, so that a slow minute hits all of them."""
     runs: dict[str, list[Round]] = {server.name: [] for server in servers}
     for server in servers:
-        wrk(server, 1, connections, target)
+        wrk(server, 1, connections, target, script)
     for _ in range(rounds):
         for server in servers:
-            runs[server.name].append(wrk(server, seconds, connections, target))
+            runs[server.name].append(wrk(server, seconds, connections, target, script))
     return {
         name: Round(
             statistics.median(one.per_second for one in results),
