@@ -248,7 +248,7 @@ Exchange::Progress Connection::read_body(Lane& lane) {
     if (progress != Progress::Waiting) return progress;
   }
   if (broken_) return Progress::Ended;
-  if (output_.pending() == 0) shared_.timeouts.arm(*this, WaitKind::Body, net::steady_now());
+  if (output_.pending() == 0) arm_now(WaitKind::Body);
   return Progress::Waiting;
 }
 
@@ -301,7 +301,13 @@ std::span<char> Connection::receive_raw(Lane& lane) {
 }
 
 void Connection::await(WaitKind kind) {
-  if (output_.pending() == 0) shared_.timeouts.arm(*this, kind, net::steady_now());
+  if (output_.pending() == 0) arm_now(kind);
+}
+
+// On the gateway's account, whenever that is.
+void Connection::arm_now(WaitKind kind) {
+  shared_.timeouts.arm(*this, kind, net::steady_now());
+  if (shared_.deadline_changed) shared_.deadline_changed();
 }
 
 Connection::Outcome Connection::begin_request(const http::RequestHead& head) {
@@ -342,7 +348,7 @@ bool Connection::note_sent(Output::State state, bool was_pending) {
     case Output::State::Drained:
       return true;
     case Output::State::Pending:
-      if (!was_pending) shared_.timeouts.arm(*this, WaitKind::Send, net::steady_now());
+      if (!was_pending) arm_now(WaitKind::Send);
       return true;
     case Output::State::Broken:
       broken_ = true;

@@ -99,6 +99,7 @@ class Connection : public Waiter, public net::ListLink<TurnTag> {
   bool want_more(Lane& lane);
   Outcome refuse(const http::Refusal& refusal);
   Outcome after_output();
+  void arm_now(WaitKind kind);
   Outcome linger();
   Outcome drain_input(Lane& lane);
   bool note_sent(Output::State state, bool was_pending);

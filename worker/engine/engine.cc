@@ -107,7 +107,7 @@ Result<int> Engine::poll_fd() {
     timer_ = UniqueFd(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
     if (!timer_) return sys_error("ENGINE_TIMER", "create a timer", errno);
     TRY(watch_level(epoll_.get(), timer_.get(), kTimerTag));
-    shared_.foreign_loop = true;
+    shared_.deadline_changed = [this] { publish_deadline(); };
     publish_deadline();
   }
   return epoll_.get();

@@ -33,7 +33,7 @@ bool Exchange::put(std::string_view first, std::string_view second) {
 
 http::ByteBuffer& Exchange::make_head(std::optional<std::uint64_t> body_size) {
   Shared& shared = connection_.shared();
-  if (shared.foreign_loop) shared.now = net::steady_now();
+  if (shared.deadline_changed) shared.now = net::steady_now();
   framing_ = response_.framing(request_->is_head, request_->http_1_0, body_size);
   // A HEAD request is told what GET would have got, if the app went so far as to make it.
   bool size_known =

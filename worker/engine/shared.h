@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 
 #include "common/messages.h"
 #include "worker/engine/stats.h"
@@ -37,8 +38,9 @@ struct Shared {
   net::TimePoint now{};  // read once for each batch of events and at the end of each request
   // Requests are handed out as soon as their heads are complete; see Exchange::read_body().
   bool stream_bodies = false;
-  // Answers are given between polls too, when `now` is out of date.
-  bool foreign_loop = false;
+  // Set in a foreign event loop, where answers are given between polls too: `now` is out of date
+  // then, and a deadline that is set has to be told.
+  std::function<void()> deadline_changed;
   bool draining = false;
   std::atomic<bool> drain_requested = false;  // by a signal; draining follows
 

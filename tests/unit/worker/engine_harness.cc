@@ -6,7 +6,6 @@
 #include <sys/socket.h>
 
 namespace appd::engine {
-namespace {
 
 UniqueFd listen_somewhere(std::uint16_t& port) {
   UniqueFd socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
@@ -20,8 +19,6 @@ UniqueFd listen_somewhere(std::uint16_t& port) {
   port = ntohs(address.sin_port);
   return socket;
 }
-
-}  // namespace
 
 EngineHarness::EngineHarness(Handler handler, message::Settings settings)
     : handler_(std::move(handler)) {

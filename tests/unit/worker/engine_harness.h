@@ -13,6 +13,9 @@
 
 namespace appd::engine {
 
+// A listening socket on loopback, and its port.
+UniqueFd listen_somewhere(std::uint16_t& port);
+
 // Owns engine and thread. The handler runs in that thread, with the engine's lock.
 class EngineHarness {
  public:
