@@ -43,8 +43,13 @@ bool Asgi::prepare(PyObject* loop, PyObject* state, const std::vector<engine::Pe
 
 void Asgi::start(engine::Exchange& exchange, engine::Lane& lane) {
   if (exchange.request().asks_upgrade && start_websocket(exchange, lane)) return;
-  PyRef self =
-      spare_call_ ? std::move(spare_call_) : AsgiChannel::wrap(std::make_unique<AsgiCall>(*this));
+  PyRef self;
+  if (spare_calls_.empty()) {
+    self = AsgiChannel::wrap(std::make_unique<AsgiCall>(*this));
+  } else {
+    self = std::move(spare_calls_.back());
+    spare_calls_.pop_back();
+  }
   if (!self) {
     report_exception(worker_, &exchange);
     exchange.fail(500);

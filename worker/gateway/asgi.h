@@ -35,6 +35,8 @@ class Asgi final : public LoopServer {
   friend class AsgiChannel;
   friend class AsgiSocket;
 
+  static constexpr std::size_t kSpareCalls = 64;
+
   // The keys and values of messages.
   struct Words {
     bool make();
@@ -61,7 +63,7 @@ class Asgi final : public LoopServer {
   PyRef coroutine_type_;
   PyRef loop_;
   net::IntrusiveList<AsgiSocket, AsgiSocket> sockets_;  // those that are open
-  PyRef spare_call_;  // of a request that is over and whose app has kept nothing of it
+  std::vector<PyRef> spare_calls_;  // of requests that are over, whose app has kept nothing of them
 };
 
 }  // namespace appd::gateway

@@ -252,7 +252,9 @@ void AsgiCall::on_end(bool raised) {
     finish();
   }
   if (held) asgi_.host_.release();
-  if (PyRef self = leave()) asgi_.spare_call_ = std::move(self);
+  Asgi& asgi = asgi_;
+  PyRef self = leave(asgi.spare_calls_.size() < Asgi::kSpareCalls);
+  if (self) asgi.spare_calls_.push_back(std::move(self));
 }
 
 }  // namespace appd::gateway

@@ -168,13 +168,13 @@ StepEnd AsgiChannel::await_room(PyRef& result) {
   return full ? StepEnd::Yielded : StepEnd::Returned;
 }
 
-PyRef AsgiChannel::leave() {
+PyRef AsgiChannel::leave(bool use_again) {
   waiting_.clear();
   PyRef self = std::move(self_);
   bool ours =
       Py_REFCNT(self.get()) == 3 && Py_REFCNT(receive_.get()) == 1 && Py_REFCNT(send_.get()) == 1;
-  if (ours) return self;
-  // The app has kept a callable: it keeps us, and nothing of ours does.
+  if (ours && use_again) return self;
+  // They hold us. What the app has kept of them goes on to do so.
   receive_.reset();
   send_.reset();
   return {};

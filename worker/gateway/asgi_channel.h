@@ -37,8 +37,9 @@ class AsgiChannel : public engine::ExchangeObserver, public Completion {
 
   // Calls the app and takes its first step. True: it has ended, and this may be gone.
   bool run_app(PyRef scope);
-  // For on_end(): the object, if nobody but us holds it, ready to be used again.
-  PyRef leave();
+  // For on_end(): the object, if nobody but us holds it and it may be used again. Otherwise it is
+  // gone with the last reference, which may be here.
+  PyRef leave(bool use_again);
   void wake_all();
 
   Asgi& asgi_;

@@ -375,7 +375,7 @@ void AsgiSocket::on_end(bool raised) {
   if (held) asgi_.host_.release();
   queue_.clear();
   self_ = std::move(kept);
-  (void)leave();
+  leave(false);
 }
 
 }  // namespace appd::gateway
