@@ -2,35 +2,18 @@
 //
 // A file's name begins with its verdict: the status of the refusal, 200 when every request in it
 // is complete and accepted, "more" when it ends in the middle of one.
-#include <gtest/gtest.h>
+#include "tests/unit/worker/corpus.h"
 
-#include <filesystem>
-#include <fstream>
-#include <sstream>
+#include <gtest/gtest.h>
 
 #include "tests/unit/worker/codec_trace.h"
 
 namespace appd::http {
 namespace {
 
-std::vector<std::string> corpus_names() {
-  std::vector<std::string> names;
-  for (const auto& entry : std::filesystem::directory_iterator(APPD_CORPUS_DIRECTORY)) {
-    if (entry.path().extension() == ".http") names.push_back(entry.path().stem().string());
-  }
-  std::sort(names.begin(), names.end());
-  return names;
-}
-
 class Corpus : public testing::TestWithParam<std::string> {
  protected:
-  Corpus() {
-    auto path = std::filesystem::path(APPD_CORPUS_DIRECTORY) / (GetParam() + ".http");
-    std::ostringstream text;
-    text << std::ifstream(path, std::ios::binary).rdbuf();
-    bytes_ = text.str();
-  }
-  std::string bytes_;
+  std::string bytes_ = test::corpus_file("http1/" + GetParam() + ".http");
 };
 
 TEST_P(Corpus, HasTheVerdictInItsName) {
@@ -63,7 +46,7 @@ TEST_P(Corpus, HasOneVerdictHoweverItIsCut) {
   EXPECT_EQ(trace(single).events, whole);
 }
 
-INSTANTIATE_TEST_SUITE_P(Http1, Corpus, testing::ValuesIn(corpus_names()),
+INSTANTIATE_TEST_SUITE_P(Http1, Corpus, testing::ValuesIn(test::corpus_names("http1")),
                          [](const auto& test) { return test.param; });
 
 }  // namespace

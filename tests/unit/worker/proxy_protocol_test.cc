@@ -5,9 +5,9 @@
 
 #include <gtest/gtest.h>
 
-#include <filesystem>
-#include <fstream>
-#include <sstream>
+#include <map>
+
+#include "tests/unit/worker/corpus.h"
 
 namespace appd::http {
 namespace {
@@ -43,21 +43,7 @@ Reading read_in_pieces(std::string_view bytes, std::size_t piece) {
   return read(bytes);
 }
 
-std::string file(const std::string& name) {
-  auto path = std::filesystem::path(APPD_PROXY_CORPUS_DIRECTORY) / (name + ".proxy");
-  std::ostringstream text;
-  text << std::ifstream(path, std::ios::binary).rdbuf();
-  return text.str();
-}
-
-std::vector<std::string> corpus_names() {
-  std::vector<std::string> names;
-  for (const auto& entry : std::filesystem::directory_iterator(APPD_PROXY_CORPUS_DIRECTORY)) {
-    names.push_back(entry.path().stem().string());
-  }
-  std::sort(names.begin(), names.end());
-  return names;
-}
+std::string file(const std::string& name) { return test::corpus_file("proxy/" + name + ".proxy"); }
 
 class ProxyCorpus : public testing::TestWithParam<std::string> {};
 
@@ -80,7 +66,7 @@ TEST_P(ProxyCorpus, HasOneVerdictHoweverItIsCut) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Proxy, ProxyCorpus, testing::ValuesIn(corpus_names()),
+INSTANTIATE_TEST_SUITE_P(Proxy, ProxyCorpus, testing::ValuesIn(test::corpus_names("proxy")),
                          [](const auto& test) { return test.param; });
 
 TEST(ProxyProtocol, NamesTheClient) {
