@@ -52,7 +52,8 @@ class Deflater {
   bool context_takeover_;
 };
 
-// Decompresses messages that come in pieces. Not thread-safe.
+// Decompresses messages that come in pieces. Not thread-safe. A client that looks back further than
+// agreed gets away with it as long as the bytes happen to be there still: zlib does not check.
 class Inflater {
  public:
   enum class Verdict : std::uint8_t { Good, TooLarge, Broken, NoMemory };

@@ -88,15 +88,11 @@ bool is_close_code(std::uint16_t code) {
 
 // --- WebSocketDecoder ----------------------------------------------------------------------------
 
-using close_code::kBadData;
-using close_code::kInternalError;
-using close_code::kProtocolError;
-
 struct WebSocketDecoder::Fault {
   std::uint16_t code;
   std::string_view reason;  // fits into a close frame
 };
-const WebSocketDecoder::Fault WebSocketDecoder::kNotUtf8{kBadData, "Text is not UTF-8"};
+const WebSocketDecoder::Fault WebSocketDecoder::kNotUtf8{close_code::kBadData, "Text is not UTF-8"};
 const WebSocketDecoder::Fault WebSocketDecoder::kMessageTooLarge{close_code::kTooLarge,
                                                                  "Message is too large"};
 
@@ -180,11 +176,14 @@ const WebSocketDecoder::Fault* WebSocketDecoder::take_header(unsigned char c,
 }
 
 const WebSocketDecoder::Fault* WebSocketDecoder::take_first(unsigned char c) {
-  static constexpr Fault kReserved{kProtocolError, "Reserved bit is set"};
-  static constexpr Fault kOpcodeUnknown{kProtocolError, "Opcode is reserved"};
-  static constexpr Fault kControlFragment{kProtocolError, "Control frame is fragmented"};
-  static constexpr Fault kNothingToContinue{kProtocolError, "Continuation without a message"};
-  static constexpr Fault kInterrupted{kProtocolError, "New message inside a fragmented one"};
+  static constexpr Fault kReserved{close_code::kProtocolError, "Reserved bit is set"};
+  static constexpr Fault kOpcodeUnknown{close_code::kProtocolError, "Opcode is reserved"};
+  static constexpr Fault kControlFragment{close_code::kProtocolError,
+                                          "Control frame is fragmented"};
+  static constexpr Fault kNothingToContinue{close_code::kProtocolError,
+                                            "Continuation without a message"};
+  static constexpr Fault kInterrupted{close_code::kProtocolError,
+                                      "New message inside a fragmented one"};
   first_ = c;
   phase_ = Phase::Second;
   std::uint8_t opcode = c & kOpcode;
@@ -204,9 +203,10 @@ const WebSocketDecoder::Fault* WebSocketDecoder::take_first(unsigned char c) {
 
 const WebSocketDecoder::Fault* WebSocketDecoder::take_second(unsigned char c,
                                                              std::uint64_t max_size) {
-  static constexpr Fault kUnmasked{kProtocolError, "Frame is not masked"};
-  static constexpr Fault kLongControl{kProtocolError, "Control frame is longer than 125 bytes"};
-  static constexpr Fault kHalfCode{kProtocolError, "Close frame's payload is one byte"};
+  static constexpr Fault kUnmasked{close_code::kProtocolError, "Frame is not masked"};
+  static constexpr Fault kLongControl{close_code::kProtocolError,
+                                      "Control frame is longer than 125 bytes"};
+  static constexpr Fault kHalfCode{close_code::kProtocolError, "Close frame's payload is one byte"};
   if ((c & kMask) == 0) return &kUnmasked;  // §5.1
   length_code_ = c & ~kMask;
   if (is_control() && length_code_ > kMaxControlPayload) return &kLongControl;  // §5.5
@@ -222,8 +222,9 @@ const WebSocketDecoder::Fault* WebSocketDecoder::take_second(unsigned char c,
 }
 
 const WebSocketDecoder::Fault* WebSocketDecoder::check_length(std::uint64_t max_size) {
-  static constexpr Fault kNotMinimal{kProtocolError, "Length is not in its shortest form"};
-  static constexpr Fault kTopBit{kProtocolError, "Length has its top bit set"};
+  static constexpr Fault kNotMinimal{close_code::kProtocolError,
+                                     "Length is not in its shortest form"};
+  static constexpr Fault kTopBit{close_code::kProtocolError, "Length has its top bit set"};
   if (length_code_ == kLength64 && left_ >> 63 != 0) return &kTopBit;  // §5.2
   if ((length_code_ == kLength16 && left_ < kLength16) ||
       (length_code_ == kLength64 && left_ <= 0xffff)) {
@@ -240,6 +241,7 @@ const WebSocketDecoder::Fault* WebSocketDecoder::check_length(std::uint64_t max_
 const WebSocketDecoder::Fault* WebSocketDecoder::take_data(std::string_view piece, bool is_ascii,
                                                            std::uint64_t max_size) {
   bool complete = left_ == 0 && is_last();
+  if (piece.empty() && !complete) return nullptr;
   if (compressed_) {
     const Fault* fault = inflate(piece, complete, max_size);
     if (fault != nullptr) return fault;
@@ -253,8 +255,8 @@ const WebSocketDecoder::Fault* WebSocketDecoder::take_data(std::string_view piec
 
 const WebSocketDecoder::Fault* WebSocketDecoder::inflate(std::string_view piece, bool complete,
                                                          std::uint64_t max_size) {
-  static constexpr Fault kBroken{kBadData, "Compressed data is broken"};
-  static constexpr Fault kNoMemory{kInternalError, "Out of memory"};
+  static constexpr Fault kBroken{close_code::kBadData, "Compressed data is broken"};
+  static constexpr Fault kNoMemory{close_code::kInternalError, "Out of memory"};
   if (inflater_ == nullptr) inflater_ = std::make_unique<Inflater>(*deflate_);
   std::size_t begin = buffer_.size();
   Inflater::Verdict verdict = inflater_->add(piece, max_size, buffer_);
@@ -282,8 +284,9 @@ WebSocketDecoder::Step WebSocketDecoder::end_message(std::string_view piece, std
 }
 
 WebSocketDecoder::Step WebSocketDecoder::end_control(std::string_view piece, std::size_t used) {
-  static constexpr Fault kBadCode{kProtocolError, "Close code is reserved or out of range"};
-  static constexpr Fault kBadReason{kBadData, "Close reason is not UTF-8"};
+  static constexpr Fault kBadCode{close_code::kProtocolError,
+                                  "Close code is reserved or out of range"};
+  static constexpr Fault kBadReason{close_code::kBadData, "Close reason is not UTF-8"};
   phase_ = Phase::First;
   if (control_size_ > 0) {
     buffer_.append(piece);

@@ -28,7 +28,7 @@ TEST(Sha1, HasTheVectorsOfItsRfc) {
 TEST(Sha1, PadsMessagesOfEveryLength) {
   std::string chain;
   for (std::size_t size = 0; size < 200; ++size) {
-    chain = hex(chain + std::string(size, static_cast<char>('a' + size % 26)));
+    chain = hex(chain.append(size, static_cast<char>('a' + size % 26)));
   }
   EXPECT_EQ(chain, "7c1a2907799f941efae2ea3a4b6b185963d95a49");
 }

@@ -42,7 +42,9 @@ struct Read {
 std::unique_ptr<Read> read(const Fields& fields, const std::string& line = "GET /chat HTTP/1.1") {
   auto read = std::make_unique<Read>();
   read->bytes = line + "\r\n";
-  for (const auto& [name, value] : fields) read->bytes += name + ": " + value + "\r\n";
+  for (const auto& [name, value] : fields) {
+    read->bytes.append(name).append(": ").append(value).append("\r\n");
+  }
   read->bytes += "\r\n";
   EXPECT_TRUE(parse_head(read->bytes, {}, read->head, read->refusal)) << read->refusal.rule;
   read->verdict = read_websocket_handshake(read->head, read->handshake, read->refusal);
