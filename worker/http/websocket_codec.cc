@@ -312,8 +312,9 @@ std::string_view WebSocketEncoder::message(Kind kind, std::string_view payload, 
   // Below this a message is one packet either way, and compressing it (4 us) would take as long as
   // sending it.
   constexpr std::size_t kCompressFrom = 256;
-  // Up to this a copy takes less time than the kernel does over a second piece.
-  constexpr std::size_t kCopyUpTo = 4096;
+  // Short payloads are copied, so that several messages can leave from one buffer. Beyond this the
+  // copy takes longer than the kernel does over a second piece.
+  constexpr std::size_t kCopyUpTo = 1024;
   if (deflate_.has_value() && payload.size() >= kCompressFrom && compress(kind, payload, out)) {
     return {};
   }

@@ -187,11 +187,11 @@ TEST(PermessageDeflate, LeavesSmallMessagesAsTheyAre) {
 TEST(PermessageDeflate, LeavesMessagesThatDoNotGetSmallerAsTheyAre) {
   std::mt19937 random(3);
   std::string noise;
-  for (int i = 0; i < 3000; ++i) noise += static_cast<char>(random());
+  for (int i = 0; i < 500; ++i) noise += static_cast<char>(random());
   WebSocketEncoder encoder(DeflateParameters{});
   ByteBuffer out;
   EXPECT_TRUE(encoder.message(Kind::Binary, noise, out).empty());
-  EXPECT_EQ(out.view(), "\x82\x7e\x0b\xb8" + noise);
+  EXPECT_EQ(out.view(), "\x82\x7e\x01\xf4" + noise);
 }
 
 TEST(PermessageDeflate, WritesTheHeaderThatTheCompressedSizeNeeds) {
