@@ -1,0 +1,59 @@
+// Checker: the forms that violations of a spec have in common. Internal to validate().
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "supervisor/model/app_spec.h"
+#include "supervisor/model/text.h"
+
+namespace appd::model {
+
+// Collects what is wrong, so that a caller hears of everything at once.
+class Checker {
+ public:
+  explicit Checker(std::vector<Violation>& violations) : violations_(violations) {}
+
+  void refuse(std::string field, std::string description) {
+    violations_.push_back({"spec." + std::move(field), std::move(description)});
+  }
+  void range(const char* field, std::int64_t value, std::int64_t least, std::int64_t most,
+             const char* what, const char* advice = "choose a number in that range") {
+    if (value >= least && value <= most) return;
+    refuse(field, std::string(what) + " must be " + std::to_string(least) + " to " +
+                      std::to_string(most) + ", but got " + std::to_string(value) + ": " + advice);
+  }
+  void duration(const char* field, Milliseconds value, Milliseconds least, const char* advice) {
+    if (value >= least && value <= kDay) return;
+    refuse(field, "must be from " + seconds(least) + " to " + seconds(kDay) + ", but got " +
+                      seconds(value) + ": " + advice);
+  }
+  void absolute_path(const char* field, const std::string& value, const char* what,
+                     const char* advice) {
+    if (value.empty()) {
+      refuse(field, std::string(what) + " must be given: " + advice);
+    } else if (value.front() != '/') {
+      refuse(field, std::string(what) + " must be an absolute path, but got " + in_quotes(value) +
+                        ": " + advice);
+    } else if (has_control_character(value)) {
+      refuse(field, std::string(what) + " must not contain control characters, but got " +
+                        in_quotes(value) + ": " + advice);
+    } else if (value.size() > kMaxPath) {
+      refuse(field, std::string(what) + " must be at most " + std::to_string(kMaxPath) +
+                        " bytes long, but has " + std::to_string(value.size()) + ": " + advice);
+    }
+  }
+
+ private:
+  static constexpr std::size_t kMaxPath = 4095;  // PATH_MAX without its NUL
+  static constexpr Milliseconds kDay{24 * 60 * 60 * 1000};
+
+  static std::string seconds(Milliseconds value) {
+    const std::int64_t ms = value.count();
+    if (ms % 1000 == 0) return std::to_string(ms / 1000) + " s";
+    return std::to_string(ms) + " ms";
+  }
+  std::vector<Violation>& violations_;
+};
+
+}  // namespace appd::model

@@ -1,0 +1,192 @@
+// The rules of a spec, each in one place.
+#include <algorithm>
+#include <cctype>
+#include <string>
+
+#include "common/scoreboard.h"
+#include "supervisor/model/address.h"
+#include "supervisor/model/checker.h"
+#include "supervisor/model/worker_class.h"
+
+namespace appd::model {
+namespace {
+
+constexpr std::size_t kMaxAppUri = 1000;
+constexpr std::size_t kMaxBinds = 32;
+constexpr std::size_t kMaxWarmupPaths = 32;
+constexpr std::size_t kMaxWarmupPath = 2048;
+constexpr std::size_t kMaxEnv = 1000;
+// execve(2): one string may take 128 KiB; all of them and the spec must fit in a 1 MiB request.
+constexpr std::size_t kMaxEnvVariable = std::size_t{64} * 1024;
+constexpr std::size_t kMaxEnvTotal = std::size_t{256} * 1024;
+
+bool is_name_start(char c) {
+  const auto byte = static_cast<unsigned char>(c);
+  return byte == '_' || std::isalpha(byte) != 0;
+}
+bool is_name_rest(char c) { return is_name_start(c) || (c >= '0' && c <= '9'); }
+
+// [A-Za-z_][A-Za-z0-9_]*; with `unicode` any byte beyond ASCII counts as a letter, as in Python.
+bool is_identifier(std::string_view text, bool unicode) {
+  const auto start = [&](char c) {
+    return is_name_start(c) || (unicode && static_cast<unsigned char>(c) >= 0x80);
+  };
+  if (text.empty() || !start(text.front())) return false;
+  return std::all_of(text.begin(), text.end(), [&](char c) { return is_name_rest(c) || start(c); });
+}
+
+bool is_dotted(std::string_view text) {
+  while (true) {
+    const std::size_t dot = text.find('.');
+    if (!is_identifier(text.substr(0, dot), true)) return false;
+    if (dot == std::string_view::npos) return true;
+    text.remove_prefix(dot + 1);
+  }
+}
+
+void check_app(Checker& check, const std::string& app) {
+  constexpr const char* kAdvice =
+      "write \"module:callable\", for example \"wsgi:app\" or \"pkg.wsgi:site.app\"";
+  const std::size_t colon = app.find(':');
+  const std::string_view view = app;
+  if (app.empty()) {
+    check.refuse("app", std::string("the app's callable must be given: ") + kAdvice);
+  } else if (app.size() > kMaxAppUri) {
+    check.refuse("app", "must be at most " + std::to_string(kMaxAppUri) + " bytes long, but has " +
+                            std::to_string(app.size()) + ": " + kAdvice);
+  } else if (colon == std::string::npos || !is_dotted(view.substr(0, colon)) ||
+             !is_dotted(view.substr(colon + 1))) {
+    check.refuse("app",
+                 "must name a module and a callable in it, both dotted identifiers, but got " +
+                     in_quotes(app) + ": " + kAdvice);
+  }
+}
+
+void check_bind(Checker& check, const std::vector<std::string>& bind) {
+  if (bind.empty()) {
+    check.refuse("bind",
+                 "an app needs at least one address: give \"127.0.0.1:8000\" or "
+                 "\"unix:/run/app.sock\"");
+  }
+  if (bind.size() > kMaxBinds) {
+    check.refuse("bind", "at most " + std::to_string(kMaxBinds) + " addresses, but got " +
+                             std::to_string(bind.size()) + ": remove some");
+    return;
+  }
+  std::vector<Address> seen;
+  for (std::size_t i = 0; i < bind.size(); ++i) {
+    const std::string field = "bind[" + std::to_string(i) + "]";
+    auto address = parse_address(bind[i]);
+    if (!address) {
+      check.refuse(field, address.error().message);
+    } else if (std::find(seen.begin(), seen.end(), *address) != seen.end()) {
+      check.refuse(field, "each address may be given once, but got " + in_quotes(bind[i]) +
+                              " again: remove it");
+    } else {
+      seen.push_back(*std::move(address));
+    }
+  }
+}
+
+void check_env(Checker& check, const std::map<std::string, std::string>& env) {
+  if (env.size() > kMaxEnv) {
+    check.refuse("env", "at most " + std::to_string(kMaxEnv) + " variables, but got " +
+                            std::to_string(env.size()) + ": remove some");
+    return;
+  }
+  std::size_t total = 0;
+  for (const auto& [name, value] : env) {
+    const std::size_t size = name.size() + value.size() + 2;
+    total += size;
+    if (!is_identifier(name, false)) {
+      check.refuse("env",
+                   "a variable's name must be letters, digits and _ and not begin with a "
+                   "digit, but got " +
+                       in_quotes(name) + ": rename it");
+    } else if (value.find('\0') != std::string::npos) {
+      check.refuse("env." + name, "a value must not contain a NUL byte: remove it");
+    } else if (size > kMaxEnvVariable) {
+      check.refuse("env." + name, "name and value must take at most " +
+                                      std::to_string(kMaxEnvVariable) + " bytes, but take " +
+                                      std::to_string(size) + ": put the value into a file");
+    }
+  }
+  if (total > kMaxEnvTotal) {
+    check.refuse("env", "all variables together must take at most " + std::to_string(kMaxEnvTotal) +
+                            " bytes, but take " + std::to_string(total) +
+                            ": put large values into files");
+  }
+}
+
+void check_warmup(Checker& check, const std::vector<std::string>& paths) {
+  if (paths.size() > kMaxWarmupPaths) {
+    check.refuse("warmup_paths", "at most " + std::to_string(kMaxWarmupPaths) + " paths, but got " +
+                                     std::to_string(paths.size()) + ": remove some");
+    return;
+  }
+  for (std::size_t i = 0; i < paths.size(); ++i) {
+    const std::string& path = paths[i];
+    const std::string field = "warmup_paths[" + std::to_string(i) + "]";
+    const bool blank = path.find(' ') != std::string::npos;
+    if (path.empty() || path.front() != '/' || blank || has_control_character(path)) {
+      check.refuse(field,
+                   "must begin with \"/\" and contain neither blanks nor control characters, "
+                   "but got " +
+                       in_quotes(path) + ": write a path like \"/login?next=/\"");
+    } else if (path.size() > kMaxWarmupPath) {
+      check.refuse(field, "must be at most " + std::to_string(kMaxWarmupPath) +
+                              " bytes long, but has " + std::to_string(path.size()) +
+                              ": choose a shorter path");
+    }
+  }
+}
+
+void check_durations(Checker& check, const AppSpec& spec) {
+  constexpr Milliseconds kNone{0};
+  constexpr Milliseconds kLeast{1};
+  constexpr const char* kChoose = "choose a duration in that range";
+  check.duration("timeout", spec.timeout, kNone, "choose a duration in that range, 0 for no limit");
+  check.duration("graceful_timeout", spec.graceful_timeout, kNone, kChoose);
+  check.duration("keepalive", spec.keepalive, kNone,
+                 "choose a duration in that range, 0 to close after each answer");
+  check.duration("boot_timeout", spec.boot_timeout, Milliseconds{1000}, kChoose);
+  check.duration("client_header_timeout", spec.client_header_timeout, kLeast, kChoose);
+  check.duration("client_body_timeout", spec.client_body_timeout, kLeast, kChoose);
+  check.duration("send_timeout", spec.send_timeout, kLeast, kChoose);
+}
+
+}  // namespace
+
+std::vector<Violation> validate(const AppSpec& spec) {
+  std::vector<Violation> violations;
+  Checker check(violations);
+  check.absolute_path("directory", spec.directory, "the app's directory",
+                      "give the directory that holds the app's code");
+  check_app(check, spec.app);
+  check_bind(check, spec.bind);
+  check.range("workers", spec.workers, 1, kMaxWorkers, "the number of worker processes",
+              "choose a number in that range; to run none, set run_mode to STOPPED");
+  check.range("threads", spec.threads, 1, 256, "the number of threads a worker");
+  if (!changes_in_place(spec.worker_class)) {
+    check.refuse("worker_class", "must be \"sync\" or \"gthread\", but got " +
+                                     in_quotes(spec.worker_class) + ": choose one of these");
+  }
+  check.absolute_path("python", spec.python, "the app's interpreter",
+                      "give the interpreter's path, for example \"/usr/bin/python3\" or that of a "
+                      "venv");
+  check_env(check, spec.env);
+  check_durations(check, spec);
+  check.range("limit_request_line", spec.limit_request_line, 64, 65536,
+              "the longest request line in bytes");
+  check.range("limit_request_fields", spec.limit_request_fields, 1, 1000,
+              "the largest number of header fields");
+  check.range("limit_request_field_size", spec.limit_request_field_size, 64, 65536,
+              "the longest header field in bytes");
+  check.range("limit_request_body", spec.limit_request_body, 0, INT64_MAX,
+              "the largest request body in bytes", "choose a size, 0 for no limit");
+  check_warmup(check, spec.warmup_paths);
+  check.range("backlog", spec.backlog, 1, 65535, "the length of the accept queue");
+  return violations;
+}
+
+}  // namespace appd::model

@@ -1,0 +1,155 @@
+// The rules of a spec: each boundary, and every violation at once.
+#include <gtest/gtest.h>
+
+#include <functional>
+
+#include "supervisor/model/app_spec.h"
+
+namespace appd::model {
+namespace {
+
+AppSpec good() {
+  AppSpec spec;
+  spec.directory = "/srv/web";
+  spec.app = "wsgi:app";
+  spec.bind = {"127.0.0.1:8000"};
+  return spec;
+}
+
+std::string broken(const std::function<void(AppSpec&)>& edit) {
+  AppSpec spec = good();
+  edit(spec);
+  std::string fields;
+  for (const Violation& violation : validate(spec)) {
+    fields += (fields.empty() ? "" : " ") + violation.field;
+  }
+  return fields;
+}
+
+TEST(Validate, TakesAGoodSpecAndTheEdgesOfEveryRange) {
+  EXPECT_EQ(broken([](AppSpec&) {}), "");
+  EXPECT_EQ(broken([](AppSpec& s) {
+              s.workers = 1024;
+              s.threads = 256;
+              s.worker_class = "gthread";
+              s.app = "pkg.sub.wsgi:site.app";
+              s.bind = {"unix:/run/a.sock", "[::]:80", "0.0.0.0:80"};
+              s.env = {{"_A1", ""}, {"B", "x=y\n"}};
+              s.timeout = s.graceful_timeout = s.keepalive = Milliseconds{0};
+              s.boot_timeout = Milliseconds{1000};
+              s.client_header_timeout = s.client_body_timeout = s.send_timeout = Milliseconds{1};
+              s.limit_request_line = s.limit_request_field_size = 64;
+              s.limit_request_fields = 1;
+              s.limit_request_body = 0;
+              s.backlog = 65535;
+              s.warmup_paths = {"/", "/login?next=/"};
+            }),
+            "");
+}
+
+TEST(Validate, NamesEachFieldThatBreaksItsRule) {
+  const std::pair<const char*, std::function<void(AppSpec&)>> cases[] = {
+      {"spec.directory", [](AppSpec& s) { s.directory = ""; }},
+      {"spec.directory", [](AppSpec& s) { s.directory = "srv/web"; }},
+      {"spec.directory", [](AppSpec& s) { s.directory = "/srv\x1b[1m"; }},
+      {"spec.directory", [](AppSpec& s) { s.directory = "/" + std::string(4095, 'x'); }},
+      {"spec.app", [](AppSpec& s) { s.app = ""; }},
+      {"spec.app", [](AppSpec& s) { s.app = "wsgi"; }},
+      {"spec.app", [](AppSpec& s) { s.app = "wsgi:"; }},
+      {"spec.app", [](AppSpec& s) { s.app = ":app"; }},
+      {"spec.app", [](AppSpec& s) { s.app = "wsgi:app:more"; }},
+      {"spec.app", [](AppSpec& s) { s.app = "wsgi:make()"; }},
+      {"spec.app", [](AppSpec& s) { s.app = "a..b:app"; }},
+      {"spec.app", [](AppSpec& s) { s.app = "wsgi.py:9app"; }},
+      {"spec.app", [](AppSpec& s) { s.app = "../wsgi:app"; }},
+      {"spec.app", [](AppSpec& s) { s.app = std::string(1000, 'm') + ":app"; }},
+      {"spec.bind", [](AppSpec& s) { s.bind.clear(); }},
+      {"spec.bind", [](AppSpec& s) { s.bind.assign(33, "127.0.0.1:80"); }},
+      {"spec.bind[0]", [](AppSpec& s) { s.bind = {"nonsense"}; }},
+      {"spec.bind[1]",
+       [](AppSpec& s) {
+         s.bind = {"localhost:80", "127.0.0.1:80"};
+       }},
+      {"spec.workers", [](AppSpec& s) { s.workers = 0; }},
+      {"spec.workers", [](AppSpec& s) { s.workers = 1025; }},
+      {"spec.workers", [](AppSpec& s) { s.workers = -1; }},
+      {"spec.threads", [](AppSpec& s) { s.threads = 0; }},
+      {"spec.threads", [](AppSpec& s) { s.threads = 257; }},
+      {"spec.worker_class", [](AppSpec& s) { s.worker_class = "gevent"; }},
+      {"spec.worker_class", [](AppSpec& s) { s.worker_class = ""; }},
+      {"spec.python", [](AppSpec& s) { s.python = "python3"; }},
+      {"spec.env",
+       [](AppSpec& s) {
+         s.env = {{"1A", "x"}};
+       }},
+      {"spec.env",
+       [](AppSpec& s) {
+         s.env = {{"A=B", "x"}};
+       }},
+      {"spec.env",
+       [](AppSpec& s) {
+         s.env = {{"É", "x"}};
+       }},
+      {"spec.env.A",
+       [](AppSpec& s) {
+         s.env = {{"A", std::string("x\0y", 3)}};
+       }},
+      {"spec.env.A",
+       [](AppSpec& s) {
+         s.env = {{"A", std::string(70'000, 'x')}};
+       }},
+      {"spec.env",
+       [](AppSpec& s) {
+         for (const char* name : {"A", "B", "C", "D", "E"}) s.env[name] = std::string(60'000, 'x');
+       }},
+      {"spec.timeout", [](AppSpec& s) { s.timeout = Milliseconds{-1}; }},
+      {"spec.timeout", [](AppSpec& s) { s.timeout = Milliseconds{86'400'001}; }},
+      {"spec.graceful_timeout", [](AppSpec& s) { s.graceful_timeout = Milliseconds{-1}; }},
+      {"spec.keepalive", [](AppSpec& s) { s.keepalive = Milliseconds{86'400'001}; }},
+      {"spec.boot_timeout", [](AppSpec& s) { s.boot_timeout = Milliseconds{999}; }},
+      {"spec.client_header_timeout", [](AppSpec& s) { s.client_header_timeout = Milliseconds{0}; }},
+      {"spec.client_body_timeout", [](AppSpec& s) { s.client_body_timeout = Milliseconds{0}; }},
+      {"spec.send_timeout", [](AppSpec& s) { s.send_timeout = Milliseconds{0}; }},
+      {"spec.limit_request_line", [](AppSpec& s) { s.limit_request_line = 63; }},
+      {"spec.limit_request_fields", [](AppSpec& s) { s.limit_request_fields = 1001; }},
+      {"spec.limit_request_field_size", [](AppSpec& s) { s.limit_request_field_size = 65537; }},
+      {"spec.limit_request_body", [](AppSpec& s) { s.limit_request_body = -1; }},
+      {"spec.warmup_paths", [](AppSpec& s) { s.warmup_paths.assign(33, "/"); }},
+      {"spec.warmup_paths[1]",
+       [](AppSpec& s) {
+         s.warmup_paths = {"/", "login"};
+       }},
+      {"spec.warmup_paths[0]", [](AppSpec& s) { s.warmup_paths = {"/a b"}; }},
+      {"spec.warmup_paths[0]", [](AppSpec& s) { s.warmup_paths = {"/a\r\nX: y"}; }},
+      {"spec.backlog", [](AppSpec& s) { s.backlog = 0; }},
+  };
+  int index = 0;
+  for (const auto& [field, edit] : cases) {
+    EXPECT_EQ(broken(edit), field) << "case " << index;
+    ++index;
+  }
+}
+
+TEST(Validate, ReportsEverythingAtOnce) {
+  EXPECT_EQ(broken([](AppSpec& s) {
+              s.directory = "here";
+              s.bind = {"x", "127.0.0.1:0"};
+              s.workers = 0;
+              s.python = "";
+            }),
+            "spec.directory spec.bind[0] spec.bind[1] spec.workers spec.python");
+}
+
+TEST(Validate, SaysTheRuleTheValueAndWhatToDo) {
+  AppSpec spec = good();
+  spec.workers = 100'000;
+  const auto violations = validate(spec);
+  ASSERT_EQ(violations.size(), 1u);
+  const std::string& text = violations[0].description;
+  EXPECT_NE(text.find("1 to 1024"), std::string::npos) << text;
+  EXPECT_NE(text.find("100000"), std::string::npos) << text;
+  EXPECT_NE(text.find("STOPPED"), std::string::npos) << text;
+}
+
+}  // namespace
+}  // namespace appd::model
