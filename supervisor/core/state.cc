@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "supervisor/model/worker_class.h"
+
 namespace appd::core {
 namespace {
 
@@ -61,8 +63,19 @@ WorkerId AppState::free_worker_id(const std::set<WorkerId>& given) const {
   return id;
 }
 
+message::Settings settings_for(const Desired& want, const Rollout& rollout) {
+  message::Settings settings = model::live_settings(want.spec, want.generation);
+  if (model::takes_threads(want.spec.worker_class) !=
+      model::takes_threads(rollout.spec.worker_class)) {
+    settings.threads = rollout.settings.threads;
+  }
+  return settings;
+}
+
 bool out_of_tune(const Desired& want, const Rollout& rollout) {
-  return model::live_settings(want.spec, rollout.settings.revision) != rollout.settings;
+  message::Settings wanted = settings_for(want, rollout);
+  wanted.revision = rollout.settings.revision;
+  return wanted != rollout.settings;
 }
 
 bool converged(const Desired& want, const AppState& have) {

@@ -65,7 +65,8 @@ struct Rollout {
   bool preloaded = false;
   std::string preload_note;
   std::string python_version;
-  RestartPolicy restarts;  // pace of replacing workers that died
+  std::string worker_class;  // the class that serves, as the workers' side says; empty: not known
+  RestartPolicy restarts;    // pace of replacing workers that died
 
   std::int32_t ready() const;
   std::int32_t draining() const;
@@ -91,7 +92,11 @@ struct AppState {
   WorkerId free_worker_id(const std::set<WorkerId>& given) const;
 };
 
-// Whether the rollout's workers were told something else than what is wanted now.
+// What the rollout's workers are to be told now. While the pool goes from a class with threads to
+// one without, or back, those that still serve keep their own number.
+message::Settings settings_for(const Desired& want, const Rollout& rollout);
+
+// Whether the rollout's workers were told something else than that.
 bool out_of_tune(const Desired& want, const Rollout& rollout);
 
 // Whether everything is as asked: nothing to do and nothing on its way.

@@ -39,6 +39,7 @@ class Transition {
   void operator()(const message::Loaded& loaded) {
     rollout_.preloaded = loaded.preloaded;
     rollout_.preload_note = loaded.note;
+    learn_class(loaded.worker_class);
     if (!loaded.note.empty()) out_.notes.push_back("preload is off: " + loaded.note);
     if (rollout_.phase == RolloutPhase::Preparing) set_phase(rollout_, RolloutPhase::Warming, now_);
   }
@@ -68,6 +69,7 @@ class Transition {
     Worker* worker = find(ready.worker);
     if (worker == nullptr) return;
     worker->settings_revision = ready.settings_revision;
+    learn_class(ready.worker_class);
     if (worker->state != WorkerState::Starting) return;
     worker->state = WorkerState::Ready;
     worker->ready = now_.steady;
@@ -126,6 +128,10 @@ class Transition {
   Worker* find(WorkerId id) {
     auto it = rollout_.workers.find(id);
     return it == rollout_.workers.end() ? nullptr : &it->second;
+  }
+
+  void learn_class(const std::string& worker_class) {
+    if (!worker_class.empty()) rollout_.worker_class = worker_class;
   }
 
   void changed(WorkerId id) { out_.changed.push_back(id); }
@@ -199,7 +205,8 @@ void begin(const Action& action, const Desired& want, AppState& app, RolloutKey 
           },
           [&](const KillWorker& a) { app.find(a.rollout)->workers.at(a.worker).killed = true; },
           [&](const TuneRollout& a) {
-            app.find(a.rollout)->settings = model::live_settings(want.spec, want.generation);
+            Rollout& rollout = *app.find(a.rollout);
+            rollout.settings = settings_for(want, rollout);
           },
           [&](const Advance& a) {
             Rollout& rollout = *app.find(a.rollout);

@@ -86,6 +86,18 @@ Result<Address> parse_address(std::string_view text) {
   return Address{AddressFamily::Ipv4, *canonical, *port, {}};
 }
 
+bool is_network(std::string_view text) {
+  const std::size_t slash = text.find('/');
+  const std::string host(text.substr(0, slash));
+  const bool ipv4 = canonical_host(AF_INET, host).has_value();
+  if (!ipv4 && !canonical_host(AF_INET6, host)) return false;
+  if (slash == std::string_view::npos) return true;
+  const std::string_view length = text.substr(slash + 1);
+  unsigned bits = 0;
+  const auto [end, error] = std::from_chars(length.data(), length.data() + length.size(), bits);
+  return error == std::errc{} && end == length.data() + length.size() && bits <= (ipv4 ? 32 : 128);
+}
+
 std::string to_string(const Address& address) {
   switch (address.family) {
     case AddressFamily::Ipv4:

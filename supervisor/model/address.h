@@ -34,6 +34,9 @@ Result<Address> parse_address(std::string_view text);
 // The canonical text, which parse_address() takes back.
 std::string to_string(const Address& address);
 
+// Whether it is a numeric address, "10.0.0.1" or "::1", or a network, "10.0.0.0/8" or "fd00::/8".
+bool is_network(std::string_view text);
+
 // What bind(2) and connect(2) take.
 struct SocketAddress {
   sockaddr_storage storage{};

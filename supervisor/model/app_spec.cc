@@ -7,15 +7,20 @@
 
 namespace appd::model {
 
+namespace {
+
+std::string without_blanks(std::string text) {
+  std::erase(text, ' ');
+  return text;
+}
+
+}  // namespace
+
 bool valid_app_id(std::string_view id) {
   const auto letter = [](char c) { return c >= 'a' && c <= 'z'; };
   const auto inner = [&](char c) { return letter(c) || (c >= '0' && c <= '9') || c == '-'; };
   return !id.empty() && id.size() <= 63 && letter(id.front()) && id.back() != '-' &&
          std::all_of(id.begin(), id.end(), inner);
-}
-
-std::string effective_worker_class(const AppSpec& spec) {
-  return spec.worker_class == "sync" && spec.threads > 1 ? "gthread" : spec.worker_class;
 }
 
 message::Settings live_settings(const AppSpec& spec, std::int64_t generation) {
@@ -34,16 +39,42 @@ message::Settings live_settings(const AppSpec& spec, std::int64_t generation) {
   settings.limit_request_fields = static_cast<std::uint32_t>(spec.limit_request_fields);
   settings.limit_request_field_size = static_cast<std::uint32_t>(spec.limit_request_field_size);
   settings.limit_request_body = spec.limit_request_body;
+  settings.worker_connections = static_cast<std::uint32_t>(spec.worker_connections);
+  settings.forwarded_allow_ips = without_blanks(spec.forwarded_allow_ips);
+  settings.proxy_protocol = spec.proxy_protocol;
+  settings.proxy_allow_ips = without_blanks(spec.proxy_allow_ips);
+  settings.access_log = spec.access_log;
+  settings.access_log_format = spec.access_log_format;
+  settings.ws_max_size = spec.ws_max_size;
+  settings.ws_ping_interval_ms = ms(spec.ws_ping_interval);
+  settings.ws_ping_timeout_ms = ms(spec.ws_ping_timeout);
+  settings.ws_per_message_deflate = spec.ws_per_message_deflate;
+  settings.websocket_drain_ms = ms(spec.ws_drain_timeout);
   return settings;
 }
 
-bool needs_rollout(const AppSpec& from, const AppSpec& to) {
-  const bool new_class =
-      from.worker_class != to.worker_class &&
-      !(changes_in_place(from.worker_class) && changes_in_place(to.worker_class));
-  return new_class || from.directory != to.directory || from.app != to.app ||
-         from.python != to.python || from.env != to.env || from.preload != to.preload ||
-         from.warmup_paths != to.warmup_paths || from.bind != to.bind || from.backlog != to.backlog;
+AppSpec with_code_of(const AppSpec& present, const AppSpec& good, std::string_view served) {
+  AppSpec spec = present;
+  spec.directory = good.directory;
+  spec.app = good.app;
+  spec.python = good.python;
+  spec.env = good.env;
+  spec.preload = good.preload;
+  spec.warmup_paths = good.warmup_paths;
+  spec.bind = good.bind;
+  spec.backlog = good.backlog;
+  spec.root_path = good.root_path;
+  spec.loop = good.loop;
+  spec.lifespan = good.lifespan;
+  if (!changes_in_place(present.worker_class, good.worker_class, served)) {
+    spec.worker_class = good.worker_class;
+    spec.threads = good.threads;  // the other class may not have had any
+  }
+  return spec;
+}
+
+bool needs_rollout(const AppSpec& from, const AppSpec& to, std::string_view served) {
+  return with_code_of(to, from, served) != to;
 }
 
 }  // namespace appd::model

@@ -20,11 +20,11 @@ using message::Preload;
 // Every field has its default here; the API documents the same values (apps.proto).
 struct AppSpec {
   std::string directory;
-  std::string app;  // "module:callable"
+  std::string app;  // "module", "module:callable", "module:factory('prod', debug=True)"
   std::vector<std::string> bind;
   std::int32_t workers = 1;
   std::int32_t threads = 1;
-  std::string worker_class = "sync";
+  std::string worker_class = "auto";
   std::string python = "/usr/bin/python3";
   std::map<std::string, std::string> env;
   Preload preload = Preload::Auto;
@@ -42,6 +42,21 @@ struct AppSpec {
   Milliseconds send_timeout{30'000};
   std::vector<std::string> warmup_paths;
   std::int32_t backlog = 2048;
+  std::string unix_socket_mode = "0666";  // octal
+  std::string root_path;
+  std::string loop = "auto";
+  std::string lifespan = "auto";
+  std::int32_t worker_connections = 1000;
+  std::string forwarded_allow_ips = message::kLoopback;
+  std::string proxy_protocol = "off";
+  std::string proxy_allow_ips = message::kLoopback;
+  bool access_log = false;
+  std::string access_log_format = message::kAccessLogFormat;
+  std::int64_t ws_max_size = std::int64_t{16} << 20;
+  Milliseconds ws_ping_interval{20'000};
+  Milliseconds ws_ping_timeout{20'000};
+  bool ws_per_message_deflate = true;
+  Milliseconds ws_drain_timeout{5'000};
 
   bool operator==(const AppSpec&) const = default;
 };
@@ -58,13 +73,12 @@ std::vector<Violation> validate(const AppSpec& spec);
 // case).
 bool valid_app_id(std::string_view id);
 
-// The class that really serves: sync with several threads is gthread, as in gunicorn.
-std::string effective_worker_class(const AppSpec& spec);
-
 // The part of a spec that running workers can take over in place.
 message::Settings live_settings(const AppSpec& spec, std::int64_t generation);
 // Whether going from one spec to the other needs a new zygote (code, interpreter, environment,
-// sockets).
-bool needs_rollout(const AppSpec& from, const AppSpec& to);
+// sockets). `served` is the class that the workers of `from` really have; empty: not known.
+bool needs_rollout(const AppSpec& from, const AppSpec& to, std::string_view served);
+// Makes what needs a rollout as it is in `good` and keeps all else of `present`; `served` as above.
+AppSpec with_code_of(const AppSpec& present, const AppSpec& good, std::string_view served);
 
 }  // namespace appd::model

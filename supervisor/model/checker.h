@@ -1,7 +1,10 @@
 // Checker: the forms that violations of a spec have in common. Internal to validate().
 #pragma once
 
+#include <algorithm>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "supervisor/model/app_spec.h"
@@ -27,6 +30,16 @@ class Checker {
     if (value >= least && value <= kDay) return;
     refuse(field, "must be from " + seconds(least) + " to " + seconds(kDay) + ", but got " +
                       seconds(value) + ": " + advice);
+  }
+  // One of a few words.
+  void word(const char* field, const std::string& value, std::span<const std::string_view> words) {
+    if (std::find(words.begin(), words.end(), value) != words.end()) return;
+    std::string choices;
+    for (std::size_t i = 0; i < words.size(); ++i) {
+      choices += i == 0 ? "" : i + 1 == words.size() ? " or " : ", ";
+      choices.append("\"").append(words[i]).append("\"");
+    }
+    refuse(field, "must be " + choices + ", but got " + in_quotes(value) + ": choose one of these");
   }
   void absolute_path(const char* field, const std::string& value, const char* what,
                      const char* advice) {
@@ -55,5 +68,8 @@ class Checker {
   }
   std::vector<Violation>& violations_;
 };
+
+// The rules of what clients, proxies and WebSockets may do, and of the access log.
+void check_front(Checker& check, const AppSpec& spec);
 
 }  // namespace appd::model

@@ -1,5 +1,6 @@
 // The rules of a spec, each in one place.
 #include <algorithm>
+#include <array>
 #include <cctype>
 #include <string>
 
@@ -15,6 +16,7 @@ constexpr std::size_t kMaxAppUri = 1000;
 constexpr std::size_t kMaxBinds = 32;
 constexpr std::size_t kMaxWarmupPaths = 32;
 constexpr std::size_t kMaxWarmupPath = 2048;
+constexpr std::size_t kMaxRootPath = 1024;
 constexpr std::size_t kMaxEnv = 1000;
 // execve(2): one string may take 128 KiB; all of them and the spec must fit in a 1 MiB request.
 constexpr std::size_t kMaxEnvVariable = std::size_t{64} * 1024;
@@ -44,9 +46,18 @@ bool is_dotted(std::string_view text) {
   }
 }
 
+// "site.app", "create_app()", "site.make('prod', debug=True)": what the arguments are, the app's
+// own interpreter says.
+bool is_callable(std::string_view text) {
+  const std::size_t bracket = text.find('(');
+  const bool whole = bracket == std::string_view::npos || text.back() == ')';
+  return whole && is_dotted(text.substr(0, bracket)) && !has_control_character(text);
+}
+
 void check_app(Checker& check, const std::string& app) {
   constexpr const char* kAdvice =
-      "write \"module:callable\", for example \"wsgi:app\" or \"pkg.wsgi:site.app\"";
+      "write \"module:callable\", for example \"wsgi:app\", \"pkg.wsgi:site.app\" or "
+      "\"shop:create_app('prod')\"";
   const std::size_t colon = app.find(':');
   const std::string_view view = app;
   if (app.empty()) {
@@ -54,10 +65,11 @@ void check_app(Checker& check, const std::string& app) {
   } else if (app.size() > kMaxAppUri) {
     check.refuse("app", "must be at most " + std::to_string(kMaxAppUri) + " bytes long, but has " +
                             std::to_string(app.size()) + ": " + kAdvice);
-  } else if (colon == std::string::npos || !is_dotted(view.substr(0, colon)) ||
-             !is_dotted(view.substr(colon + 1))) {
+  } else if (!is_dotted(view.substr(0, colon)) ||
+             (colon != std::string::npos && !is_callable(view.substr(colon + 1)))) {
     check.refuse("app",
-                 "must name a module and a callable in it, both dotted identifiers, but got " +
+                 "must name a module and a callable in it, both dotted identifiers, or the call of "
+                 "a factory, but got " +
                      in_quotes(app) + ": " + kAdvice);
   }
 }
@@ -141,6 +153,48 @@ void check_warmup(Checker& check, const std::vector<std::string>& paths) {
   }
 }
 
+void check_class(Checker& check, const AppSpec& spec) {
+  constexpr auto kLoops = std::to_array<std::string_view>({"auto", "asyncio", "uvloop"});
+  constexpr auto kLifespans = std::to_array<std::string_view>({"auto", "on", "off"});
+  check.range("threads", spec.threads, 1, 256, "the number of threads a worker");
+  check.word("worker_class", spec.worker_class, worker_classes());
+  const auto classes = worker_classes();
+  const bool known = std::find(classes.begin(), classes.end(), spec.worker_class) != classes.end();
+  if (known && spec.threads > 1 && !takes_threads(spec.worker_class)) {
+    check.refuse("threads", "is for the classes sync and gthread, but got " +
+                                std::to_string(spec.threads) + " with the class " +
+                                spec.worker_class +
+                                ": set threads to 1 and bound requests by worker_connections");
+  }
+  check.range("worker_connections", spec.worker_connections, 1, 1'000'000,
+              "the number of requests in hand at once");
+  check.word("loop", spec.loop, kLoops);
+  check.word("lifespan", spec.lifespan, kLifespans);
+}
+
+// "660", "0660"
+void check_socket_mode(Checker& check, const std::string& mode) {
+  const bool octal = mode.find_first_not_of("01234567") == std::string::npos;
+  if (octal && (mode.size() == 3 || (mode.size() == 4 && mode.front() == '0'))) return;
+  check.refuse("unix_socket_mode", "must be three octal digits, but got " + in_quotes(mode) +
+                                       ": write \"0660\" for user and group only");
+}
+
+void check_root_path(Checker& check, const std::string& path) {
+  constexpr const char* kAdvice = "write \"/shop\", or nothing";
+  if (path.empty()) return;
+  if (path.front() != '/' || path.back() == '/' || has_control_character(path)) {
+    check.refuse("root_path",
+                 "must begin with \"/\", not end with it, and contain no control characters, but "
+                 "got " +
+                     in_quotes(path) + ": " + kAdvice);
+  } else if (path.size() > kMaxRootPath) {
+    check.refuse("root_path", "must be at most " + std::to_string(kMaxRootPath) +
+                                  " bytes long, but has " + std::to_string(path.size()) + ": " +
+                                  kAdvice);
+  }
+}
+
 void check_durations(Checker& check, const AppSpec& spec) {
   constexpr Milliseconds kNone{0};
   constexpr Milliseconds kLeast{1};
@@ -166,11 +220,7 @@ std::vector<Violation> validate(const AppSpec& spec) {
   check_bind(check, spec.bind);
   check.range("workers", spec.workers, 1, kMaxWorkers, "the number of worker processes",
               "choose a number in that range; to run none, set run_mode to STOPPED");
-  check.range("threads", spec.threads, 1, 256, "the number of threads a worker");
-  if (!changes_in_place(spec.worker_class)) {
-    check.refuse("worker_class", "must be \"sync\" or \"gthread\", but got " +
-                                     in_quotes(spec.worker_class) + ": choose one of these");
-  }
+  check_class(check, spec);
   check.absolute_path("python", spec.python, "the app's interpreter",
                       "give the interpreter's path, for example \"/usr/bin/python3\" or that of a "
                       "venv");
@@ -186,6 +236,9 @@ std::vector<Violation> validate(const AppSpec& spec) {
               "the largest request body in bytes", "choose a size, 0 for no limit");
   check_warmup(check, spec.warmup_paths);
   check.range("backlog", spec.backlog, 1, 65535, "the length of the accept queue");
+  check_socket_mode(check, spec.unix_socket_mode);
+  check_root_path(check, spec.root_path);
+  check_front(check, spec);
   return violations;
 }
 

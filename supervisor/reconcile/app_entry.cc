@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "supervisor/model/worker_class.h"
+
 namespace appd::reconcile {
 namespace {
 
@@ -13,6 +15,14 @@ const core::Rollout* shown_rollout(const core::AppState& state) {
   if (auto serving = state.serving()) return state.find(*serving);
   if (auto coming = state.coming()) return state.find(*coming);
   return nullptr;
+}
+
+// What a rollout serves as; without one, what the app's next one will.
+std::string class_of(const AppEntry& app, const core::Rollout* rollout) {
+  const model::AppSpec& spec = app.record.spec;
+  if (rollout == nullptr) return model::effective_worker_class(spec.worker_class, "", spec.threads);
+  return model::effective_worker_class(spec.worker_class, rollout->worker_class,
+                                       static_cast<std::int32_t>(rollout->settings.threads));
 }
 
 AppState state_of(const AppEntry& app, const core::Desired& want, bool done) {
@@ -33,7 +43,7 @@ model::AppObserved observe(const AppEntry& app, const core::Desired& want,
   out.reconciling = !done;
   out.ready_workers = app.state.ready();
   if (auto serving = app.state.serving()) out.rollout = app.state.find(*serving)->number;
-  out.worker_class = model::effective_worker_class(app.record.spec);
+  out.worker_class = class_of(app, shown_rollout(app.state));
   if (const core::Rollout* rollout = shown_rollout(app.state)) {
     out.preloaded = rollout->preloaded;
     out.preload_note = rollout->preload_note;
@@ -65,7 +75,7 @@ model::WorkerView worker_view(const AppEntry& app, core::RolloutKey key, core::W
   const core::Rollout* rollout = app.state.find(key);
   out.rollout = rollout != nullptr ? rollout->number : 0;
   out.worker_class = app.record.spec.worker_class;
-  out.effective_worker_class = model::effective_worker_class(app.record.spec);
+  out.effective_worker_class = class_of(app, rollout);
   out.threads = rollout != nullptr ? static_cast<std::int32_t>(rollout->settings.threads) : 0;
   out.start_time = worker.start_time;
   out.ready_time = worker.ready_time;
@@ -103,17 +113,9 @@ model::OperationPhase phase_of(const AppEntry& app, const core::Desired& want) {
   return draining ? OperationPhase::Draining : OperationPhase::Applying;
 }
 
-model::AppSpec with_code_of(const model::AppSpec& present, const model::AppSpec& good) {
-  model::AppSpec spec = present;
-  spec.directory = good.directory;
-  spec.app = good.app;
-  spec.python = good.python;
-  spec.env = good.env;
-  spec.preload = good.preload;
-  spec.warmup_paths = good.warmup_paths;
-  spec.bind = good.bind;
-  spec.backlog = good.backlog;
-  return spec;
+std::string_view served_class(const core::AppState& state) {
+  auto newest = state.coming() ? state.coming() : state.serving();
+  return newest ? std::string_view(state.find(*newest)->worker_class) : std::string_view();
 }
 
 bool same(const model::AppObserved& a, const model::AppObserved& b) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <string_view>
 #include <vector>
 
 #include "supervisor/core/planner.h"
@@ -36,8 +37,8 @@ model::WorkerView worker_view(const AppEntry& app, core::RolloutKey key, core::W
 // Where a change of this app stands, for the progress of its operations.
 model::OperationPhase phase_of(const AppEntry& app, const core::Desired& want);
 
-// The spec that goes back to `good` in what needs a rollout and keeps all else of `present`.
-model::AppSpec with_code_of(const model::AppSpec& present, const model::AppSpec& good);
+// The class that the newest rollout's workers have; empty: not known yet. Valid while the state is.
+std::string_view served_class(const core::AppState& state);
 
 bool same(const model::AppObserved& a, const model::AppObserved& b);
 

@@ -225,7 +225,11 @@ Answer<model::AppView> Reconciler::do_update(const UpdateApp& request) {
     ++record.version;
     record.update_time = system_clock::now();
   }
-  if (new_rollout) ++record.rollout;
+  if (new_rollout) {
+    ++record.rollout;
+    // Live settings since the last rollout are part of what serves now.
+    if (core::converged(app->desired(), app->state)) record.last_good_spec = before;
+  }
 
   // Sockets come first: a bind that cannot be had changes nothing.
   std::optional<runtime::ListenerSet> listeners;

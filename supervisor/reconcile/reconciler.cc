@@ -275,11 +275,10 @@ void Reconciler::roll_back_spec(AppEntry& app) {
     app.listeners.abandon(*app.former_listeners);
     app.listeners = *std::exchange(app.former_listeners, std::nullopt);
   }
-  if (!app.record.last_good_spec ||
-      !model::needs_rollout(app.record.spec, *app.record.last_good_spec))
-    return;
+  if (!app.record.last_good_spec) return;
   model::AppRecord record = app.record;
-  record.spec = with_code_of(record.spec, *record.last_good_spec);
+  record.spec = model::with_code_of(record.spec, *record.last_good_spec, served_class(app.state));
+  if (record.spec == app.record.spec) return;
   ++record.generation;
   ++record.version;
   record.update_time = system_clock::now();

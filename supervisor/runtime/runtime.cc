@@ -55,6 +55,9 @@ Result<void> Runtime::spawn(core::RolloutKey key, const std::string& app,
   load.preload = spec.preload;
   load.warmup_paths = spec.warmup_paths;
   load.worker_class = spec.worker_class;
+  load.loop = spec.loop;
+  load.lifespan = spec.lifespan;
+  load.root_path = spec.root_path;
   load.settings = rollout.settings;
   zygote.load_descriptors.push_back(TRY(duplicate(scoreboard.fd())));
   for (int fd : listeners.descriptors()) zygote.load_descriptors.push_back(TRY(duplicate(fd)));

@@ -104,6 +104,7 @@ Result<E> from_name(std::string_view text) {
 }
 
 json to_json(const std::string& value) { return value; }
+json to_json(bool value) { return value; }
 json to_json(std::int32_t value) { return value; }
 json to_json(std::int64_t value) { return value; }
 json to_json(model::Milliseconds value) { return value.count(); }
@@ -116,6 +117,11 @@ requires std::is_enum_v<E> json to_json(E value) { return name_of(value); }
 Result<void> from_json(const json& from, std::string& to) {
   if (!from.is_string()) return damaged("is not a string");
   to = from.get<std::string>();
+  return {};
+}
+Result<void> from_json(const json& from, bool& to) {
+  if (!from.is_boolean()) return damaged("is not a truth value");
+  to = from.get<bool>();
   return {};
 }
 Result<void> from_json(const json& from, std::int64_t& to) {
@@ -176,7 +182,10 @@ void each_field(model::AppSpec& spec, Visit&& visit) {
   auto& [directory, app, bind, workers, threads, worker_class, python, env, preload, run_mode,
          timeout, graceful_timeout, keepalive, boot_timeout, limit_request_line,
          limit_request_fields, limit_request_field_size, limit_request_body, client_header_timeout,
-         client_body_timeout, send_timeout, warmup_paths, backlog] = spec;
+         client_body_timeout, send_timeout, warmup_paths, backlog, unix_socket_mode, root_path,
+         loop, lifespan, worker_connections, forwarded_allow_ips, proxy_protocol, proxy_allow_ips,
+         access_log, access_log_format, ws_max_size, ws_ping_interval, ws_ping_timeout,
+         ws_per_message_deflate, ws_drain_timeout] = spec;
   visit("directory", directory);
   visit("app", app);
   visit("bind", bind);
@@ -200,6 +209,21 @@ void each_field(model::AppSpec& spec, Visit&& visit) {
   visit("send_timeout_ms", send_timeout);
   visit("warmup_paths", warmup_paths);
   visit("backlog", backlog);
+  visit("unix_socket_mode", unix_socket_mode);
+  visit("root_path", root_path);
+  visit("loop", loop);
+  visit("lifespan", lifespan);
+  visit("worker_connections", worker_connections);
+  visit("forwarded_allow_ips", forwarded_allow_ips);
+  visit("proxy_protocol", proxy_protocol);
+  visit("proxy_allow_ips", proxy_allow_ips);
+  visit("access_log", access_log);
+  visit("access_log_format", access_log_format);
+  visit("ws_max_size", ws_max_size);
+  visit("ws_ping_interval_ms", ws_ping_interval);
+  visit("ws_ping_timeout_ms", ws_ping_timeout);
+  visit("ws_per_message_deflate", ws_per_message_deflate);
+  visit("ws_drain_timeout_ms", ws_drain_timeout);
 }
 
 template <typename Visit>

@@ -1,20 +1,37 @@
 // The schema's history. A released migration never changes; a new one is added below it, with a
 // test.
 //
-//   apps                               operations                        requests
-//   ─────────────────────────────      ────────────────────────── ──────────────────────────── id
-//   "web"              sequence   order of creation      id           UUID of the call uid UUID id
-//   UUID                   fingerprint  of the call spec            JSON (codec.h)     app id;
-//   stays when the     app          id generation      edits of spec                 app is removed
-//   operation    id version         edits of row       kind       "scale"                time ns
-//   rollout         wanted copy        phase      "draining"
-//   deleting        0 or 1             generation, rollout               audit
-//   last_good_spec  JSON or NULL       reason, error_message ──────────────────────────── operation
-//   id of newest       failure    JSON or NULL           id           order create_time     ns
-//   ready_workers, wanted_workers,    time         ns update_time     ns draining_workers text what
-//   was done
-//                                      create_time    ns
-//                                      end_time       ns or NULL
+//   apps            one row an app
+//     id              "web"
+//     uid             UUID
+//     spec            JSON (codec.h)
+//     generation      edits of spec
+//     version         edits of row
+//     rollout         wanted copy of the code
+//     deleting        0 or 1
+//     last_good_spec  JSON or NULL
+//     operation       id of the newest
+//     create_time, update_time
+//   operations      one row an operation
+//     sequence        order of creation
+//     id              UUID
+//     app             app's id; stays when the app is removed
+//     kind            "scale"
+//     phase           "draining"
+//     generation, rollout
+//     reason, error_message
+//     failure         JSON or NULL
+//     ready_workers, wanted_workers, draining_workers
+//     create_time, end_time (or NULL)
+//   requests        one row a request_id
+//     id              UUID
+//     fingerprint     of the call
+//     app, operation  ids
+//     time
+//   audit           one row a change
+//     id              order
+//     time
+//     text            what was done
 //
 // Times are nanoseconds since 1970, UTC. A new field of a spec is a new schema version too, even if
 // no table changes: an older appd must refuse the file instead of dropping the field.
@@ -73,8 +90,13 @@ CREATE TABLE audit (
 ) STRICT;
 )sql";
 
+// Specs have unix_socket_mode, root_path, loop, lifespan, worker_connections, the trusted
+// addresses, PROXY protocol, the access log and WebSockets; no table changes. Absent, they take
+// their defaults. A class that was stored stays, although the default has become "auto".
+constexpr const char* kVersion2 = "";
+
 // kMigrations[n] takes version n to version n + 1.
-constexpr std::array kMigrations = {kVersion1};
+constexpr std::array kMigrations = {kVersion1, kVersion2};
 
 }  // namespace
 

@@ -84,6 +84,24 @@ TEST(Planner, TunesRunningWorkersInPlaceWhenThreadsChange) {
   EXPECT_TRUE(converged(world.want, world.have));
 }
 
+TEST(Planner, WorkersKeepTheirThreadsWhileAClassWithoutThreadsComesUp) {
+  World world;
+  world.want.spec.worker_class = "gthread";
+  world.want.spec.threads = 8;
+  RolloutKey old = world.start_and_serve();
+  world.done.clear();
+  world.want.spec.worker_class = "gevent";
+  world.want.spec.threads = 1;
+  world.want.spec.worker_connections = 50;
+  world.want.generation = 2;
+  world.want.rollout = 2;
+  world.settle();
+  EXPECT_EQ(world.count<TuneRollout>(), 1U);
+  EXPECT_EQ(world.have.find(old)->settings.threads, 8U);
+  EXPECT_EQ(world.have.find(old)->settings.worker_connections, 50U) << "all else is told";
+  EXPECT_EQ(world.have.find(world.newest)->settings.threads, 1U);
+}
+
 TEST(Planner, KeepsTheOldRolloutServingUntilTheNewOneHasAllItsWorkers) {
   World world;
   RolloutKey old = world.start_and_serve();

@@ -97,6 +97,20 @@ TEST(Transitions, EventsOfAnUnknownRolloutAreIgnored) {
   EXPECT_TRUE(seen.changed.empty());
 }
 
+TEST(Transitions, LearnsTheClassFromTheZygoteOrFromAWorker) {
+  World world;
+  world.settle();
+  const Rollout& rollout = *world.have.find(world.newest);
+  world.load(world.newest);
+  EXPECT_EQ(rollout.worker_class, "") << "nobody has said so";
+  world.tell(world.newest, message::Loaded{true, "", 1, "sync"});
+  EXPECT_EQ(rollout.worker_class, "sync");
+  world.answer_forks(world.newest);
+  EXPECT_EQ(rollout.worker_class, "sync") << "one that does not know changes nothing";
+  world.tell(world.newest, message::Ready{1, 1, "asgi"});
+  EXPECT_EQ(rollout.worker_class, "asgi");
+}
+
 TEST(Transitions, DescribesExits) {
   EXPECT_EQ(describe_exit(0x0300), "exited with status 3");
   EXPECT_EQ(describe_exit(SIGTERM), "was killed by signal 15 (SIGTERM)");

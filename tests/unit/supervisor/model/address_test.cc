@@ -70,6 +70,16 @@ TEST(Address, RefusesWhatCannotBeBound) {
   EXPECT_TRUE(parse_address("unix:/" + std::string(106, 'x')));
 }
 
+TEST(Address, NetworksAreNumeric) {
+  for (const char* text : {"10.0.0.1", "10.0.0.0/8", "0.0.0.0/0", "::1", "fd00::/8", "::/128"}) {
+    EXPECT_TRUE(is_network(text)) << text;
+  }
+  for (const char* text : {"", "localhost", "10.0.0.0/33", "::/129", "10.0.0.0/", "10.0.0.0/+8",
+                           "10.0.0.0/8/8", "[::1]", " ::1", "010.0.0.1"}) {
+    EXPECT_FALSE(is_network(text)) << text;
+  }
+}
+
 TEST(Address, BecomesWhatTheKernelTakes) {
   const SocketAddress v4 = to_socket_address(*parse_address("127.0.0.1:8000"));
   sockaddr_in in{};

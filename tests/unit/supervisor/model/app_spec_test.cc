@@ -25,16 +25,6 @@ TEST(AppId, IsALowerCaseLabel) {
   EXPECT_FALSE(valid_app_id("a" + std::string(63, 'b')));
 }
 
-TEST(WorkerClass, ThreadsTurnSyncIntoGthread) {
-  AppSpec spec = good();
-  EXPECT_EQ(effective_worker_class(spec), "sync");
-  spec.threads = 2;
-  EXPECT_EQ(effective_worker_class(spec), "gthread");
-  spec.worker_class = "gthread";
-  spec.threads = 1;
-  EXPECT_EQ(effective_worker_class(spec), "gthread");
-}
-
 TEST(LiveSettings, CarryEveryFieldOfTheSpec) {
   AppSpec spec = good();
   spec.threads = 3;
@@ -48,6 +38,17 @@ TEST(LiveSettings, CarryEveryFieldOfTheSpec) {
   spec.limit_request_fields = 66;
   spec.limit_request_field_size = 67;
   spec.limit_request_body = 68;
+  spec.worker_connections = 69;
+  spec.forwarded_allow_ips = " 10.0.0.1 , ::1";
+  spec.proxy_protocol = "auto";
+  spec.proxy_allow_ips = " ";
+  spec.access_log = true;
+  spec.access_log_format = "json";
+  spec.ws_max_size = 70;
+  spec.ws_ping_interval = Milliseconds{71};
+  spec.ws_ping_timeout = Milliseconds{72};
+  spec.ws_per_message_deflate = false;
+  spec.ws_drain_timeout = Milliseconds{73};
   const message::Settings expected{.revision = 9,
                                    .threads = 3,
                                    .timeout_ms = 1,
@@ -59,7 +60,18 @@ TEST(LiveSettings, CarryEveryFieldOfTheSpec) {
                                    .limit_request_line = 65,
                                    .limit_request_fields = 66,
                                    .limit_request_field_size = 67,
-                                   .limit_request_body = 68};
+                                   .limit_request_body = 68,
+                                   .worker_connections = 69,
+                                   .forwarded_allow_ips = "10.0.0.1,::1",
+                                   .proxy_protocol = "auto",
+                                   .proxy_allow_ips = "",
+                                   .access_log = true,
+                                   .access_log_format = "json",
+                                   .ws_max_size = 70,
+                                   .ws_ping_interval_ms = 71,
+                                   .ws_ping_timeout_ms = 72,
+                                   .ws_per_message_deflate = false,
+                                   .websocket_drain_ms = 73};
   EXPECT_EQ(live_settings(spec, 9), expected);
 }
 
@@ -67,7 +79,7 @@ TEST(NeedsRollout, OnlyForWhatARunningWorkerCannotTakeOver) {
   const auto rollout = [](const std::function<void(AppSpec&)>& edit) {
     AppSpec to = good();
     edit(to);
-    return needs_rollout(good(), to);
+    return needs_rollout(good(), to, "sync");
   };
   EXPECT_FALSE(rollout([](AppSpec& s) {
     s.workers = 17;
@@ -78,6 +90,15 @@ TEST(NeedsRollout, OnlyForWhatARunningWorkerCannotTakeOver) {
     s.limit_request_line = 100;
     s.limit_request_body = 5;
     s.send_timeout = Milliseconds{5};
+    s.unix_socket_mode = "0600";
+    s.worker_connections = 5;
+    s.forwarded_allow_ips = s.proxy_allow_ips = "*";
+    s.proxy_protocol = "v1";
+    s.access_log = true;
+    s.access_log_format = "json";
+    s.ws_max_size = 5;
+    s.ws_ping_interval = s.ws_ping_timeout = s.ws_drain_timeout = Milliseconds{5};
+    s.ws_per_message_deflate = false;
   }));
   EXPECT_TRUE(rollout([](AppSpec& s) { s.directory = "/x"; }));
   EXPECT_TRUE(rollout([](AppSpec& s) { s.app = "x:app"; }));
@@ -88,6 +109,39 @@ TEST(NeedsRollout, OnlyForWhatARunningWorkerCannotTakeOver) {
   EXPECT_TRUE(rollout([](AppSpec& s) { s.bind = {"127.0.0.1:8001"}; }));
   EXPECT_TRUE(rollout([](AppSpec& s) { s.backlog = 9; }));
   EXPECT_TRUE(rollout([](AppSpec& s) { s.worker_class = "gevent"; }));
+  EXPECT_TRUE(rollout([](AppSpec& s) { s.root_path = "/x"; }));
+  EXPECT_TRUE(rollout([](AppSpec& s) { s.loop = "uvloop"; }));
+  EXPECT_TRUE(rollout([](AppSpec& s) { s.lifespan = "on"; }));
+}
+
+TEST(NeedsRollout, ForAClassGoesByWhatServes) {
+  AppSpec to = good();
+  to.worker_class = "gthread";
+  EXPECT_FALSE(needs_rollout(good(), to, "gthread"));
+  EXPECT_TRUE(needs_rollout(good(), to, "asgi"));
+  EXPECT_TRUE(needs_rollout(good(), to, "")) << "it may turn out to be asgi";
+}
+
+TEST(WithCodeOf, TakesTheClassBackWithItsThreadsAndKeepsWhatIsLive) {
+  AppSpec before = good();
+  before.threads = 8;
+  before.root_path = "/old";
+  AppSpec refused = good();
+  refused.worker_class = "gevent";
+  refused.app = "broken:app";
+  refused.workers = 17;
+  refused.ws_max_size = 5;
+  AppSpec expected = before;
+  expected.workers = 17;
+  expected.ws_max_size = 5;
+  EXPECT_EQ(with_code_of(refused, before, "gthread"), expected);
+}
+
+TEST(WithCodeOf, LeavesAClassAloneThatWasTakenOnInPlace) {
+  AppSpec refused = good();
+  refused.worker_class = "gthread";
+  refused.threads = 8;
+  EXPECT_EQ(with_code_of(refused, good(), "sync"), refused);
 }
 
 }  // namespace

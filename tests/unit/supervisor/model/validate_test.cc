@@ -42,6 +42,9 @@ TEST(Validate, TakesAGoodSpecAndTheEdgesOfEveryRange) {
               s.limit_request_fields = 1;
               s.limit_request_body = 0;
               s.backlog = 65535;
+              s.unix_socket_mode = "600";
+              s.root_path = "/a/b c";
+              s.worker_connections = 1'000'000;
               s.warmup_paths = {"/", "/login?next=/"};
             }),
             "");
@@ -54,11 +57,14 @@ TEST(Validate, NamesEachFieldThatBreaksItsRule) {
       {"spec.directory", [](AppSpec& s) { s.directory = "/srv\x1b[1m"; }},
       {"spec.directory", [](AppSpec& s) { s.directory = "/" + std::string(4095, 'x'); }},
       {"spec.app", [](AppSpec& s) { s.app = ""; }},
-      {"spec.app", [](AppSpec& s) { s.app = "wsgi"; }},
       {"spec.app", [](AppSpec& s) { s.app = "wsgi:"; }},
       {"spec.app", [](AppSpec& s) { s.app = ":app"; }},
       {"spec.app", [](AppSpec& s) { s.app = "wsgi:app:more"; }},
-      {"spec.app", [](AppSpec& s) { s.app = "wsgi:make()"; }},
+      {"spec.app", [](AppSpec& s) { s.app = "wsgi:make("; }},
+      {"spec.app", [](AppSpec& s) { s.app = "wsgi:make()x"; }},
+      {"spec.app", [](AppSpec& s) { s.app = "wsgi:('prod')"; }},
+      {"spec.app", [](AppSpec& s) { s.app = "make()"; }},
+      {"spec.app", [](AppSpec& s) { s.app = "wsgi:make('\n')"; }},
       {"spec.app", [](AppSpec& s) { s.app = "a..b:app"; }},
       {"spec.app", [](AppSpec& s) { s.app = "wsgi.py:9app"; }},
       {"spec.app", [](AppSpec& s) { s.app = "../wsgi:app"; }},
@@ -75,8 +81,32 @@ TEST(Validate, NamesEachFieldThatBreaksItsRule) {
       {"spec.workers", [](AppSpec& s) { s.workers = -1; }},
       {"spec.threads", [](AppSpec& s) { s.threads = 0; }},
       {"spec.threads", [](AppSpec& s) { s.threads = 257; }},
-      {"spec.worker_class", [](AppSpec& s) { s.worker_class = "gevent"; }},
+      {"spec.worker_class", [](AppSpec& s) { s.worker_class = "quantum"; }},
       {"spec.worker_class", [](AppSpec& s) { s.worker_class = ""; }},
+      {"spec.worker_class",
+       [](AppSpec& s) {
+         s.worker_class = "quantum";
+         s.threads = 2;
+       }},
+      {"spec.threads",
+       [](AppSpec& s) {
+         s.worker_class = "gevent";
+         s.threads = 2;
+       }},
+      {"spec.worker_connections", [](AppSpec& s) { s.worker_connections = 0; }},
+      {"spec.worker_connections", [](AppSpec& s) { s.worker_connections = 1'000'001; }},
+      {"spec.loop", [](AppSpec& s) { s.loop = "trio"; }},
+      {"spec.lifespan", [](AppSpec& s) { s.lifespan = "ON"; }},
+      {"spec.unix_socket_mode", [](AppSpec& s) { s.unix_socket_mode = ""; }},
+      {"spec.unix_socket_mode", [](AppSpec& s) { s.unix_socket_mode = "66"; }},
+      {"spec.unix_socket_mode", [](AppSpec& s) { s.unix_socket_mode = "0668"; }},
+      {"spec.unix_socket_mode", [](AppSpec& s) { s.unix_socket_mode = "4666"; }},
+      {"spec.unix_socket_mode", [](AppSpec& s) { s.unix_socket_mode = "rw-rw----"; }},
+      {"spec.root_path", [](AppSpec& s) { s.root_path = "shop"; }},
+      {"spec.root_path", [](AppSpec& s) { s.root_path = "/"; }},
+      {"spec.root_path", [](AppSpec& s) { s.root_path = "/shop/"; }},
+      {"spec.root_path", [](AppSpec& s) { s.root_path = "/a\nb"; }},
+      {"spec.root_path", [](AppSpec& s) { s.root_path = "/" + std::string(1024, 'x'); }},
       {"spec.python", [](AppSpec& s) { s.python = "python3"; }},
       {"spec.env",
        [](AppSpec& s) {
@@ -149,6 +179,37 @@ TEST(Validate, SaysTheRuleTheValueAndWhatToDo) {
   EXPECT_NE(text.find("1 to 1024"), std::string::npos) << text;
   EXPECT_NE(text.find("100000"), std::string::npos) << text;
   EXPECT_NE(text.find("STOPPED"), std::string::npos) << text;
+}
+
+TEST(Validate, TakesEveryClassAndEachFormOfAnApp) {
+  for (const char* name : {"auto", "sync", "gthread", "gevent", "eventlet", "tornado", "asgi"}) {
+    EXPECT_EQ(broken([&](AppSpec& s) { s.worker_class = name; }), "") << name;
+  }
+  for (const char* app :
+       {"wsgi", "pkg.wsgi", "wsgi:make()", "wsgi:site.make('prod: é', debug=True)"}) {
+    EXPECT_EQ(broken([&](AppSpec& s) { s.app = app; }), "") << app;
+  }
+}
+
+TEST(Validate, ListsTheClassesThatThereAre) {
+  AppSpec spec = good();
+  spec.worker_class = "quantum";
+  const auto violations = validate(spec);
+  ASSERT_EQ(violations.size(), 1U);
+  EXPECT_EQ(violations[0].description,
+            "must be \"auto\", \"sync\", \"gthread\", \"gevent\", \"eventlet\", \"tornado\" or "
+            "\"asgi\", but got \"quantum\": choose one of these");
+}
+
+TEST(Validate, SaysWhatToUseInsteadOfThreads) {
+  AppSpec spec = good();
+  spec.worker_class = "gevent";
+  spec.threads = 4;
+  const auto violations = validate(spec);
+  ASSERT_EQ(violations.size(), 1U);
+  EXPECT_EQ(violations[0].description,
+            "is for the classes sync and gthread, but got 4 with the class gevent: set threads to "
+            "1 and bound requests by worker_connections");
 }
 
 }  // namespace

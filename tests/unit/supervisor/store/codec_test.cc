@@ -37,6 +37,7 @@ TEST(Codec, RefusesWhatItNeverWrites) {
       {"{\"env\":[]}", "env: is not an object"},
       {"{\"env\":{\"A\":null}}", "env: is not a string"},
       {"{\"preload\":\"maybe\"}", "preload: unknown word \"maybe\""},
+      {"{\"access_log\":1}", "access_log: is not a truth value"},
       {"{\"timeout_ms\":true}", "timeout_ms: is not a 64-bit integer"},
   };
   for (const auto& [json, words] : cases) {

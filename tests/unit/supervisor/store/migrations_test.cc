@@ -29,6 +29,27 @@ TEST_F(Migrations, Version1MakesTheTablesOfAnEmptyFile) {
             "apps audit operations requests");
 }
 
+TEST_F(Migrations, Version2KeepsTheSpecsOfVersion1AndTheirClass) {
+  Change change;
+  change.put_app = app("web");
+  ASSERT_TRUE(open()->commit(change, at(0)));
+  {
+    Database database = raw();
+    ASSERT_TRUE(database.run(
+        R"(UPDATE apps SET spec = '{"directory":"/srv/web","worker_class":"sync","threads":8}')"));
+    ASSERT_TRUE(database.run("PRAGMA user_version = 1"));
+  }
+  const auto apps = open()->apps();
+  ASSERT_TRUE(apps);
+  ASSERT_EQ(apps->size(), 1U);
+  model::AppSpec expected;
+  expected.directory = "/srv/web";
+  expected.worker_class = "sync";
+  expected.threads = 8;
+  EXPECT_EQ(apps->front().spec, expected);
+  EXPECT_EQ(*raw().number("PRAGMA user_version"), 2);
+}
+
 TEST_F(Migrations, AStepThatFailsLeavesTheFileAsItWas) {
   Database database = raw();
   ASSERT_TRUE(database.run("CREATE TABLE audit (x)"));  // stands in the way of version 1's

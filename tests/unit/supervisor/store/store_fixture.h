@@ -74,6 +74,21 @@ inline model::AppSpec full_spec() {
   spec.send_timeout = Milliseconds{1010};
   spec.warmup_paths = {"/", "/login"};
   spec.backlog = 11;
+  spec.unix_socket_mode = "0660";
+  spec.root_path = "/shop";
+  spec.loop = "uvloop";
+  spec.lifespan = "on";
+  spec.worker_connections = 12;
+  spec.forwarded_allow_ips = "*";
+  spec.proxy_protocol = "v2";
+  spec.proxy_allow_ips = "";
+  spec.access_log = true;
+  spec.access_log_format = "json";
+  spec.ws_max_size = std::int64_t{1} << 33;
+  spec.ws_ping_interval = Milliseconds{1011};
+  spec.ws_ping_timeout = Milliseconds{1012};
+  spec.ws_per_message_deflate = false;
+  spec.ws_drain_timeout = Milliseconds{1013};
   return spec;
 }
 
