@@ -176,7 +176,7 @@ Answer<model::AppView> Reconciler::do_create(const CreateApp& request) {
   app.record.spec = request.spec;
   app.record.create_time = app.record.update_time = system_clock::now();
   if (app.desired().running()) {
-    auto listeners = runtime::ListenerSet::open(request.spec.bind, request.spec.backlog, {});
+    auto listeners = runtime::ListenerSet::open(request.spec, {});
     if (!listeners) return bind_refused(std::move(listeners).error());
     app.listeners = *std::move(listeners);
     app.state.listening = true;
@@ -219,7 +219,8 @@ Answer<model::AppView> Reconciler::do_update(const UpdateApp& request) {
   bool was_running = app->desired().running();
   bool runs = record.spec.run_mode == model::RunMode::Running;
   bool other_mode = runs != was_running;
-  bool new_rollout = model::needs_rollout(before, record.spec);
+  bool other_socket_mode = record.spec.unix_socket_mode != before.unix_socket_mode;
+  bool new_rollout = model::needs_rollout(before, record.spec, served_class(app->state));
   if (changed) {
     ++record.generation;
     ++record.version;
@@ -235,7 +236,7 @@ Answer<model::AppView> Reconciler::do_update(const UpdateApp& request) {
   std::optional<runtime::ListenerSet> listeners;
   if (runs &&
       (record.spec.bind != before.bind || record.spec.backlog != before.backlog || !was_running)) {
-    auto opened = runtime::ListenerSet::open(record.spec.bind, record.spec.backlog, app->listeners);
+    auto opened = runtime::ListenerSet::open(record.spec, app->listeners);
     if (!opened) return bind_refused(std::move(opened).error());
     listeners = *std::move(opened);
   }
@@ -257,6 +258,7 @@ Answer<model::AppView> Reconciler::do_update(const UpdateApp& request) {
     app->listeners = *std::move(listeners);
     app->state.listening = true;
   }
+  if (other_socket_mode) set_socket_mode(*app);
   if (other_mode) {
     app->state.failed_rollout = 0;
     app->state.failure.reset();

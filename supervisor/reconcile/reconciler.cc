@@ -77,6 +77,7 @@ void Reconciler::adopt(runtime::Adopted adopted) {
   app_of_[adopted.key] = app.record.id;
   if (app.listeners.empty() && !adopted.listeners.empty()) {
     app.listeners = runtime::ListenerSet::adopt(app.record.spec.bind, std::move(adopted.listeners));
+    set_socket_mode(app);  // an earlier appd may have died before it did
   }
   log_->info("zygote adopted app={} rollout={} pid={}", app.record.id, rollout.number,
              adopted.hello.pid);
@@ -217,8 +218,7 @@ void Reconciler::act(AppEntry& app, const core::Action& action) {
 }
 
 void Reconciler::open_listeners(AppEntry& app) {
-  auto opened =
-      runtime::ListenerSet::open(app.record.spec.bind, app.record.spec.backlog, app.listeners);
+  auto opened = runtime::ListenerSet::open(app.record.spec, app.listeners);
   if (opened) {
     app.listeners = *std::move(opened);
     return;
@@ -230,6 +230,12 @@ void Reconciler::open_listeners(AppEntry& app) {
   app.state.failure = failure;
   log_->warn("cannot listen, trying again app={} why=\"{}\"", app.record.id, failure.message);
   fail_operations(app, failure, false);
+}
+
+void Reconciler::set_socket_mode(const AppEntry& app) {
+  if (auto set = app.listeners.set_mode(app.record.spec); !set) {
+    log_->warn("socket keeps its mode app={} why=\"{}\"", app.record.id, set.error().message);
+  }
 }
 
 void Reconciler::on_event(core::RolloutKey key, const core::RolloutEvent& event) {
@@ -274,6 +280,7 @@ void Reconciler::roll_back_spec(AppEntry& app) {
   if (app.former_listeners) {
     app.listeners.abandon(*app.former_listeners);
     app.listeners = *std::exchange(app.former_listeners, std::nullopt);
+    set_socket_mode(app);
   }
   if (!app.record.last_good_spec) return;
   model::AppRecord record = app.record;

@@ -45,7 +45,12 @@ Result<void> remove_stale(const Address& address, const std::string& bind) {
   return {};
 }
 
-Result<UniqueFd> listen_on(const std::string& bind, int backlog) {
+// validate() has seen to the digits.
+mode_t file_mode(const model::AppSpec& spec) {
+  return static_cast<mode_t>(std::stoul(spec.unix_socket_mode, nullptr, 8));
+}
+
+Result<UniqueFd> listen_on(const std::string& bind, const model::AppSpec& spec) {
   Address address = TRY(model::parse_address(bind));
   auto where = model::to_socket_address(address);
   if (address.family == AddressFamily::Unix) TRY(remove_stale(address, bind));
@@ -60,8 +65,14 @@ Result<UniqueFd> listen_on(const std::string& bind, int backlog) {
   if (address.family != AddressFamily::Unix) {
     ::setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
   }
-  if (::bind(fd.get(), where.get(), where.length) < 0 || ::listen(fd.get(), backlog) < 0) {
-    return bind_error(bind, errno);
+  if (::bind(fd.get(), where.get(), where.length) < 0) return bind_error(bind, errno);
+  // Nobody can connect before listen(2), so nobody does with the mode of our umask.
+  const bool is_file = address.family == AddressFamily::Unix;
+  if ((is_file && ::chmod(address.path.c_str(), file_mode(spec)) < 0) ||
+      ::listen(fd.get(), spec.backlog) < 0) {
+    Error error = bind_error(bind, errno);
+    if (is_file) ::unlink(address.path.c_str());
+    return error;
   }
   return fd;
 }
@@ -94,18 +105,31 @@ bool listens_at(int fd, const std::string& bind) {
 
 }  // namespace
 
-Result<ListenerSet> ListenerSet::open(const std::vector<std::string>& binds, int backlog,
-                                      const ListenerSet& present) {
+Result<ListenerSet> ListenerSet::open(const model::AppSpec& spec, const ListenerSet& present) {
   ListenerSet set;
-  for (const std::string& bind : binds) {
+  for (const std::string& bind : spec.bind) {
     const Socket* shared = present.find(bind);
-    UniqueFd fd =
-        shared != nullptr ? TRY(duplicate(shared->fd.get())) : TRY(listen_on(bind, backlog));
+    auto fd = shared != nullptr ? duplicate(shared->fd.get()) : listen_on(bind, spec);
+    if (!fd) {
+      set.abandon(present);
+      return std::move(fd).error();
+    }
     // Again for a shared one: the backlog may have changed.
-    if (shared != nullptr) ::listen(fd.get(), backlog);
-    set.sockets_.push_back({bind, std::move(fd)});
+    if (shared != nullptr) ::listen(fd->get(), spec.backlog);
+    set.sockets_.push_back({bind, *std::move(fd)});
   }
   return set;
+}
+
+Result<void> ListenerSet::set_mode(const model::AppSpec& spec) const {
+  for (const Socket& socket : sockets_) {
+    auto address = model::parse_address(socket.bind);
+    if (!address || address->family != AddressFamily::Unix) continue;
+    if (::chmod(address->path.c_str(), file_mode(spec)) < 0) {
+      return sys_error("SOCKET_MODE", "set the mode of " + address->path, errno);
+    }
+  }
+  return {};
 }
 
 ListenerSet ListenerSet::adopt(const std::vector<std::string>& binds,

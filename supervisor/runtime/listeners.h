@@ -8,6 +8,7 @@
 
 #include "common/result.h"
 #include "common/unique_fd.h"
+#include "supervisor/model/app_spec.h"
 
 namespace appd::runtime {
 
@@ -17,12 +18,13 @@ class ListenerSet {
  public:
   // Opens every bind, sharing those that `present` already holds. All or none; the error (reason
   // BIND_FAILED) names the bind.
-  static Result<ListenerSet> open(const std::vector<std::string>& binds, int backlog,
-                                  const ListenerSet& present);
+  static Result<ListenerSet> open(const model::AppSpec& spec, const ListenerSet& present);
   // Takes sockets over that a zygote handed back: those that listen where `binds` say.
   static ListenerSet adopt(const std::vector<std::string>& binds, std::vector<UniqueFd> sockets);
 
   std::vector<int> descriptors() const;
+  // Gives the files of unix sockets the mode that the spec says, as open() does with new ones.
+  Result<void> set_mode(const model::AppSpec& spec) const;
   bool empty() const { return sockets_.empty(); }
   // Removes the files of unix sockets that `next` does not hold; the sockets close by themselves.
   void abandon(const ListenerSet& next) const;
