@@ -8,6 +8,7 @@
 #include "supervisor/api/services.h"
 #include "supervisor/api/spec_convert.h"
 #include "supervisor/model/text.h"
+#include "supervisor/model/worker_class.h"
 
 namespace appd::api {
 namespace {
@@ -178,16 +179,21 @@ void scale_app(reconcile::Control& control, OperationCall<v1::ScaleAppRequest>& 
   const v1::ScaleAppRequest& request = call.request();
   auto id = app_of(call, request.name(), "name");
   if (!id) return;
-  if (!request.has_workers() && !request.has_threads() && request.worker_class().empty()) {
-    return call.reject(request_invalid(
-        "workers", "nothing to scale: give workers, threads or worker_class, or several of them"));
+  if (!request.has_workers() && !request.has_threads() && request.worker_class().empty() &&
+      !request.has_worker_connections()) {
+    return call.reject(request_invalid("workers",
+                                       "nothing to scale: give workers, threads, worker_class or "
+                                       "worker_connections, or several of them"));
   }
   auto options = options_of(call, request.etag());
   if (!options) return;
   const auto edit = [request](model::AppSpec& spec) {
     if (request.has_workers()) spec.workers = request.workers();
     if (request.has_threads()) spec.threads = request.threads();
-    if (!request.worker_class().empty()) spec.worker_class = request.worker_class();
+    if (!request.worker_class().empty()) {
+      spec.worker_class = model::canonical_worker_class(request.worker_class());
+    }
+    if (request.has_worker_connections()) spec.worker_connections = request.worker_connections();
   };
   const auto answer = [&control](auto& done, const model::AppView& app) {
     if (app.record.id.empty()) return done.reject(gone("the app of this request_id"));

@@ -8,6 +8,7 @@
 
 #include "supervisor/api/convert.h"
 #include "supervisor/model/text.h"
+#include "supervisor/model/worker_class.h"
 
 namespace appd::api {
 namespace {
@@ -105,6 +106,15 @@ void give_run_mode(const model::AppSpec& from, v1::AppSpec& to) {
   }
 }
 
+void take_worker_class(const v1::AppSpec& from, model::AppSpec& to, Violations&) {
+  const std::string& given = from.worker_class();
+  to.worker_class = given.empty() ? defaults().worker_class : model::canonical_worker_class(given);
+}
+
+void give_worker_class(const model::AppSpec& from, v1::AppSpec& to) {
+  to.set_worker_class(from.worker_class);
+}
+
 void take_env(const v1::AppSpec& from, model::AppSpec& to, Violations&) {
   to.env = {from.env().begin(), from.env().end()};
 }
@@ -122,8 +132,8 @@ void give_env(const model::AppSpec& from, v1::AppSpec& to) {
         },                                                                           \
         [](const model::AppSpec& from, v1::AppSpec& to) { to.set_##field(from.field); } \
   }
-// An optional number.
-#define NUMBER(field)                                                              \
+// A value that may be 0, false or empty without meaning its default.
+#define OPTIONAL(field)                                                            \
   Field {                                                                          \
 #field,                                                                          \
         [](const v1::AppSpec& from, model::AppSpec& to, Violations&) {               \
@@ -157,9 +167,9 @@ const Field kFields[] = {
     TEXT(directory),
     TEXT(app),
     LIST(bind),
-    NUMBER(workers),
-    NUMBER(threads),
-    TEXT(worker_class),
+    OPTIONAL(workers),
+    OPTIONAL(threads),
+    Field{"worker_class", take_worker_class, give_worker_class},
     TEXT(python),
     Field{"env", take_env, give_env},
     Field{"preload", take_preload, give_preload},
@@ -168,19 +178,34 @@ const Field kFields[] = {
     DURATION(graceful_timeout),
     DURATION(keepalive),
     DURATION(boot_timeout),
-    NUMBER(limit_request_line),
-    NUMBER(limit_request_fields),
-    NUMBER(limit_request_field_size),
-    NUMBER(limit_request_body),
+    OPTIONAL(limit_request_line),
+    OPTIONAL(limit_request_fields),
+    OPTIONAL(limit_request_field_size),
+    OPTIONAL(limit_request_body),
     DURATION(client_header_timeout),
     DURATION(client_body_timeout),
     DURATION(send_timeout),
     LIST(warmup_paths),
-    NUMBER(backlog),
+    OPTIONAL(backlog),
+    TEXT(unix_socket_mode),
+    TEXT(root_path),
+    TEXT(loop),
+    TEXT(lifespan),
+    OPTIONAL(worker_connections),
+    OPTIONAL(forwarded_allow_ips),
+    TEXT(proxy_protocol),
+    OPTIONAL(proxy_allow_ips),
+    OPTIONAL(access_log),
+    TEXT(access_log_format),
+    OPTIONAL(ws_max_size),
+    DURATION(ws_ping_interval),
+    DURATION(ws_ping_timeout),
+    OPTIONAL(ws_per_message_deflate),
+    DURATION(ws_drain_timeout),
 };
 
 #undef TEXT
-#undef NUMBER
+#undef OPTIONAL
 #undef DURATION
 #undef LIST
 

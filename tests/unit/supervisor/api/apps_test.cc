@@ -141,7 +141,8 @@ TEST_F(AppsTest, ScaleChangesWhatIsGivenAndAnswersTheOperation) {
   v1::ScaleAppRequest request;
   request.set_name("apps/web");
   request.set_workers(17);
-  request.set_worker_class("gthread");
+  request.set_worker_class("gunicorn.workers.gthread.ThreadWorker");
+  request.set_worker_connections(50);
   request.set_etag("W/\"1\"");
   v1::Operation scaled;
   ASSERT_TRUE(call(apps(), &v1::Apps::Stub::ScaleApp, request, &scaled).ok());
@@ -153,6 +154,7 @@ TEST_F(AppsTest, ScaleChangesWhatIsGivenAndAnswersTheOperation) {
   EXPECT_EQ(spec.workers, 17);
   EXPECT_EQ(spec.threads, 3);
   EXPECT_EQ(spec.worker_class, "gthread");
+  EXPECT_EQ(spec.worker_connections, 50);
   v1::ScaleAppRequest nothing;
   nothing.set_name("apps/web");
   EXPECT_EQ(Details(call(apps(), &v1::Apps::Stub::ScaleApp, nothing, &scaled)).info.reason(),

@@ -46,6 +46,7 @@ model::AppView app_view() {
   view.record.spec.bind = {"127.0.0.1:80"};
   view.record.spec.env = {{"A", "1"}};
   view.record.spec.warmup_paths = {"/"};
+  view.record.spec.root_path = "/shop";
   view.record.operation = "op";
   view.record.create_time = kTime;
   view.record.update_time = kTime;

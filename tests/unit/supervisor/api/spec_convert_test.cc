@@ -29,6 +29,10 @@ v1::AppSpec full_spec() {
       reflection->SetInt32(&spec, field, 1000 + i);
     } else if (field->cpp_type() == FieldDescriptor::CPPTYPE_INT64) {
       reflection->SetInt64(&spec, field, 1000 + i);
+    } else if (field->cpp_type() == FieldDescriptor::CPPTYPE_BOOL) {
+      v1::AppSpec defaults;
+      to_proto(model::AppSpec{}, defaults);
+      reflection->SetBool(&spec, field, !reflection->GetBool(defaults, field));
     } else if (field->cpp_type() == FieldDescriptor::CPPTYPE_ENUM) {
       reflection->SetEnumValue(&spec, field, 2);
     } else {
@@ -79,12 +83,27 @@ TEST(SpecConvert, AnEmptySpecIsTheDefaultsAndTheyAreShown) {
   to_proto(model::AppSpec{}, shown);
   EXPECT_EQ(shown.workers(), 1);
   EXPECT_TRUE(shown.has_workers());
-  EXPECT_EQ(shown.worker_class(), "sync");
+  EXPECT_EQ(shown.worker_class(), "auto");
   EXPECT_EQ(shown.python(), "/usr/bin/python3");
   EXPECT_EQ(shown.preload(), v1::AppSpec::AUTO);
   EXPECT_EQ(shown.run_mode(), v1::AppSpec::RUNNING);
   EXPECT_EQ(shown.keepalive().seconds(), 75);
   EXPECT_EQ(shown.limit_request_body(), 1 << 30);
+}
+
+TEST(SpecConvert, AClassIsStoredUnderOurNameForIt) {
+  v1::AppSpec spec;
+  spec.set_worker_class("egg:gunicorn#gevent");
+  EXPECT_EQ(to_model(spec).value().worker_class, "gevent");
+  spec.set_worker_class("quantum");
+  EXPECT_EQ(to_model(spec).value().worker_class, "quantum") << "for validate() to refuse";
+}
+
+TEST(SpecConvert, AnEmptyListOfTrustedAddressesIsNotTheDefault) {
+  v1::AppSpec spec;
+  spec.set_forwarded_allow_ips("");
+  EXPECT_EQ(to_model(spec).value().forwarded_allow_ips, "");
+  EXPECT_EQ(to_model(spec).value().proxy_allow_ips, "127.0.0.1,::1");
 }
 
 TEST(SpecConvert, RefusesDurationsThatAreNoneAndNamesThemAll) {
