@@ -170,6 +170,10 @@ class Reader {
         values.push_back(*item.string());
       }
     } else {
+      // 0o660 would come as 432.
+      if (field.placeholder == "MODE" && entry.value.string() == nullptr) {
+        return wrong(entry.value, "a string of octal digits, \"0660\"");
+      }
       const std::optional<std::string> text = scalar_text(entry.value);
       if (!text) return wrong(entry.value, takes_many(field) ? "a list of strings" : "one value");
       values.push_back(*text);

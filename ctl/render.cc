@@ -77,8 +77,9 @@ std::string ready_of_wanted(const v1::App& app) {
   return std::to_string(app.observed().ready_workers()) + "/" + std::to_string(spec.workers());
 }
 
-// "sync→gthread" where threads make the class another.
+// "sync→gthread" where threads make the class another; auto is no class, what it came to be is.
 std::string class_text(const std::string& asked, const std::string& effective) {
+  if (asked == "auto" && !effective.empty()) return effective;
   return effective.empty() || effective == asked ? asked : asked + "→" + effective;
 }
 
@@ -116,8 +117,9 @@ std::string render_spec(const v1::App& app, const Style& style) {
   std::string out = paint(style, Colour::Bold, "Spec") + " (generation " + count(app.generation()) +
                     ", etag " + escape_line(app.etag()) + ")\n";
   for (const SpecField& field : spec_fields()) {
-    const std::string value = escape_line(text_of(spec, field));
-    if (value.empty()) continue;
+    std::string value = escape_line(text_of(spec, field));
+    if (value.empty() && !is_set(spec, field)) continue;
+    if (value.empty()) value = "\"\"";
     const bool is_default = value == field.default_value;
     out += label_line(field.name,
                       is_default ? paint(style, Colour::Dim, value + "  (default)") : value);

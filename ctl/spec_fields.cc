@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <map>
 
+#include "common/messages.h"
 #include "ctl/duration.h"
 
 namespace appd::ctl {
@@ -25,12 +26,14 @@ using enum FieldGroup;
 constexpr auto kFields = std::to_array<SpecField>({
     {"directory", "--directory", "DIR", "the app's directory: where it runs, first in sys.path", "",
      App},
-    {"app", "--app", "MODULE:CALLABLE", "what to serve, as gunicorn takes it", "", App},
+    {"app", "--app", "MODULE:CALLABLE",
+     "what to serve, as gunicorn takes it; also MODULE:FACTORY('prod', debug=True)", "", App},
     {"bind", "--bind", "ADDRESS", "HOST:PORT, [IPV6]:PORT or unix:/PATH; may be repeated", "", App},
     {"workers", "--workers", "N", "worker processes, 1 to 1024", "1", Pool},
-    {"threads", "--threads", "N", "threads a worker, 1 to 256; sync with several is gthread", "1",
-     Pool},
-    {"worker_class", "--worker-class", "CLASS", "sync or gthread", "sync", Pool},
+    {"threads", "--threads", "N",
+     "threads a worker of sync or gthread, 1 to 256; sync with several is gthread", "1", Pool},
+    {"worker_class", "--worker-class", "CLASS",
+     "sync, gthread, gevent, eventlet, tornado, asgi; auto: what the callable needs", "auto", Pool},
     {"python", "--python", "PATH", "the app's interpreter, e.g. a venv's bin/python",
      "/usr/bin/python3", App},
     {"env", "--env", "NAME=VALUE", "a variable of the app's environment; may be repeated", "", App},
@@ -60,6 +63,33 @@ constexpr auto kFields = std::to_array<SpecField>({
     {"warmup_paths", "--warmup-path", "PATH", "requested before the first fork; may be repeated",
      "", Pool},
     {"backlog", "--backlog", "N", "length of each accept queue", "2048", Limits},
+    {"unix_socket_mode", "--unix-socket-mode", "MODE", "of the files of unix socket binds, octal",
+     "0666", App},
+    {"root_path", "--root-path", "PATH", "where the app is mounted, e.g. /shop (SCRIPT_NAME)", "",
+     App},
+    {"loop", "--loop", "auto|asyncio|uvloop", "event loop of the class asgi", "auto", Pool},
+    {"lifespan", "--lifespan", "auto|on|off", "ASGI's lifespan protocol", "auto", Pool},
+    {"worker_connections", "--worker-connections", "N",
+     "requests in hand at once in a worker of gevent, eventlet, tornado or asgi", "1000", Pool},
+    {"forwarded_allow_ips", "--forwarded-allow-ips", "ADDRESSES",
+     "whose X-Forwarded-* count: addresses and networks with commas between, * or nothing",
+     message::kLoopback, Front},
+    {"proxy_protocol", "--proxy-protocol", "off|v1|v2|auto",
+     "connections begin with a header of the PROXY protocol", "off", Front},
+    {"proxy_allow_ips", "--proxy-allow-ips", "ADDRESSES", "who may send that header",
+     message::kLoopback, Front},
+    {"access_log", "--access-log", "on|off", "write each request to the app's log", "off", Front},
+    {"access_log_format", "--access-log-format", "FORMAT", "gunicorn's atoms, or json",
+     message::kAccessLogFormat, Front},
+    {"ws_max_size", "--ws-max-size", "BYTES", "largest WebSocket message", "16MiB", WebSockets},
+    {"ws_ping_interval", "--ws-ping-interval", "TIME", "between pings; 0 for none", "20s",
+     WebSockets},
+    {"ws_ping_timeout", "--ws-ping-timeout", "TIME",
+     "longest wait for the answer to a ping; 0 for no limit", "20s", WebSockets},
+    {"ws_per_message_deflate", "--ws-per-message-deflate", "on|off", "compress messages", "on",
+     WebSockets},
+    {"ws_drain_timeout", "--ws-drain-timeout", "TIME",
+     "how long WebSockets may stay in a leaving worker", "5s", WebSockets},
 });
 
 // Fields of requests that are arguments too.
@@ -148,6 +178,17 @@ Result<const EnumValueDescriptor*> parse_choice(const FieldDescriptor& descripto
   return bad("'" + std::string(text) + "' is none of " + choices);
 }
 
+Result<bool> parse_switch(std::string_view text) {
+  const std::string word = lower(text);
+  for (std::string_view on : {"on", "true", "yes", "1"}) {
+    if (word == on) return true;
+  }
+  for (std::string_view off : {"off", "false", "no", "0"}) {
+    if (word == off) return false;
+  }
+  return bad("'" + std::string(text) + "' is neither on nor off");
+}
+
 Result<void> assign_env(v1::AppSpec& spec, std::span<const std::string> values) {
   spec.clear_env();
   for (const std::string& value : values) {
@@ -172,6 +213,9 @@ Result<void> assign_one(v1::AppSpec& spec, const SpecField& field, const std::st
   switch (descriptor.cpp_type()) {
     case FieldDescriptor::CPPTYPE_STRING:
       reflection.SetString(&spec, &descriptor, text);
+      break;
+    case FieldDescriptor::CPPTYPE_BOOL:
+      reflection.SetBool(&spec, &descriptor, TRY(parse_switch(text)));
       break;
     case FieldDescriptor::CPPTYPE_ENUM:
       reflection.SetEnum(&spec, &descriptor, TRY(parse_choice(descriptor, text)));
@@ -281,6 +325,8 @@ std::string text_of(const v1::AppSpec& spec, const SpecField& field) {
     return format_duration(std::chrono::milliseconds(TimeUtil::DurationToMilliseconds(value)));
   }
   switch (descriptor.cpp_type()) {
+    case FieldDescriptor::CPPTYPE_BOOL:
+      return reflection.GetBool(spec, &descriptor) ? "on" : "off";
     case FieldDescriptor::CPPTYPE_ENUM:
       return lower(reflection.GetEnum(spec, &descriptor)->name());
     case FieldDescriptor::CPPTYPE_INT32:
@@ -314,8 +360,8 @@ std::vector<FieldChange> diff(const v1::AppSpec& from, const v1::AppSpec& to) {
     std::string new_text = text_of(after, field);
     if (old_text == new_text) continue;
     FieldChange change{std::string(field.name), std::nullopt, std::nullopt};
-    if (is_set(before, field)) change.from = std::move(old_text);
-    if (is_set(after, field)) change.to = std::move(new_text);
+    if (!old_text.empty()) change.from = std::move(old_text);
+    if (!new_text.empty()) change.to = std::move(new_text);
     changes.push_back(std::move(change));
   }
   return changes;

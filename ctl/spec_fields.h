@@ -13,7 +13,7 @@
 
 namespace appd::ctl {
 
-enum class FieldGroup { App, Pool, Times, Limits };
+enum class FieldGroup { App, Pool, Times, Limits, Front, WebSockets };
 
 struct SpecField {
   std::string_view name;         // the API's: "limit_request_line"
@@ -32,7 +32,7 @@ std::vector<std::string_view> spec_field_names();
 // True for bind and warmup_paths, which may be given several times, and for env.
 bool takes_many(const SpecField& field);
 
-// Replaces the field by what the texts say: "17", "30s", "1GiB", "auto", for env "K=V".
+// Replaces the field by what the texts say: "17", "30s", "1GiB", "auto", "on", for env "K=V".
 Result<void> assign(v1::AppSpec& spec, const SpecField& field, std::span<const std::string> values);
 bool is_set(const v1::AppSpec& spec, const SpecField& field);
 void clear(v1::AppSpec& spec, const SpecField& field);
@@ -43,8 +43,8 @@ v1::AppSpec with_defaults(v1::AppSpec spec);
 
 struct FieldChange {
   std::string field;                // "workers", "env.LANG"
-  std::optional<std::string> from;  // absent: the field is new
-  std::optional<std::string> to;    // absent: the field goes
+  std::optional<std::string> from;  // absent: the field is new, or was empty
+  std::optional<std::string> to;    // absent: the field goes, or becomes empty
 };
 // What differs, env by variable, defaults filled in on both sides.
 std::vector<FieldChange> diff(const v1::AppSpec& from, const v1::AppSpec& to);

@@ -20,7 +20,7 @@ constexpr auto kVerbs = std::to_array<Verb>({
      "appctl set myapp --timeout 1m30s --env DEBUG=0", add_set},
     {"delete", kSet, true, "drain an app and forget it, without asking back", "appctl delete myapp",
      add_delete},
-    {"scale", kChange, true, "change workers, threads or worker class",
+    {"scale", kChange, true, "change the size and the class of the pool",
      "appctl scale myapp --workers 17 --threads 4", add_scale},
     {"reload", kChange, true, "load the code anew; bad code never replaces good",
      "appctl reload myapp --reason \"release 42\"", add_reload},

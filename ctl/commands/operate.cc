@@ -30,7 +30,8 @@ ExitCode finish(Session& session, const std::string& doing, const std::string& w
 ExitCode scale(Session& session, const Options& options) {
   const std::string doing = "scale " + options.id;
   if (options.flags.given.empty()) {
-    return session.fail(usage_error("say to what: --workers, --threads or --worker-class"),
+    return session.fail(usage_error("say to what: --workers, --threads, --worker-class or "
+                                    "--worker-connections"),
                         {doing, options.id, "", {}});
   }
   const v1::AppSpec& spec = options.flags.spec;
@@ -39,6 +40,7 @@ ExitCode scale(Session& session, const Options& options) {
   if (spec.has_workers()) request.set_workers(spec.workers());
   if (spec.has_threads()) request.set_threads(spec.threads());
   request.set_worker_class(spec.worker_class());
+  if (spec.has_worker_connections()) request.set_worker_connections(spec.worker_connections());
   request.set_etag(options.change.etag);
   request.set_request_id(options.change.request_id);
   const Clock::time_point began = Clock::now();
@@ -109,7 +111,8 @@ std::shared_ptr<Options> add_common(CLI::App& command, Action& action,
 
 void add_scale(CLI::App& command, Action& action) {
   const auto options = add_common(command, action, scale);
-  add_spec_flags(command, options->flags, {"workers", "threads", "worker_class"});
+  add_spec_flags(command, options->flags,
+                 {"workers", "threads", "worker_class", "worker_connections"});
   add_change_options(command, options->change);
 }
 

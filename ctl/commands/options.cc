@@ -21,6 +21,10 @@ std::string group_title(FieldGroup group) {
       return "Times (30s, 1m30s, 500ms; a plain number is seconds)";
     case FieldGroup::Limits:
       return "Limits (bytes: 8190, 64KiB, 1GiB)";
+    case FieldGroup::Front:
+      return "Proxies in front, and the access log";
+    case FieldGroup::WebSockets:
+      return "WebSockets";
   }
   return "";
 }

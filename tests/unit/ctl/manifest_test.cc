@@ -45,6 +45,13 @@ app = "main:app"
 bind = "127.0.0.1:8001"
 )";
 
+TEST(Manifest, TheModeOfASocketIsAString) {
+  EXPECT_EQ(toml("[apps.web]\nunix_socket_mode = '0660'\n").apps[0].spec.unix_socket_mode(),
+            "0660");
+  EXPECT_EQ(problems(toml("[apps.web]\nunix_socket_mode = 0o660\n")),
+            "2:20 unix_socket_mode: wants a string of octal digits, \"0660\", this is a number\n");
+}
+
 TEST(Manifest, ReadsTomlWithSeveralApps) {
   const Manifest manifest = toml(kTwoApps);
   ASSERT_EQ(problems(manifest), "");

@@ -27,6 +27,7 @@ v1::App web() {
   app.mutable_spec()->add_bind("127.0.0.1:8000");
   app.mutable_spec()->set_workers(17);
   app.mutable_spec()->set_threads(8);
+  app.mutable_spec()->set_worker_class("sync");
   v1::AppObserved& observed = *app.mutable_observed();
   observed.set_state(v1::AppObserved::ACTIVE);
   observed.set_generation(5);

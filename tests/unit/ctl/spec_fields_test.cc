@@ -50,6 +50,25 @@ TEST(Assign, ReadsSizesDurationsAndChoices) {
   EXPECT_EQ(spec_with("run_mode", "STOPPED").run_mode(), v1::AppSpec::STOPPED);
 }
 
+TEST(Assign, ReadsSwitches) {
+  for (const char* on : {"on", "true", "Yes", "1"}) {
+    EXPECT_TRUE(spec_with("access_log", on).access_log()) << on;
+  }
+  for (const char* off : {"off", "FALSE", "no", "0"}) {
+    const v1::AppSpec spec = spec_with("ws_per_message_deflate", off);
+    EXPECT_TRUE(spec.has_ws_per_message_deflate() && !spec.ws_per_message_deflate()) << off;
+  }
+}
+
+TEST(Assign, AnEmptyListOfAddressesIsAValue) {
+  const v1::AppSpec spec = spec_with("forwarded_allow_ips", "");
+  EXPECT_TRUE(is_set(spec, *find_spec_field("forwarded_allow_ips")));
+  const auto changes = diff({}, spec);
+  ASSERT_EQ(changes.size(), 1U);
+  EXPECT_EQ(changes[0].from, "127.0.0.1,::1");
+  EXPECT_EQ(changes[0].to, std::nullopt);
+}
+
 TEST(Assign, KeepsTheValueOfAVariableWhole) {
   EXPECT_EQ(spec_with("env", "DSN=a=b=c").env().at("DSN"), "a=b=c");
   EXPECT_EQ(spec_with("env", "EMPTY=").env().at("EMPTY"), "");
@@ -68,6 +87,8 @@ TEST(Assign, RefusesWhatCannotBeRepresented) {
       {"limit_request_body", "9223372036854775807GiB"},
       {"limit_request_body", "1TB"},
       {"preload", "maybe"},
+      {"access_log", "maybe"},
+      {"access_log", ""},
       {"preload", "preload_unspecified"},
       {"timeout", "soon"},
       {"env", "NOVALUE"},
