@@ -20,11 +20,24 @@ BAD_SETTINGS = {
     "no_threads": (("--threads", "0"), "--threads"),
     "too_many_threads": (("--threads", "257"), "--threads"),
     "unknown_worker_class": (("--worker-class", "quantum"), "--worker-class"),
+    "threads_of_a_class_without": (("--threads", "2", "--worker-class", "gevent"), "--threads"),
+    "no_worker_connections": (("--worker-connections", "0"), "--worker-connections"),
+    "unknown_loop": (("--loop", "trio"), "--loop"),
+    "unknown_lifespan": (("--lifespan", "perhaps"), "--lifespan"),
+    "root_path_without_slash": (("--root-path", "shop"), "--root-path"),
+    "socket_mode_that_is_no_mode": (("--unix-socket-mode", "rw"), "--unix-socket-mode"),
+    "trusted_host_name": (("--forwarded-allow-ips", "proxy.local"), "--forwarded-allow-ips"),
+    "proxy_network_too_long": (("--proxy-allow-ips", "10.0.0.0/33"), "--proxy-allow-ips"),
+    "unknown_proxy_protocol": (("--proxy-protocol", "v3"), "--proxy-protocol"),
+    "access_log_that_is_no_switch": (("--access-log", "perhaps"), "--access-log"),
+    "access_log_format_with_unknown_atom": (("--access-log-format", "%(x)s"), "--access-log-format"),
+    "websocket_message_limit_of_nothing": (("--ws-max-size", "0"), "--ws-max-size"),
+    "negative_ping_interval": (("--ws-ping-interval", "-1s"), "--ws-ping-interval"),
     "bind_without_port": (("--bind", "127.0.0.1"), "--bind"),
     "bind_with_name": (("--bind", "not a host:80"), "--bind"),
     "bind_with_port_too_large": (("--bind", "127.0.0.1:70000"), "--bind"),
     "bind_with_relative_path": (("--bind", "unix:relative"), "--bind"),
-    "app_without_callable": (("--app", "wsgi"), "--app"),
+    "app_without_callable": (("--app", "wsgi:"), "--app"),
     "app_with_bad_name": (("--app", "ws gi:app"), "--app"),
     "directory_that_does_not_exist": (("--directory", "/nowhere/at/all"), "--directory"),
     "directory_that_is_a_file": (("--directory", "/etc/passwd"), "--directory"),
@@ -60,7 +73,7 @@ def test_bad_setting_is_refused_and_changes_nothing(appd: Appd, port: int, tmp_p
 def test_bad_setting_creates_no_app(appd: Appd, port: int, tmp_path: Path, kind: str) -> None:
     arguments, names = BAD_SETTINGS[kind]
     given = {"--directory": str(write_app(tmp_path / "web")), "--app": "wsgi:app", "--bind": f"127.0.0.1:{port}"}
-    given[arguments[0]] = arguments[1]
+    given.update(zip(arguments[::2], arguments[1::2]))
     refused = appd.ctl("create", "web", *(word for pair in given.items() for word in pair)).expect(USAGE)
     assert names in refused.stderr
     assert appd.apps() == []

@@ -74,7 +74,7 @@ def test_threads_change_inside_the_running_workers(appd: Appd, port: int, tmp_pa
     assert {worker["pid"] for worker in without} == before
     assert [worker["threads"] for worker in with_threads] == [8, 8]
     assert [worker["threads"] for worker in without] == [1, 1]
-    assert {worker["worker_class"] for worker in with_threads} == {"sync"}
+    assert {worker["worker_class"] for worker in with_threads} == {"auto"}
     assert {worker["effective_worker_class"] for worker in with_threads} == {"gthread"}
     assert {worker["effective_worker_class"] for worker in without} == {"sync"}
 
@@ -126,6 +126,10 @@ def test_worker_class_is_changed_by_scale_in_place(appd: Appd, port: int, tmp_pa
     assert appd.ready_pids("web") == before
     spec = appd.get("web")["spec"]
     assert (spec["worker_class"], spec["threads"]) == ("gthread", 4)
+    for name in ("sync", "auto", "egg:gunicorn#gthread"):
+        appd.ok("scale", "web", "--worker-class", name)
+        assert appd.ready_pids("web") == before, name
+    assert appd.get("web")["spec"]["worker_class"] == "gthread"
 
 
 def test_settings_that_workers_take_over_keep_them_running(appd: Appd, port: int, tmp_path: Path) -> None:
