@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "worker/engine/origin.h"
 #include "worker/net/socket_io.h"
 
 namespace appd::engine {
@@ -15,6 +16,25 @@ namespace {
 
 constexpr std::uint64_t kLingerBytes = 1024 * 1024;
 constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
+
+// What the first line of a refused head says, if it is a request line and complete.
+http::RequestHead line_of(std::string_view bytes) {
+  http::RequestHead head;
+  std::size_t begin = bytes.starts_with("\r\n") ? 2 : 0;
+  std::size_t end = bytes.find_first_of("\r\n", begin);
+  if (end == std::string_view::npos) return head;
+  std::string_view line = bytes.substr(begin, end - begin);
+  std::size_t first = line.find(' ');
+  std::size_t last = line.rfind(' ');
+  if (first == last || !line.substr(last + 1).starts_with("HTTP/")) return head;
+  head.method = line.substr(0, first);
+  head.target = line.substr(first + 1, last - first - 1);
+  std::size_t mark = head.target.find('?');
+  head.path = head.target.substr(0, mark);
+  if (mark != std::string_view::npos) head.query = head.target.substr(mark + 1);
+  head.http_1_0 = line.ends_with("/1.0");
+  return head;
+}
 
 }  // namespace
 
@@ -157,7 +177,7 @@ Connection::Outcome Connection::parse(Lane& lane, std::string_view input, bool i
         }
         return want_more(lane) ? Outcome::Waiting : Outcome::Closed;
       case Event::Refused:
-        return refuse(refusal);
+        return refuse(refusal, input);
     }
   }
 }
@@ -318,15 +338,25 @@ Connection::Outcome Connection::begin_request(const http::RequestHead& head) {
   return Outcome::Request;
 }
 
-Connection::Outcome Connection::refuse(const http::Refusal& refusal) {
+// `unparsed` begins with the head, if that is what is refused.
+Connection::Outcome Connection::refuse(const http::Refusal& refusal, std::string_view unparsed) {
   refused_ = true;
-  stored_.clear();
-  stored_at_ = 0;
   bool is_head = kept_head_ != nullptr && kept_head_->is_head;
   std::string answer =
       http::error_answer(refusal.status, refusal.rule, shared_.date.line(shared_.now), !is_head);
+  if (shared_.access_log.on()) {
+    log_refused(refusal.status, answer.size() - answer.find("\r\n\r\n") - 4, unparsed);
+  }
+  stored_.clear();
+  stored_at_ = 0;
   if (!send(answer, {})) return Outcome::Closed;
   return finish();
+}
+
+void Connection::log_refused(int status, std::uint64_t body_bytes, std::string_view unparsed) {
+  http::RequestHead line = line_of(unparsed);
+  const http::RequestHead& head = kept_head_ != nullptr ? *kept_head_ : line;
+  shared_.access_log.add({head, http::ResponseHead(), origin_of(*this, head), status, body_bytes});
 }
 
 bool Connection::send(std::string_view first, std::string_view second) {
@@ -435,7 +465,8 @@ Connection::Outcome Connection::time_out() {
     case WaitKind::KeepAlive:
       return linger();
     case WaitKind::Head:
-      return refuse({408, "Header fields took too long (client_header_timeout)"});
+      return refuse({408, "Header fields took too long (client_header_timeout)"},
+                    std::string_view(stored_).substr(stored_at_));
     case WaitKind::Body:
       if (phase_ == Phase::InHand) {
         broken_ = true;

@@ -97,7 +97,8 @@ class Connection : public Waiter, public net::ListLink<TurnTag> {
   Exchange::Progress parse_body(std::string_view input, bool input_is_stored);
   void keep_rest(std::string_view rest, bool is_stored);
   bool want_more(Lane& lane);
-  Outcome refuse(const http::Refusal& refusal);
+  Outcome refuse(const http::Refusal& refusal, std::string_view unparsed = {});
+  void log_refused(int status, std::uint64_t body_bytes, std::string_view unparsed);
   Outcome after_output();
   void arm_now(WaitKind kind);
   Outcome linger();

@@ -155,6 +155,7 @@ Exchange* Engine::next(Lane& lane) {
         acceptor_.rest();
       }
       publish_deadline();
+      shared_.access_log.flush();
       return nullptr;
     }
     Connection::Outcome outcome = connection->advance(lane);
@@ -190,6 +191,16 @@ void Engine::end_request(Exchange& exchange, int status) {
   Connection* oldest = in_hand_.front();
   shared_.stats.end(status, shared_.now - connection.begun(),
                     oldest == nullptr ? net::TimePoint() : oldest->begun());
+  if (shared_.access_log.on() && status != 0) log_request(exchange, status);
+}
+
+void Engine::log_request(Exchange& exchange, int status) {
+  Connection& connection = exchange.connection();
+  const http::RequestHead& request = exchange.request();
+  shared_.access_log.add({request, exchange.response(), origin_of(connection, request), status,
+                          exchange.body_sent(), shared_.now - connection.begun()});
+  // In a foreign event loop answers end between polls too, and nobody calls next() soon.
+  if (timer_) shared_.access_log.flush();
 }
 
 void Engine::leave_gateway(Connection& connection) {

@@ -98,6 +98,7 @@ class Engine {
   void add(Accepted accepted);
   void settle(Connection& connection, Connection::Outcome outcome);
   void end_request(Exchange& exchange, int status);
+  void log_request(Exchange& exchange, int status);
   void leave_gateway(Connection& connection);
   void remove(Connection& connection);
   void watch_again(const Connection& connection);

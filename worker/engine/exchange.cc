@@ -23,7 +23,7 @@ void Exchange::begin(const http::RequestHead& request) {
   response_.clear();
   body_complete_ = true;
   head_sent_ = gone_ = ended_ = keep_alive_ = false;
-  owed_ = excess_ = 0;
+  owed_ = excess_ = body_sent_ = 0;
 }
 
 bool Exchange::put(std::string_view first, std::string_view second) {
@@ -60,17 +60,20 @@ bool Exchange::send_head(std::optional<std::uint64_t> body_size, std::string_vie
 // What may be sent of a chunk: nothing without a body, no more than Content-Length with one.
 std::string_view Exchange::fit(std::string_view chunk) {
   if (framing_ == http::Framing::NoBody) return {};
-  if (framing_ != http::Framing::Length) return chunk;
-  if (chunk.size() > owed_) {
-    excess_ += chunk.size() - owed_;
-    chunk = chunk.substr(0, static_cast<std::size_t>(owed_));
+  if (framing_ == http::Framing::Length) {
+    if (chunk.size() > owed_) {
+      excess_ += chunk.size() - owed_;
+      chunk = chunk.substr(0, static_cast<std::size_t>(owed_));
+    }
+    owed_ -= chunk.size();
   }
-  owed_ -= chunk.size();
+  body_sent_ += chunk.size();
   return chunk;
 }
 
 // `before` may hold the head; it is sent with the chunk.
 bool Exchange::send_chunked(http::ByteBuffer& before, std::string_view chunk) {
+  body_sent_ += chunk.size();
   bool copied = chunk.size() <= kCopied;
   before.reserve(http::ByteBuffer::kMaxDigits + 4 + (copied ? chunk.size() : 0));
   before.put_hex(chunk.size());
@@ -103,6 +106,7 @@ bool Exchange::send_file(FilePiece file) {
   if (framing_ != http::Framing::Length) file.size = 0;
   file.size = std::min(file.size, owed_);
   owed_ -= file.size;
+  body_sent_ += file.size;
   if (gone_ || file.size == 0) {
     put(head.view());
   } else if (!connection_.send_file(head.view(), std::move(file))) {

@@ -101,6 +101,8 @@ class Exchange {
   // Bytes that the app sent beyond, or owes to, its own Content-Length.
   std::uint64_t excess() const { return excess_; }
   std::uint64_t owed() const { return owed_; }
+  // Of the answer's body, on their way or there.
+  std::uint64_t body_sent() const { return body_sent_; }
 
  private:
   friend class Connection;
@@ -125,6 +127,7 @@ class Exchange {
   bool ended_ = false;
   std::uint64_t owed_ = 0;  // of Framing::Length
   std::uint64_t excess_ = 0;
+  std::uint64_t body_sent_ = 0;
 };
 
 }  // namespace appd::engine

@@ -5,6 +5,7 @@
 #include <functional>
 
 #include "common/messages.h"
+#include "worker/engine/access_log.h"
 #include "worker/engine/stats.h"
 #include "worker/engine/timeouts.h"
 #include "worker/engine/trust.h"
@@ -27,12 +28,14 @@ struct Shared {
         given.limit_request_body > 0 ? static_cast<std::uint64_t>(given.limit_request_body) : 0;
     timeouts.apply(given);
     trust.apply(given);
+    access_log.apply(given);
   }
 
   message::Settings settings;
   http::Limits limits;
   Timeouts timeouts;
   Trust trust;
+  AccessLog access_log;
   Stats stats;
   net::HttpDate date;
   net::TimePoint now{};  // read once for each batch of events and at the end of each request

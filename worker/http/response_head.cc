@@ -68,6 +68,21 @@ bool ResponseHead::add(std::string_view name, std::string_view value) {
   return true;
 }
 
+std::string_view ResponseHead::find(std::string_view lowered_name) const {
+  std::string_view rest = text_.view();
+  // The status line is passed over; after the empty line there may be a body.
+  for (std::size_t end; (end = rest.find("\r\n")) != std::string_view::npos;) {
+    rest.remove_prefix(end + 2);
+    std::string_view line = rest.substr(0, rest.find("\r\n"));
+    if (line.empty()) break;
+    std::size_t colon = line.find(':');
+    if (equals_ignoring_case(line.substr(0, colon), lowered_name)) {
+      return trim(line.substr(colon + 1));
+    }
+  }
+  return {};
+}
+
 Framing ResponseHead::framing(bool request_is_head, bool http_1_0,
                               std::optional<std::uint64_t> body_size) const {
   if (request_is_head || code_ < 200 || code_ == 204 || code_ == 304) return Framing::NoBody;

@@ -30,6 +30,9 @@ class ResponseHead {
   int code() const { return code_; }
   bool wants_close() const { return wants_close_; }
   std::optional<std::uint64_t> content_length() const { return content_length_; }
+  // The value of the first field of this name, in small letters, in what was finished or is so far;
+  // empty when there is none.
+  std::string_view find(std::string_view lowered_name) const;
   void set_content_length(std::uint64_t length) { content_length_ = length; }
 
   // What the answer to this request must look like; `body_size` when it is known beforehand.
