@@ -67,6 +67,7 @@ class Connection : public Waiter, public net::ListLink<TurnTag> {
   std::uint64_t pending() const { return output_.pending(); }
   // The client has sent its last byte, or nothing can be sent to it any more.
   bool ended() const { return peer_ended_ || broken_; }
+  bool broken() const { return broken_; }
   Exchange::Progress read_body(Lane& lane);
   void keep_head(Lane& lane);
   // From now on another protocol is spoken; the gateway reads and sends its bytes.

@@ -157,6 +157,8 @@ void Exchange::fail(int status, std::string_view detail) {
 
 bool Exchange::client_ended() const { return gone_ || connection_.ended(); }
 
+bool Exchange::unreachable() const { return gone_ || connection_.broken(); }
+
 Exchange::Progress Exchange::read_body(Lane& lane) { return connection_.read_body(lane); }
 
 void Exchange::keep_head(Lane& lane) { connection_.keep_head(lane); }

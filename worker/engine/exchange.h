@@ -49,6 +49,8 @@ class Exchange {
   bool gone() const { return gone_; }
   // The client has closed its side, or is gone.
   bool client_ended() const;
+  // Nothing can be sent to it any more; gone() is so only when the app has tried.
+  bool unreachable() const;
 
   // Reads more of a streamed body (Shared::stream_bodies) into body(), without waiting. Complete:
   // it is all there.

@@ -76,8 +76,12 @@ StepEnd AsgiCall::send(PyObject* message, PyRef& result) {
     PyErr_Format(PyExc_RuntimeError, "%R after the response was complete", type);
     return StepEnd::Raised;
   }
-  // The client has gone: what is sent from now on has no effect, as the specification wants it.
-  if (exchange_ == nullptr || exchange_->gone()) return StepEnd::Returned;
+  if (exchange_ == nullptr || exchange_->unreachable()) {
+    if (PyObject* disconnected = client_disconnected()) {
+      PyErr_SetString(disconnected, "the client has gone");
+    }
+    return StepEnd::Raised;
+  }
   if (is_word(type, "http.response.body")) return take_body(message, result);
   if (is_word(type, "http.response.start")) {
     return take_start(message) ? StepEnd::Returned : StepEnd::Raised;
@@ -238,6 +242,13 @@ void AsgiCall::complete() {
   wake_all();  // receive() tells them
 }
 
+// The exception that is set is what send() has raised because the client has gone.
+bool AsgiCall::is_disconnect() const {
+  if (exchange_ == nullptr || !exchange_->unreachable()) return false;
+  PyObject* disconnected = client_disconnected();
+  return disconnected != nullptr && PyErr_ExceptionMatches(disconnected) != 0;
+}
+
 void AsgiCall::finish() {
   engine::Exchange* exchange = std::exchange(exchange_, nullptr);
   if (exchange != nullptr) asgi_.host_.finish(*exchange);
@@ -245,7 +256,11 @@ void AsgiCall::finish() {
 
 void AsgiCall::on_end(bool raised) {
   bool held = answered_ && !in_first_step_;
-  if (raised) report_exception(asgi_.worker_, exchange_);
+  if (raised && is_disconnect()) {
+    PyErr_Clear();  // ours, and no error of the app's
+  } else if (raised) {
+    report_exception(asgi_.worker_, exchange_);
+  }
   if (exchange_ != nullptr) {
     if (!raised && !exchange_->client_ended()) asgi_.report_incomplete(*exchange_);
     exchange_->fail(500);

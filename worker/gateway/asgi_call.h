@@ -28,6 +28,7 @@ class AsgiCall final : public AsgiChannel {
   PyRef body_message(bool more);
   void complete();
   void finish();
+  bool is_disconnect() const;
 
   bool body_told_ = false;  // receive() has given all of it
   bool answered_ = false;

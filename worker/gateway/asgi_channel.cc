@@ -163,8 +163,9 @@ void AsgiChannel::wake_all() {
 
 StepEnd AsgiChannel::await_room(PyRef& result) {
   result = PyRef::borrow(Py_None);
+  // A client that has closed its side alone may still read, and slowly.
   bool full =
-      exchange_ != nullptr && !exchange_->client_ended() && exchange_->pending() > kHighWater;
+      exchange_ != nullptr && !exchange_->unreachable() && exchange_->pending() > kHighWater;
   return full ? StepEnd::Yielded : StepEnd::Returned;
 }
 
@@ -178,6 +179,12 @@ PyRef AsgiChannel::leave(bool use_again) {
   receive_.reset();
   send_.reset();
   return {};
+}
+
+PyObject* client_disconnected() {
+  static PyObject* type =
+      PyErr_NewException("appd_worker.ClientDisconnected", PyExc_OSError, nullptr);
+  return type;
 }
 
 bool is_word(PyObject* text, const char* word) {

@@ -52,6 +52,10 @@ class AsgiChannel : public engine::ExchangeObserver, public Completion {
   std::vector<PyRef> waiting_;
 };
 
+// What send() raises once the client has gone, an OSError as ASGI 2.4 wants it; nullptr with an
+// exception set.
+PyObject* client_disconnected();
+
 // Parts of messages.
 
 // False with an exception set.

@@ -100,7 +100,10 @@ class Connection(httputil.HTTPConnection):
 
     def later(self, *messages):
         # Tasks begin in the order in which they are made.
-        return asyncio.ensure_future(self.send_all(messages))
+        sending = asyncio.ensure_future(self.send_all(messages))
+        # Whoever does not wait for it hears of a client that has gone by on_connection_close().
+        sending.add_done_callback(lambda sent: sent.cancelled() or sent.exception())
+        return sending
 
     async def send_all(self, messages):
         for message in messages:
