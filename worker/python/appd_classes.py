@@ -20,20 +20,34 @@ def prepare(worker_class, loop):
     if worker_class == "asgi" and loop == "uvloop":
         needed = ("uvloop", "python3-uvloop")
     if needed:
-        name, package = needed
         try:
-            importlib.import_module(name)
+            importlib.import_module(needed[0])
         except ImportError as error:
-            what = f"loop {name}" if name == "uvloop" else f"worker class {name}"
-            return (
-                f"{what} needs the package {name} in the app's Python, {sys.executable}: "
-                f"pip install {name}, or Debian's {package} ({error})"
-            )
+            return missing(*needed, error)
     if worker_class == "gevent":
         importlib.import_module("gevent.monkey").patch_all()
     elif worker_class == "eventlet":
         importlib.import_module("eventlet").monkey_patch()
     return ""
+
+
+def close_idle_hub():
+    """What importing leaves of eventlet's hub would be in the way of forks; each worker makes its own."""
+    hubs = sys.modules.get("eventlet.hubs")
+    hub = getattr(hubs._threadlocal, "hub", None) if hubs else None
+    poll = getattr(hub, "poll", None)
+    if poll is None or hub.get_readers() or hub.get_writers() or hub.timers or hub.next_timers:
+        return
+    hubs.use_hub()
+    poll.close()
+
+
+def missing(name, package, error):
+    what = f"loop {name}" if name == "uvloop" else f"worker class {name}"
+    return (
+        f"{what} needs the package {name} in the app's Python, {sys.executable}: "
+        f"pip install {name}, or Debian's {package} ({error})"
+    )
 
 
 def class_of(app, worker_class):

@@ -45,9 +45,10 @@ def new_loop(kind):
     if kind != "asyncio":
         try:
             return importlib.import_module("uvloop").new_event_loop()
-        except ImportError:
-            if kind == "uvloop":
-                raise
+        except ImportError as error:
+            if kind == "uvloop":  # not known before, if the class is found out
+                missing = sys.modules["appd_classes"].missing
+                raise StartFailed(missing("uvloop", "python3-uvloop", error), "") from None
     return asyncio.new_event_loop()
 
 

@@ -212,6 +212,8 @@ def request(app, path):
 
 def fork_hazard(own_descriptors):
     """Why a fork of this process would not be a faithful copy; "" if nothing is known against it."""
+    if "appd_classes" in sys.modules:
+        sys.modules["appd_classes"].close_idle_hub()
     threads = len(os.listdir("/proc/self/task"))
     if threads > 1:
         names = [t.name for t in threading.enumerate() if t is not threading.main_thread()]
