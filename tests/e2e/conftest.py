@@ -2,12 +2,14 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from harness import checks, processes
 from harness.appd import Appd
+from harness.events import Events
 from harness.paths import APPCTL, APPD, LOADGEN
 from harness.ports import free_port
 
@@ -24,11 +26,11 @@ def port() -> int:
     return free_port()
 
 
-@pytest.fixture
-def idle_appd(tmp_path: Path) -> Iterator[Appd]:
-    """An appd that the test starts itself. Afterwards it is stopped, and must leave nothing."""
+@contextmanager
+def checked_appd(folder: Path) -> Iterator[Appd]:
+    """An appd, not started. Afterwards it is stopped, and must leave nothing."""
     known = {one.pid for one in processes.descendants(os.getpid())}
-    appd = Appd(tmp_path / "state")
+    appd = Appd(folder / "state")
     problems = []
     try:
         yield appd
@@ -48,6 +50,28 @@ def idle_appd(tmp_path: Path) -> Iterator[Appd]:
 
 
 @pytest.fixture
+def idle_appd(tmp_path: Path) -> Iterator[Appd]:
+    """An appd that the test starts itself."""
+    with checked_appd(tmp_path) as appd:
+        yield appd
+
+
+@pytest.fixture(scope="module")
+def module_appd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Appd]:
+    """A running appd that the tests of one file share; checked when the last of them has ended."""
+    with checked_appd(tmp_path_factory.mktemp("module")) as appd:
+        yield appd.start()
+
+
+@pytest.fixture
 def appd(idle_appd: Appd) -> Appd:
     """A running appd without apps."""
     return idle_appd.start()
+
+
+@pytest.fixture
+def events(appd: Appd) -> Iterator[Events]:
+    """What happens in `appd`."""
+    follower = Events(appd)
+    yield follower
+    follower.close()

@@ -1,14 +1,9 @@
 """Workers that die, hang or crash: replaced, and the reason is visible."""
 
 import http.client
-import json
 import os
 import signal
-import subprocess
-import threading
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,48 +11,9 @@ from harness import http as web
 from harness import processes
 from harness.appd import DONE, Appd
 from harness.apps import write_app
+from harness.events import Events, exit_of
 from harness.load import Load
-from harness.paths import APPCTL
 from harness.waiting import wait_until
-
-
-class Events:
-    """Follows `appctl events -f -o json` in the background."""
-
-    def __init__(self, appd: Appd, *arguments: str) -> None:
-        self.seen: list[dict[str, Any]] = []
-        self._process = subprocess.Popen(
-            [str(APPCTL), "--address", appd.address, "events", *arguments, "-f", "-o", "json"],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        self._thread = threading.Thread(target=self._read)
-        self._thread.start()
-        self.wait_for(lambda event: "synced" in event, "the present state")
-
-    def _read(self) -> None:
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            self.seen.append(json.loads(line))
-
-    def wait_for(self, condition: Callable[[dict[str, Any]], bool], what: str) -> dict[str, Any]:
-        return wait_until(lambda: next((event for event in list(self.seen) if condition(event)), None), what)
-
-    def close(self) -> None:
-        self._process.terminate()
-        self._thread.join()
-        self._process.wait()
-
-
-@pytest.fixture
-def events(appd: Appd):  # type: ignore[no-untyped-def]
-    follower = Events(appd)
-    yield follower
-    follower.close()
-
-
-def exit_of(pid: int) -> Callable[[dict[str, Any]], bool]:
-    return lambda event: event.get("worker", {}).get("pid") == pid and event["worker"]["state"] == "EXITED"
 
 
 def test_killed_worker_is_replaced_and_the_signal_is_told(appd: Appd, port: int, tmp_path: Path, events: Events) -> None:

@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from harness.paths import EXAMPLES
+from harness.paths import APPS, EXAMPLES
 
 # A bare WSGI app: fast to import, and every answer says who gave it and to which request.
 HELLO = '''\
@@ -63,3 +63,10 @@ def write_app(folder: Path, version: str = "1", extra: str = "", source: str | N
 
 def copy_example(name: str, folder: Path) -> Path:
     return Path(shutil.copytree(EXAMPLES / name, folder, ignore=shutil.ignore_patterns("__pycache__")))
+
+
+def copy_app(name: str, folder: Path) -> Path:
+    """A folder with one of the modules of tests/e2e/apps in it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copy(APPS / f"{name}.py", folder)
+    return folder

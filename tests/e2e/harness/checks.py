@@ -23,6 +23,7 @@ def worker_descriptors(appd: Appd) -> list[str]:
     problems = []
     apps = appd.ok("list", "-o", "json").json.get("apps", [])
     ports = {app["name"].removeprefix("apps/"): _ports(app["spec"].get("bind", [])) for app in apps}
+    folders = {app["name"].removeprefix("apps/"): app["spec"]["directory"] for app in apps}
     every = {port for own in ports.values() for port in own}
     for name, own in ports.items():
         for pid in appd.ready_pids(name):
@@ -31,7 +32,8 @@ def worker_descriptors(appd: Appd) -> list[str]:
                 inode = re.fullmatch(r"socket:\[(\d+)\]", target)
                 if inode and int(inode[1]) in foreign:
                     problems.append(f"worker {pid} of {name} holds a listener of another app, fd {number}")
-                if number > 2 and not WORKER_FILES.fullmatch(target):
+                is_its_own = target.startswith(f"{folders[name]}/")  # what the app itself has opened
+                if number > 2 and not is_its_own and not WORKER_FILES.fullmatch(target):
                     problems.append(f"worker {pid} of {name} holds fd {number}: {target}")
     return problems
 

@@ -2,6 +2,7 @@
 
 import http.client
 import socket
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 
@@ -47,6 +48,17 @@ def send_raw(port: int, data: bytes, timeout: float = 20.0) -> bytes:
         except (BrokenPipeError, ConnectionResetError):
             pass
         return read_to_end(client)
+
+
+def all_at_once(port: int, targets: list[str]) -> list[bytes]:
+    """The bodies of requests that are all sent, each on a connection of its own, before the first answer is read."""
+    with ExitStack() as stack:
+        clients = [stack.enter_context(connect(port)) for _ in targets]
+        for client, target in zip(clients, targets):
+            client.sendall(f"GET {target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode())
+        answers = [read_to_end(client) for client in clients]
+    assert [status_of(answer) for answer in answers] == [200] * len(targets)
+    return [answer.partition(b"\r\n\r\n")[2] for answer in answers]
 
 
 def read_to_end(client: socket.socket) -> bytes:
