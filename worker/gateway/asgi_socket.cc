@@ -235,6 +235,9 @@ bool AsgiSocket::take_denial_body(PyObject* message) {
 void AsgiSocket::on_change() { asgi_.host_.defer(*this); }
 
 void AsgiSocket::on_ping_due() {
+  // It has been quiet: what compression holds is not needed.
+  encoder_.release();
+  decoder_.release();
   http::ByteBuffer frame;
   http::WebSocketEncoder::ping({}, frame);
   exchange_->send_raw(frame.view());
@@ -291,6 +294,8 @@ bool AsgiSocket::take_input(std::span<char> input) {
         }
         break;
       case Event::Ping:
+        // A client that does not read gets no more of them (§5.5.3).
+        if (exchange_->pending() > kHighWater) break;
         http::WebSocketEncoder::pong(step.data, frame);
         exchange_->send_raw(frame.view());
         break;
