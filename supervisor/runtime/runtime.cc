@@ -64,6 +64,9 @@ Result<void> Runtime::spawn(core::RolloutKey key, const std::string& app,
 
   ControlSocket control = TRY(create_control_socket(paths_.zygotes()));
   files.socket = control.path;
+  // Connected before there is a zygote, which accepts it when it has started: should we die in
+  // between, it finds the connection ended, and ends too.
+  message::Channel channel = TRY(connect_control_socket(control.path));
   auto process = spawn_zygote(
       {app, rollout.number, spec, paths_.bootstrap, control.listening.get(), log.get()});
   if (!process) {
@@ -71,8 +74,6 @@ Result<void> Runtime::spawn(core::RolloutKey key, const std::string& app,
     return std::move(process).error();
   }
   write_owner(control.path, process->pid());
-  // The socket listens already: the connection waits in its queue until the zygote accepts it.
-  message::Channel channel = TRY(connect_control_socket(control.path));
   zygote.link = std::make_unique<ZygoteLink>(
       poller_, *std::move(process), std::move(channel), std::move(files),
       [this, key](core::RolloutEvent event, std::vector<UniqueFd> descriptors) {

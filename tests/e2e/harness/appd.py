@@ -75,7 +75,9 @@ class Appd:
                 self.command(*more), stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
         wait_until(self._accepts, "appd accepts on its socket", START_TIMEOUT)
-        self.ctl("version").expect(DONE)  # gRPC makes some of its descriptors at the first call
+        # gRPC makes some of its descriptors at the first call. Of an appd that was killed while it
+        # spawned, the child holds the old socket for a moment: that one was perhaps connected to.
+        wait_until(lambda: self.ctl("version").exit == DONE, "appd answers", START_TIMEOUT)
         if self.baseline_descriptors == 0:
             self.baseline_descriptors = len(processes.open_files(self.pid))
         return self
