@@ -7,7 +7,7 @@ import json
 import re
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from harness import processes
 from harness.appd import DONE, Appd
 from harness.apps import copy_app
 from harness.ports import free_port
-from harness.waiting import wait_until
+from harness.waiting import stands_still, wait_until
 
 MIB = 1 << 20
 # What one slow client may cost a worker: buffers of the kernel and the engine, never the body.
@@ -299,17 +299,6 @@ def test_client_that_has_closed_its_side_still_gets_all_at_its_own_pace(odd: Odd
         assert odd.count("pieces") < mib * 16 / 2
         received = sum(len(part) for part in iter(lambda: client.recv(MIB), b""))
     assert received > mib * MIB
-
-
-def stands_still(measure: Callable[[], int]) -> Callable[[], bool]:
-    """Whether a figure above zero has been the same ten times in a row."""
-    seen: list[int] = []
-
-    def same() -> bool:
-        seen.append(measure())
-        return len(seen) >= 10 and seen[-1] > 0 and len(set(seen[-10:])) == 1
-
-    return same
 
 
 def test_each_piece_is_on_its_way_before_the_next(odd: Odd) -> None:

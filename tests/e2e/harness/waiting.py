@@ -18,3 +18,14 @@ def wait_until(condition: Callable[[], T], what: str, timeout: float = 10.0) -> 
         if time.monotonic() > deadline:
             raise AssertionError(f"waited {timeout:g} s in vain: {what}")
         time.sleep(INTERVAL)
+
+
+def stands_still(measure: Callable[[], int]) -> Callable[[], bool]:
+    """Whether a figure above zero has been the same ten times in a row."""
+    seen: list[int] = []
+
+    def same() -> bool:
+        seen.append(measure())
+        return len(seen) >= 10 and seen[-1] > 0 and len(set(seen[-10:])) == 1
+
+    return same
