@@ -13,6 +13,7 @@ constexpr std::uint8_t kMaxDigits = 16;
 constexpr std::uint64_t kMaxChunk = std::uint64_t{1} << 60;
 
 constexpr const char* kBadSize = "Chunk size is not a hexadecimal number and CR LF";
+constexpr const char* kBadExtension = "Chunk extension is malformed";
 constexpr const char* kBadFeed = "CR without LF in chunked framing";
 constexpr const char* kBadEnd = "Chunk data does not end with CR LF";
 constexpr const char* kBadTrailer = "Trailer field is malformed";
@@ -60,9 +61,17 @@ const char* ChunkedDecoder::take(unsigned char c, const Limits& limits) {
     case State::SizeFirst:
     case State::Size:
     case State::SizeSpace:
-    case State::Extension:
     case State::SizeFeed:
       return take_size(c, limits);
+    case State::ExtensionFirst:
+    case State::ExtensionName:
+    case State::ExtensionNameSpace:
+    case State::ExtensionValueFirst:
+    case State::ExtensionValue:
+    case State::ExtensionQuoted:
+    case State::ExtensionEscaped:
+    case State::ExtensionSpace:
+      return take_extension(c);
     case State::DataReturn:
       state_ = State::DataFeed;
       return c == '\r' ? nullptr : kBadEnd;
@@ -90,11 +99,6 @@ const char* ChunkedDecoder::take_size(unsigned char c, const Limits& limits) {
     total_ += left_;
     return limits.body != 0 && total_ > limits.body ? kTooLarge : nullptr;
   }
-  if (state_ == State::Extension) {
-    if (++overhead_ > kMaxOverhead) return kOverhead;
-    if (c == '\r') state_ = State::SizeFeed;
-    return c == '\r' || (kCharClasses[c] & kFieldValue) != 0 ? nullptr : kBadSize;
-  }
   int digit = hex_value(c);
   if (digit >= 0 && state_ != State::SizeSpace) {
     if (++digits_ > kMaxDigits) return kBadSize;
@@ -104,7 +108,7 @@ const char* ChunkedDecoder::take_size(unsigned char c, const Limits& limits) {
   }
   if (state_ == State::SizeFirst) return kBadSize;
   if (c == ';') {
-    state_ = State::Extension;
+    state_ = State::ExtensionFirst;
   } else if (c == ' ' || c == '\t') {  // RFC 9112 §7.1.1: white space only before ';'
     if (++overhead_ > kMaxOverhead) return kOverhead;
     state_ = State::SizeSpace;
@@ -114,6 +118,54 @@ const char* ChunkedDecoder::take_size(unsigned char c, const Limits& limits) {
     return kBadSize;
   }
   return nullptr;
+}
+
+// ";" BWS name [ BWS "=" BWS ( token / quoted-string ) ], any number of them (RFC 9112 §7.1.1).
+const char* ChunkedDecoder::take_extension(unsigned char c) {
+  if (++overhead_ > kMaxOverhead) return kOverhead;
+  bool space = c == ' ' || c == '\t';
+  bool token = (kCharClasses[c] & kToken) != 0;
+  bool text = (kCharClasses[c] & kFieldValue) != 0;
+  // What may follow a name or a value.
+  auto end = [&](State after_space) {
+    if (c == '\r') {
+      state_ = State::SizeFeed;
+    } else if (c == ';') {
+      state_ = State::ExtensionFirst;
+    } else if (space) {
+      state_ = after_space;
+    } else {
+      return kBadExtension;
+    }
+    return static_cast<const char*>(nullptr);
+  };
+  switch (state_) {
+    case State::ExtensionFirst:
+      if (token) state_ = State::ExtensionName;
+      return token || space ? nullptr : kBadExtension;
+    case State::ExtensionName:
+      if (token) return nullptr;
+      [[fallthrough]];
+    case State::ExtensionNameSpace:
+      if (c != '=') return end(State::ExtensionNameSpace);
+      state_ = State::ExtensionValueFirst;
+      return nullptr;
+    case State::ExtensionValueFirst:
+      if (c == '"') state_ = State::ExtensionQuoted;
+      if (token) state_ = State::ExtensionValue;
+      return token || space || c == '"' ? nullptr : kBadExtension;
+    case State::ExtensionValue:
+      return token ? nullptr : end(State::ExtensionSpace);
+    case State::ExtensionQuoted:
+      if (c == '"') state_ = State::ExtensionSpace;
+      if (c == '\\') state_ = State::ExtensionEscaped;
+      return text ? nullptr : kBadExtension;
+    case State::ExtensionEscaped:
+      state_ = State::ExtensionQuoted;
+      return text ? nullptr : kBadExtension;
+    default:
+      return end(State::ExtensionSpace);
+  }
 }
 
 const char* ChunkedDecoder::take_trailer(unsigned char c) {

@@ -29,7 +29,14 @@ class ChunkedDecoder {
     SizeFirst,
     Size,
     SizeSpace,
-    Extension,
+    ExtensionFirst,
+    ExtensionName,
+    ExtensionNameSpace,
+    ExtensionValueFirst,
+    ExtensionValue,
+    ExtensionQuoted,
+    ExtensionEscaped,
+    ExtensionSpace,
     SizeFeed,
     Data,
     DataReturn,
@@ -42,6 +49,7 @@ class ChunkedDecoder {
   };
   const char* take(unsigned char c, const Limits& limits);
   const char* take_size(unsigned char c, const Limits& limits);
+  const char* take_extension(unsigned char c);
   const char* take_trailer(unsigned char c);
 
   State state_ = State::SizeFirst;

@@ -69,11 +69,13 @@ bool names_a_version(std::string_view line) {
          version.find_first_not_of("0123456789.") == std::string_view::npos;
 }
 
-// Exactly one space on either side of the target (RFC 9112 §3); llhttp takes more.
+// Nothing before the method and exactly one space on either side of the target (RFC 9112 §3);
+// llhttp passes over carriage returns there, and takes more spaces.
 bool is_spaced(const RequestHead& head) {
   const char* after_method = head.method.data() + head.method.size();
   const char* after_target = head.target.data() + head.target.size();
-  return head.target.data() == after_method + 1 && after_target[1] == 'H';
+  return head.method.data() == head.raw.data() && head.target.data() == after_method + 1 &&
+         after_target[1] == 'H';
 }
 
 bool refuse_as_llhttp(const Parse& parse, std::string_view bytes, Refusal& refusal) {
