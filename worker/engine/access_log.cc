@@ -111,7 +111,7 @@ AccessLog::Piece AccessLog::piece_for(std::string_view atom) {
       Named{"t", Atom::Time},          Named{"r", Atom::RequestLine},
       Named{"s", Atom::Status},        Named{"m", Atom::Method},
       Named{"U", Atom::Path},          Named{"q", Atom::Query},
-      Named{"H", Atom::Protocol},      Named{"b", Atom::BodyBytes},
+      Named{"H", Atom::Protocol},      Named{"b", Atom::BodyBytesOrDash},
       Named{"B", Atom::BodyBytes},     Named{"f", Atom::RequestField, "referer"},
       Named{"T", Atom::Seconds},       Named{"a", Atom::RequestField, "user-agent"},
       Named{"D", Atom::Microseconds},  Named{"M", Atom::Milliseconds},
@@ -183,6 +183,9 @@ void AccessLog::add_piece(const Piece& piece, const AccessEntry& entry) {
       return;
     case Atom::Protocol:
       return add_value(protocol_of(request));
+    case Atom::BodyBytesOrDash:
+      if (entry.body_bytes == 0) return add_value({});
+      [[fallthrough]];
     case Atom::BodyBytes:
       return add_number(static_cast<std::int64_t>(entry.body_bytes));
     case Atom::Seconds:

@@ -62,6 +62,7 @@ class AccessLog {
     Query,
     Protocol,
     BodyBytes,
+    BodyBytesOrDash,
     Seconds,
     Microseconds,
     Milliseconds,

@@ -1,7 +1,7 @@
 // Environ: the dictionary that PEP 3333 wants for each request, built from prepared parts.
 //
 // A body always comes with CONTENT_LENGTH, chunked ones too, because it is complete before the app
-// is called. So wsgi.input_terminated is not set (docs/decisions/005-no-input-terminated.md).
+// is called. So wsgi.input_terminated is not set (docs/decisions/006-no-input-terminated.md).
 #pragma once
 
 #include <string>

@@ -85,6 +85,15 @@ TEST_F(AccessLogTest, KnowsGunicornsAtoms) {
             "7 7 7 yes -\n");
 }
 
+TEST_F(AccessLogTest, HasADashForAnEmptyBody) {
+  CapturedOutput output;
+  AccessLog log;
+  log.apply(logging("%(b)s %(B)s"));
+  log.add({request_, response_, {}, 204});
+  log.flush();
+  EXPECT_EQ(output.text(), "- 0\n");
+}
+
 TEST_F(AccessLogTest, DefaultFormatIsTheCombinedOne) {
   std::string got = line(message::kAccessLogFormat);
   EXPECT_TRUE(got.starts_with("192.0.2.1 - - [")) << got;
