@@ -173,6 +173,10 @@ std::uint64_t Exchange::pending() const { return connection_.pending(); }
 
 bool Exchange::congested() const { return !gone_ && connection_.congested(); }
 
+bool Exchange::in_event_loop() const {
+  return static_cast<bool>(connection_.shared().deadline_changed);
+}
+
 void Exchange::await_room() const {
   pollfd waiting{connection_.socket(), POLLOUT, 0};
   auto limit = connection_.shared().settings.send_timeout_ms;

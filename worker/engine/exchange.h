@@ -94,6 +94,10 @@ class Exchange {
 
   // More is waiting for the client than we are willing to hold.
   bool congested() const;
+  // The gateway is called by an event loop, which must not be made to wait.
+  bool in_event_loop() const;
+  // Breaks the answer off.
+  void give_up() { gone_ = true; }
   // Bytes that wait for the client.
   std::uint64_t pending() const;
   // Without the lock: waits until the socket has room, at most send_timeout; then call flush().

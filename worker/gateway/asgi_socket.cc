@@ -84,7 +84,9 @@ StepEnd AsgiSocket::send(PyObject* message, PyRef& result) {
   bool done = false;
   if (state_ == State::Closed || exchange_ == nullptr) {
     if (is_word(type, "websocket.close")) return StepEnd::Returned;
-    PyErr_Format(PyExc_BrokenPipeError, "%R after the WebSocket was closed", type);
+    if (PyObject* disconnected = client_disconnected()) {
+      PyErr_Format(disconnected, "%R after the WebSocket was closed", type);
+    }
     return StepEnd::Raised;
   }
   if (state_ == State::Open && is_word(type, "websocket.send")) {
@@ -365,6 +367,12 @@ void AsgiSocket::end_connection() {
 }
 
 void AsgiSocket::on_end(bool raised) {
+  // Ours, that the WebSocket is closed, is no error of the app's.
+  PyObject* disconnected = client_disconnected();
+  if (raised && disconnected != nullptr && PyErr_ExceptionMatches(disconnected) != 0) {
+    PyErr_Clear();
+    raised = false;
+  }
   if (raised) report_exception(asgi_.worker_, exchange_);
   PyRef kept = PyRef::borrow(self_.get());
   bool held = exchange_ == nullptr;

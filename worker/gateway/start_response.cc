@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "worker/http/charset.h"
+#include "worker/net/log_line.h"
 
 namespace appd::gateway {
 namespace {
@@ -232,6 +233,13 @@ bool add_header(http::ResponseHead& response, PyObject* pair) {
 
 bool send_chunk(engine::Exchange& exchange, std::string_view chunk) {
   if (!exchange.send(chunk)) return false;
+  if (exchange.congested() && exchange.in_event_loop()) {
+    // To wait here would stop all others.
+    net::LogLine("warn", "client_too_slow")
+        .add("pending", static_cast<std::int64_t>(exchange.pending()));
+    exchange.give_up();
+    return false;
+  }
   while (exchange.congested()) {
     {
       GilRelease release;

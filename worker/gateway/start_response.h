@@ -9,8 +9,8 @@ namespace appd::gateway {
 // Checks a (name, value) tuple of an app's and adds it. False with an exception set.
 bool add_header(http::ResponseHead& response, PyObject* pair);
 
-// Sends a chunk and waits, without the interpreter's lock, while too much is pending. False: the
-// client is gone.
+// Sends a chunk and waits, without the interpreter's lock, while too much is pending; in an event
+// loop, where that would hold up all others, such a client is given up. False: the client is gone.
 bool send_chunk(engine::Exchange& exchange, std::string_view chunk);
 
 // Owns the Python objects and uses them again for the next request when the app has kept none of
