@@ -49,6 +49,7 @@ struct ConnectionTemplate : engine::Attachment {
   std::uint64_t edition = 0;
   std::string method = "GET";
   std::string target;
+  std::string host;  // empty: there is none in the dict
   bool http_1_0 = false;
 };
 
@@ -184,6 +185,16 @@ bool EnvironBuilder::put_method(PyObject* dict, const http::RequestHead& head) {
          put(dict, server_protocol_, head.http_1_0 ? http_1_0_.get() : http_1_1_.get());
 }
 
+// Of an absolute target, else of the field (RFC 9112 §3.2.2).
+bool EnvironBuilder::put_host(PyObject* dict, std::string_view host) {
+  if (host.empty()) {
+    if (PyDict_DelItem(dict, http_host_.get()) < 0) PyErr_Clear();
+    return true;
+  }
+  PyRef value = latin1(host);
+  return put(dict, http_host_, value.get());
+}
+
 bool EnvironBuilder::put_target(PyObject* dict, const http::RequestHead& head) {
   PyRef target = latin1(head.target);
   PyRef query = latin1(head.query);
@@ -222,6 +233,11 @@ PyObject* EnvironBuilder::template_for(engine::Connection& connection,
     kept->target.clear();  // until all of it is in
     if (!put_target(dict, head)) return nullptr;
     kept->target = head.target;
+  }
+  if (head.host != kept->host) {
+    kept->host.clear();
+    if (!put_host(dict, head.host)) return nullptr;
+    kept->host = head.host;
   }
   if (head.method != kept->method || head.http_1_0 != kept->http_1_0) {
     if (!put_method(dict, head)) return nullptr;
@@ -269,6 +285,8 @@ PyObject* EnvironBuilder::key_for(std::string_view name, PyRef& uncached) {
 bool EnvironBuilder::put_headers(PyObject* environ, const http::RequestHead& head) {
   Py_ssize_t expected = PyDict_Size(environ);
   for (const http::Field& field : head.fields) {
+    // In the template already.
+    if (field.name.size() == 4 && http::equals_ignoring_case(field.name, "host")) continue;
     PyRef uncached;
     PyObject* key = key_for(field.name, uncached);
     if (key == Py_None) continue;
@@ -277,12 +295,7 @@ bool EnvironBuilder::put_headers(PyObject* environ, const http::RequestHead& hea
     ++expected;
   }
   // Fewer entries than fields: a name came twice.
-  if (PyDict_Size(environ) != expected && !join_repeated(environ, head)) return false;
-  if (!head.target.starts_with('/') && !head.host.empty()) {  // RFC 9112 §3.2.2
-    PyRef host = latin1(head.host);
-    if (!put(environ, http_host_, host.get())) return false;
-  }
-  return true;
+  return PyDict_Size(environ) == expected || join_repeated(environ, head);
 }
 
 bool EnvironBuilder::join_repeated(PyObject* environ, const http::RequestHead& head) {

@@ -40,6 +40,7 @@ class EnvironBuilder {
   PyObject* key_for(std::string_view header_name, PyRef& uncached);
   PyObject* template_for(engine::Connection& connection, const http::RequestHead& head);
   bool put_method(PyObject* dict, const http::RequestHead& head);
+  bool put_host(PyObject* dict, std::string_view host);
   bool put_target(PyObject* dict, const http::RequestHead& head);
   bool put_origin(PyObject* environ, engine::Exchange& exchange);
   bool put_headers(PyObject* environ, const http::RequestHead& head);

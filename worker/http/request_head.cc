@@ -23,12 +23,10 @@ Parse& parse_of(llhttp_t* parser) { return *reinterpret_cast<Parse*>(parser); }
 
 llhttp_settings_t make_callbacks() {
   llhttp_settings_t callbacks{};
-  callbacks.on_method = [](llhttp_t* parser, const char* at, std::size_t length) {
-    parse_of(parser).head->method = {at, length};
-    return 0;
-  };
   callbacks.on_url = [](llhttp_t* parser, const char* at, std::size_t length) {
-    parse_of(parser).head->target = {at, length};
+    RequestHead& head = *parse_of(parser).head;
+    head.target = {at, length};
+    head.method = {head.raw.data(), static_cast<std::size_t>(at - head.raw.data() - 1)};
     return 0;
   };
   callbacks.on_header_field = [](llhttp_t* parser, const char* at, std::size_t length) {
@@ -72,9 +70,8 @@ bool names_a_version(std::string_view line) {
 // Nothing before the method and exactly one space on either side of the target (RFC 9112 §3);
 // llhttp passes over carriage returns there, and takes more spaces.
 bool is_spaced(const RequestHead& head) {
-  const char* after_method = head.method.data() + head.method.size();
   const char* after_target = head.target.data() + head.target.size();
-  return head.method.data() == head.raw.data() && head.target.data() == after_method + 1 &&
+  return head.method.front() != '\r' && head.method.front() != '\n' && head.method.back() != ' ' &&
          after_target[1] == 'H';
 }
 
