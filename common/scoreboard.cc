@@ -55,6 +55,16 @@ Result<Scoreboard> Scoreboard::open(UniqueFd memory) {
   return scoreboard;
 }
 
+void begin_taking(ScoreboardSlot& slot, std::atomic<std::uint32_t>& takers) {
+  takers.fetch_add(1);
+  slot.takes_clients.store(1);
+}
+
+// A worker that dies while it drains is not counted twice.
+void end_taking(ScoreboardSlot& slot, std::atomic<std::uint32_t>& takers) {
+  if (slot.takes_clients.exchange(0) != 0) takers.fetch_sub(1);
+}
+
 Scoreboard::Scoreboard(Scoreboard&& other) noexcept
     : memory_(std::move(other.memory_)), base_(std::exchange(other.base_, nullptr)) {}
 
@@ -66,6 +76,10 @@ Scoreboard& Scoreboard::operator=(Scoreboard&& other) noexcept {
 
 Scoreboard::~Scoreboard() {
   if (base_ != nullptr) ::munmap(base_, kSize);
+}
+
+std::atomic<std::uint32_t>& Scoreboard::takers() const {
+  return reinterpret_cast<ScoreboardHeader*>(base_)->takers;
 }
 
 ScoreboardSlot& Scoreboard::slot(std::uint32_t index) const {

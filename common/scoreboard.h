@@ -30,8 +30,15 @@ struct alignas(64) ScoreboardSlot {
   char method[16];  // of the request begun last, NUL-terminated, may tear
   char path[176];
   std::atomic<std::uint64_t> latency[32];  // [i]: answered in less than 2^i microseconds
+  // 1 while new clients are taken, and counted in ScoreboardHeader::takers. Set back by the worker
+  // when it drains, or by the zygote when it has died.
+  std::atomic<std::uint32_t> takes_clients;
 };
 static_assert(sizeof(ScoreboardSlot) == 512);
+
+// The worker of the slot takes clients from now on, or no more; known to its siblings by `takers`.
+void begin_taking(ScoreboardSlot& slot, std::atomic<std::uint32_t>& takers);
+void end_taking(ScoreboardSlot& slot, std::atomic<std::uint32_t>& takers);
 
 struct ScoreboardHeader {
   static constexpr std::uint32_t kMagic = 0x61707064;  // "appd"
@@ -39,6 +46,7 @@ struct ScoreboardHeader {
   std::uint32_t magic;
   std::uint32_t layout_version;
   std::uint32_t slots;
+  std::atomic<std::uint32_t> takers = 0;  // workers that take new clients
 };
 
 // One mapping of a scoreboard. Owns mapping and descriptor; inherited by fork as it is.
@@ -53,6 +61,7 @@ class Scoreboard {
 
   // index < kMaxSlots
   ScoreboardSlot& slot(std::uint32_t index) const;
+  std::atomic<std::uint32_t>& takers() const;
   int fd() const { return memory_.get(); }
   bool valid() const { return base_ != nullptr; }
 

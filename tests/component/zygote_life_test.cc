@@ -218,11 +218,12 @@ TEST(ZygoteLife, AWorkerHoldsNoDescriptorThatIsNotItsOwn) {
   std::multiset<std::string> held;
   eventually([&] {
     held = descriptors_of(zygote.slot(3).pid);
-    return held.size() == 8;
+    return held.size() == 12;
   });
-  EXPECT_EQ(held.count("socket:"), 2U) << "its listener and its link to the zygote";
-  EXPECT_EQ(held.count("anon_inode:"), 2U) << "epoll and eventfd";
-  EXPECT_EQ(held.size(), 8U) << "and 0 to 2 and the scoreboard";
+  EXPECT_EQ(held.count("socket:"), 4U) << "listener, link to the zygote, the workers' common queue";
+  EXPECT_EQ(held.count("anon_inode:"), 4U)
+      << "epoll and eventfd of engine, and of parking and monitor";
+  EXPECT_EQ(held.size(), 12U) << "and 0 to 2 and the scoreboard";
 }
 
 TEST(ZygoteLife, RunsAtexitAndFlushesWhenAWorkerLeaves) {

@@ -37,35 +37,56 @@ Peer local_name(int socket) {
   return peer_of(address);
 }
 
-Result<Acceptor> Acceptor::open(std::vector<UniqueFd> listeners, int epoll,
-                                std::uint64_t first_tag) {
-  Acceptor acceptor(std::move(listeners), epoll, first_tag);
+Result<Acceptor> Acceptor::open(std::vector<UniqueFd> listeners, const Handover& handover,
+                                int epoll, std::uint64_t first_tag) {
+  Acceptor acceptor(std::move(listeners), handover, epoll, first_tag);
   TRY(acceptor.watch());
   return acceptor;
 }
 
 Result<void> Acceptor::watch() {
+  if (handover_->valid()) TRY(watch(handover_->fd(), first_tag_));
   for (std::size_t i = 0; i < listeners_.size(); ++i) {
-    epoll_event event{};
-    event.events = EPOLLIN | EPOLLEXCLUSIVE;
-    event.data.u64 = first_tag_ + i;
-    if (::epoll_ctl(epoll_, EPOLL_CTL_ADD, listeners_[i].get(), &event) < 0) {
-      return sys_error("LISTENER_WATCH", "watch a listening socket", errno);
-    }
+    TRY(watch(listeners_[i].get(), first_tag_ + 1 + i));
   }
   watched_ = true;
+  return {};
+}
+
+Result<void> Acceptor::watch(int fd, std::uint64_t tag) {
+  epoll_event event{};
+  event.events = EPOLLIN | EPOLLEXCLUSIVE;
+  event.data.u64 = tag;
+  if (::epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event) < 0) {
+    return sys_error("LISTENER_WATCH", "watch a listening socket", errno);
+  }
   return {};
 }
 
 // The descriptors are shared with other processes: closing them would not take them out of epoll.
 void Acceptor::unwatch() {
   if (!std::exchange(watched_, false)) return;
+  if (handover_->valid()) ::epoll_ctl(epoll_, EPOLL_CTL_DEL, handover_->fd(), nullptr);
   for (const UniqueFd& listener : listeners_) {
     ::epoll_ctl(epoll_, EPOLL_CTL_DEL, listener.get(), nullptr);
   }
 }
 
-std::optional<Accepted> Acceptor::accept() {
+void Acceptor::note_ready(std::uint64_t tag) {
+  if (tag == first_tag_) {
+    given_ready_ = true;
+  } else {
+    ready_ = true;
+    next_ = static_cast<std::size_t>(tag - first_tag_ - 1);
+  }
+}
+
+std::optional<Client> Acceptor::take_given() {
+  if (!std::exchange(given_ready_, false)) return std::nullopt;
+  return handover_->take();
+}
+
+std::optional<Client> Acceptor::accept() {
   for (std::size_t tried = 0; tried < listeners_.size(); ++tried) {
     std::size_t listener = next_++ % listeners_.size();
     if (auto accepted = accept_from(listener)) return accepted;
@@ -74,13 +95,13 @@ std::optional<Accepted> Acceptor::accept() {
   return std::nullopt;
 }
 
-std::optional<Accepted> Acceptor::accept_from(std::size_t listener) {
+std::optional<Client> Acceptor::accept_from(std::size_t listener) {
   sockaddr_storage address{};
   for (;;) {
     socklen_t size = sizeof(address);
     int fd = ::accept4(listeners_[listener].get(), reinterpret_cast<sockaddr*>(&address), &size,
                        SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (fd >= 0) return Accepted{UniqueFd(fd), peer_of(address), listener};
+    if (fd >= 0) return Client{UniqueFd(fd), peer_of(address), listener};
     if (errno == EINTR || errno == ECONNABORTED) continue;
     if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
       if (watched_ && !paused_) {
@@ -112,7 +133,7 @@ void Acceptor::stop() {
 
 void Acceptor::close() {
   unwatch();
-  ready_ = false;
+  ready_ = given_ready_ = false;
   listeners_.clear();
 }
 

@@ -1,4 +1,5 @@
-// Acceptor: the listening sockets of one worker, shared with its siblings.
+// Acceptor: where a worker's clients come from: the listening sockets, shared with its siblings,
+// and the queue in which they put those that they have no time for.
 #pragma once
 
 #include <optional>
@@ -6,28 +7,27 @@
 
 #include "common/result.h"
 #include "common/unique_fd.h"
-#include "worker/engine/connection.h"
+#include "worker/engine/client.h"
+#include "worker/engine/handover.h"
 
 namespace appd::engine {
 
-struct Accepted {
-  UniqueFd socket;
-  Peer peer;
-  std::size_t listener;
-};
-
-// Owns this process's descriptors of the listeners. Under the engine's lock. Each is level
-// triggered and exclusive: one arrival wakes one idle worker, and what nobody took wakes again.
+// Owns this process's descriptors of the listeners, borrows the queue. Under the engine's lock.
+// Each is level triggered and exclusive: one arrival wakes one idle worker, and what nobody took
+// wakes again.
 class Acceptor {
  public:
-  // Tags are the epoll data of each listener: first_tag, first_tag + 1, …
-  static Result<Acceptor> open(std::vector<UniqueFd> listeners, int epoll, std::uint64_t first_tag);
+  // Tags are the epoll data of the queue, first_tag, and of each listener: first_tag + 1, …
+  static Result<Acceptor> open(std::vector<UniqueFd> listeners, const Handover& handover, int epoll,
+                               std::uint64_t first_tag);
 
   std::size_t count() const { return listeners_.size(); }
-  void note_ready(std::size_t listener) { ready_ = true, next_ = listener; }
+  void note_ready(std::uint64_t tag);
   bool ready() const { return ready_; }
-  // One client, or nothing when there is none now.
-  std::optional<Accepted> accept();
+  // One client of the accept queues, or nothing when there is none now.
+  std::optional<Client> accept();
+  // One that a sibling has given away, if note_ready() has told of any.
+  std::optional<Client> take_given();
   void rest() { ready_ = false; }
 
   // A descriptor was freed: accept again if we had to stop.
@@ -39,17 +39,24 @@ class Acceptor {
   void close();
 
  private:
-  Acceptor(std::vector<UniqueFd> listeners, int epoll, std::uint64_t first_tag)
-      : listeners_(std::move(listeners)), epoll_(epoll), first_tag_(first_tag) {}
+  Acceptor(std::vector<UniqueFd> listeners, const Handover& handover, int epoll,
+           std::uint64_t first_tag)
+      : listeners_(std::move(listeners)),
+        handover_(&handover),
+        epoll_(epoll),
+        first_tag_(first_tag) {}
   Result<void> watch();
+  Result<void> watch(int fd, std::uint64_t tag);
   void unwatch();
-  std::optional<Accepted> accept_from(std::size_t listener);
+  std::optional<Client> accept_from(std::size_t listener);
 
   std::vector<UniqueFd> listeners_;
+  const Handover* handover_;
   int epoll_;
   std::uint64_t first_tag_;
   std::size_t next_ = 0;
   bool ready_ = false;
+  bool given_ready_ = false;
   bool watched_ = false;
   bool paused_ = false;  // out of descriptors
   bool held_back_ = false;

@@ -38,19 +38,14 @@ http::RequestHead line_of(std::string_view bytes) {
 
 }  // namespace
 
-Connection::Connection(UniqueFd socket, Peer peer, std::size_t listener, std::uint64_t id,
-                       Shared& shared)
-    : shared_(shared),
-      socket_(std::move(socket)),
-      id_(id),
-      listener_(listener),
-      peer_(std::move(peer)),
-      exchange_(*this) {
+Connection::Connection(Client client, std::uint64_t id, Shared& shared)
+    : shared_(shared), client_(std::move(client)), id_(id), exchange_(*this) {
   shared_.stats.connection_opened();
   shared_.timeouts.arm(*this, WaitKind::Fresh, shared_.now);
   const Trust& trust = shared_.trust;
-  proxy_expected_ =
-      trust.proxy_mode != http::ProxyMode::Off && trust.proxies.contains(peer_.address);
+  if (trust.proxy_mode == http::ProxyMode::Off || !trust.proxies.contains(client_.peer.address)) {
+    client_.introduced = true;
+  }
 }
 
 Connection::~Connection() { shared_.stats.connection_closed(); }
@@ -81,7 +76,7 @@ Connection::Outcome Connection::advance(Lane& lane) {
       return Outcome::Waiting;
     case Phase::Flushing: {
       std::uint64_t before = output_.pending();
-      Output::State state = output_.flush(socket_.get());
+      Output::State state = output_.flush(socket());
       if (state == Output::State::Broken) return Outcome::Closed;
       if (state == Output::State::Pending) {
         if (output_.pending() < before) shared_.timeouts.arm(*this, WaitKind::Send, shared_.now);
@@ -101,7 +96,7 @@ Connection::Outcome Connection::advance(Lane& lane) {
 // Bytes received into the lane, 0 when there are none now, -1 when there will be none.
 ssize_t Connection::receive(Lane& lane) {
   for (;;) {
-    ssize_t got = net::receive_now(socket_.get(), lane.input.get(), Lane::kInput);
+    ssize_t got = net::receive_now(socket(), lane.input.get(), Lane::kInput);
     if (got > 0) {
       // A short read has emptied the socket: the next byte brings a new edge.
       readable_ = peer_ended_ || static_cast<std::size_t>(got) == Lane::kInput;
@@ -140,7 +135,7 @@ Connection::Outcome Connection::read(Lane& lane) {
 Connection::Outcome Connection::parse(Lane& lane, std::string_view input, bool is_stored) {
   using Event = http::RequestCodec::Event;
   http::Refusal refusal;
-  if (proxy_expected_) {
+  if (!client_.introduced) {
     switch (read_proxy_header(input, refusal)) {
       case http::ProxyStep::Verdict::None:
       case http::ProxyStep::Verdict::Complete:
@@ -192,16 +187,16 @@ http::ProxyStep::Verdict Connection::read_proxy_header(std::string_view& input,
   auto step = mode == http::ProxyMode::Off ? http::ProxyStep{Verdict::None}
                                            : http::read_proxy_header(input, mode, source, refusal);
   if (step.verdict == Verdict::NeedMore) return step.verdict;
-  proxy_expected_ = false;
+  client_.introduced = true;
   input.remove_prefix(step.used);
-  if (!source.address.empty()) peer_ = {std::move(source.address), source.port};
+  if (!source.address.empty()) client_.peer = {std::move(source.address), source.port};
   return step.verdict;
 }
 
 bool Connection::peer_is_trusted() {
   if (trust_edition_ != shared_.trust.edition) {
     trust_edition_ = shared_.trust.edition;
-    peer_trusted_ = shared_.trust.forwarders.contains(peer_.address);
+    peer_trusted_ = shared_.trust.forwarders.contains(client_.peer.address);
   }
   return peer_trusted_;
 }
@@ -363,14 +358,14 @@ bool Connection::send(std::string_view first, std::string_view second) {
   if (broken_) return false;
   bool was_pending = output_.pending() > 0;
   shared_.stats.sent(first.size() + second.size());
-  return note_sent(output_.write(socket_.get(), first, second), was_pending);
+  return note_sent(output_.write(socket(), first, second), was_pending);
 }
 
 bool Connection::send_file(std::string_view first, FilePiece file) {
   if (broken_) return false;
   bool was_pending = output_.pending() > 0;
   shared_.stats.sent(first.size() + file.size);
-  return note_sent(output_.write_file(socket_.get(), first, std::move(file)), was_pending);
+  return note_sent(output_.write_file(socket(), first, std::move(file)), was_pending);
 }
 
 bool Connection::note_sent(Output::State state, bool was_pending) {
@@ -390,7 +385,7 @@ bool Connection::note_sent(Output::State state, bool was_pending) {
 bool Connection::flush_in_hand() {
   if (broken_) return false;
   std::uint64_t before = output_.pending();
-  Output::State state = output_.flush(socket_.get());
+  Output::State state = output_.flush(socket());
   if (state == Output::State::Drained) {
     shared_.timeouts.disarm(*this);
   } else if (output_.pending() < before) {
@@ -439,7 +434,7 @@ Connection::Outcome Connection::after_output() {
 // Closing at once with unread input would reset the connection and could destroy the answer on
 // its way (RFC 9112 §9.6). So: end our side, read on for a bounded time, then close.
 Connection::Outcome Connection::linger() {
-  if (::shutdown(socket_.get(), SHUT_WR) < 0) return Outcome::Closed;
+  if (::shutdown(socket(), SHUT_WR) < 0) return Outcome::Closed;
   phase_ = Phase::Lingering;
   stored_ = {};
   stored_at_ = 0;
@@ -477,7 +472,7 @@ Connection::Outcome Connection::time_out() {
     case WaitKind::Send:
       if (phase_ != Phase::InHand && phase_ != Phase::Upgraded) return Outcome::Closed;
       broken_ = true;  // its thread will see it
-      ::shutdown(socket_.get(), SHUT_RDWR);
+      ::shutdown(socket(), SHUT_RDWR);
       return Outcome::Waiting;
     case WaitKind::Linger:
       return Outcome::Closed;

@@ -6,12 +6,13 @@
 // does what the flags and the phase permit.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
 
-#include "common/unique_fd.h"
+#include "worker/engine/client.h"
 #include "worker/engine/exchange.h"
 #include "worker/engine/lane.h"
 #include "worker/engine/output.h"
@@ -22,11 +23,6 @@
 
 namespace appd::engine {
 
-struct Peer {
-  std::string address;  // empty for unix sockets
-  std::uint16_t port = 0;
-};
-
 // What a gateway keeps with a connection; destroyed with it, under the lock.
 struct Attachment {
   virtual ~Attachment() = default;
@@ -34,13 +30,29 @@ struct Attachment {
 
 struct TurnTag {};
 
-// Owned by the engine; under its lock. In hand it is used by one thread only.
+// Owned by the engine; under its lock. In hand it is used by one thread only. Parked, it may be
+// given away without the lock; from then on it is an empty shell that the engine removes.
 class Connection : public Waiter, public net::ListLink<TurnTag> {
  public:
   enum class Outcome { Waiting, Request, Closed };
 
-  Connection(UniqueFd socket, Peer peer, std::size_t listener, std::uint64_t id, Shared& shared);
+  Connection(Client client, std::uint64_t id, Shared& shared);
   ~Connection();
+
+  // Parked, give() may take it from any thread. claim() takes it back for the engine; false: it has
+  // been given, and is not to be touched.
+  void park() { seat_.store(Seat::Parked, std::memory_order_release); }
+  bool claim() { return take_seat(Seat::InUse); }
+  bool give() { return take_seat(Seat::Given); }
+  // It was given, but nobody took it.
+  void take_back() { seat_.store(Seat::InUse, std::memory_order_relaxed); }
+  // Between two requests, with nothing of the next one read: any sibling can go on with it.
+  bool movable() const {
+    return phase_ == Phase::Reading && !has_stored() && codec_.between_requests();
+  }
+  bool watched_by_parking() const { return watched_by_parking_; }
+  void set_watched_by_parking(bool watched) { watched_by_parking_ = watched; }
+  Client& client() { return client_; }
 
   // Notes what epoll reported. True: it is worth a turn.
   bool note_events(std::uint32_t events);
@@ -77,19 +89,26 @@ class Connection : public Waiter, public net::ListLink<TurnTag> {
 
   Exchange& exchange() { return exchange_; }
   Shared& shared() const { return shared_; }
-  int socket() const { return socket_.get(); }
+  int socket() const { return client_.socket.get(); }
   std::uint64_t id() const { return id_; }
-  const Peer& peer() const { return peer_; }
+  const Peer& peer() const { return client_.peer; }
   // Its X-Forwarded-* fields are believed.
   bool peer_is_trusted();
-  std::size_t listener() const { return listener_; }
+  std::size_t listener() const { return client_.listener; }
   net::TimePoint begun() const { return begun_; }
   std::unique_ptr<Attachment>& attachment() { return attachment_; }
   const std::unique_ptr<Attachment>& attachment() const { return attachment_; }
 
  private:
   enum class Phase : std::uint8_t { Reading, InHand, Upgraded, Flushing, Lingering };
+  enum class Seat : std::uint8_t { InUse, Parked, Given };
 
+  // From Parked. InUse can be had again by those who have it: the engine.
+  bool take_seat(Seat wanted) {
+    if (wanted == Seat::InUse && seat_.load(std::memory_order_relaxed) == wanted) return true;
+    Seat parked = Seat::Parked;
+    return seat_.compare_exchange_strong(parked, wanted, std::memory_order_acq_rel);
+  }
   bool has_stored() const { return stored_at_ < stored_.size(); }
   Outcome read(Lane& lane);
   Outcome parse(Lane& lane, std::string_view input, bool input_is_stored);
@@ -108,17 +127,16 @@ class Connection : public Waiter, public net::ListLink<TurnTag> {
   ssize_t receive(Lane& lane);
 
   Shared& shared_;
-  UniqueFd socket_;
+  Client client_;
   std::uint64_t id_;
-  std::size_t listener_;
-  Peer peer_;
+  std::atomic<Seat> seat_ = Seat::InUse;
+  bool watched_by_parking_ = false;
   Phase phase_ = Phase::Reading;
   bool readable_ = false;    // there may be more to receive
   bool peer_ended_ = false;  // the client has sent its last byte
   bool broken_ = false;      // nothing can be sent any more
   bool refused_ = false;
   bool continue_sent_ = false;
-  bool proxy_expected_ = false;  // a PROXY header, before the first request
   http::RequestCodec codec_;
   std::string stored_;  // received, not yet parsed from stored_at_ on
   std::size_t stored_at_ = 0;

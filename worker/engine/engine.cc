@@ -15,7 +15,7 @@ namespace {
 constexpr std::uint64_t kWakerTag = 0;
 constexpr std::uint64_t kWatchedTag = 1;
 constexpr std::uint64_t kTimerTag = 2;
-constexpr std::uint64_t kFirstListenerTag = 16;
+constexpr std::uint64_t kFirstAcceptorTag = 16;
 // Few at a time, so that idle siblings get their share of a burst.
 constexpr int kAcceptBatch = 4;
 constexpr int kDrainAccepts = 64;
@@ -53,7 +53,7 @@ Result<void> watch_level(int epoll, int fd, std::uint64_t tag) {
 
 }  // namespace
 
-Result<std::unique_ptr<Engine>> Engine::create(std::vector<UniqueFd> listeners,
+Result<std::unique_ptr<Engine>> Engine::create(std::vector<UniqueFd> listeners, Handover handover,
                                                const message::Settings& settings,
                                                ScoreboardSlot& slot) {
   UniqueFd epoll(::epoll_create1(EPOLL_CLOEXEC));
@@ -61,22 +61,28 @@ Result<std::unique_ptr<Engine>> Engine::create(std::vector<UniqueFd> listeners,
   UniqueFd waker(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!waker) return sys_error("ENGINE_CREATE", "create eventfd", errno);
   TRY(watch_level(epoll.get(), waker.get(), kWakerTag));
-  Acceptor acceptor = TRY(Acceptor::open(std::move(listeners), epoll.get(), kFirstListenerTag));
-  std::unique_ptr<Engine> engine(
-      new Engine(std::move(epoll), std::move(waker), std::move(acceptor), slot));
+  auto parking = TRY(Parking::create(std::move(handover), epoll.get()));
+  Acceptor acceptor = TRY(
+      Acceptor::open(std::move(listeners), parking->handover(), epoll.get(), kFirstAcceptorTag));
+  std::unique_ptr<Engine> engine(new Engine(std::move(epoll), std::move(waker), std::move(parking),
+                                            std::move(acceptor), slot));
   engine->apply(settings);
   return engine;
 }
 
-Engine::Engine(UniqueFd epoll, UniqueFd waker, Acceptor acceptor, ScoreboardSlot& slot)
+Engine::Engine(UniqueFd epoll, UniqueFd waker, std::unique_ptr<Parking> parking, Acceptor acceptor,
+               ScoreboardSlot& slot)
     : shared_(slot),
+      slot_(slot),
       epoll_(std::move(epoll)),
       waker_(std::move(waker)),
+      parking_(std::move(parking)),
       acceptor_(std::move(acceptor)),
       deadline_(kNoDeadline),
       sleeping_until_(kNobodySleeps),
       armed_(kNoDeadline) {
   shared_.now = net::steady_now();
+  parking_->handover().join(slot);
 }
 
 Engine::~Engine() {
@@ -150,6 +156,7 @@ Exchange* Engine::next(Lane& lane) {
     if (watched_ready_) return nullptr;
     Connection* connection = turns_.pop_front();
     if (connection == nullptr) {
+      take_given();
       if (acceptor_.ready()) {
         accept_some(kAcceptBatch);
         acceptor_.rest();
@@ -158,6 +165,7 @@ Exchange* Engine::next(Lane& lane) {
       shared_.access_log.flush();
       return nullptr;
     }
+    if (!connection->claim()) continue;  // a sibling's by now
     Connection::Outcome outcome = connection->advance(lane);
     if (outcome == Connection::Outcome::Request) {
       in_hand_.push_back(*connection);
@@ -215,13 +223,13 @@ void Engine::leave_gateway(Connection& connection) {
 }
 
 void Engine::settle(Connection& connection, Connection::Outcome outcome) {
-  if (outcome == Connection::Outcome::Closed) {
-    remove(connection);
-  } else if (connection.has_unread()) {
+  if (outcome == Connection::Outcome::Closed) return remove(connection);
+  if (connection.has_unread()) {
     turns_.push_back(connection);
   } else if (connection.has_unsent()) {
     watch_again(connection);
   }
+  if (connection.movable()) parking_->park(connection);
 }
 
 // Looks at what the waiting thread has brought, and at the clock.
@@ -229,6 +237,7 @@ void Engine::collect() {
   shared_.now = net::steady_now();
   for (int i = 0; i < event_count_; ++i) collect_event(events_[static_cast<std::size_t>(i)]);
   woken_.store(false, std::memory_order_relaxed);
+  if (parking_->has_given()) bury_given();
   if (shared_.drain_requested.load(std::memory_order_relaxed)) drain();
   // Nothing is due before the deadline that was published last.
   if (ticks(shared_.now) >= deadline_.load(std::memory_order_relaxed)) run_timeouts();
@@ -251,13 +260,14 @@ void Engine::collect_event(const epoll_event& event) {
     if (::read(timer_.get(), &rings, sizeof(rings)) < 0) return;
     armed_ = kNoDeadline;
   } else {
-    acceptor_.note_ready(static_cast<std::size_t>(tag - kFirstListenerTag));
+    acceptor_.note_ready(tag);
   }
 }
 
 void Engine::run_timeouts() {
   while (Waiter* due = shared_.timeouts.take_due(shared_.now)) {
     auto& connection = static_cast<Connection&>(*due);
+    if (!connection.claim()) continue;
     settle(connection, connection.time_out());
   }
 }
@@ -269,15 +279,48 @@ void Engine::publish_deadline() {
   if (earliest < sleeping_until_.load()) wake();
 }
 
-void Engine::accept_some(int most) {
-  for (int i = 0; i < most; ++i) {
-    auto accepted = acceptor_.accept();
-    if (!accepted) return;
-    add(std::move(*accepted));
+void Engine::give_away() {
+  if (parking_->give_away()) wake();
+}
+
+// What a sibling has given away. One at a time: while we are at it, others may have time too.
+void Engine::take_given() {
+  if (auto client = acceptor_.take_given()) add(std::move(*client));
+}
+
+// Those that are at a sibling now, and those that nobody took.
+void Engine::bury_given() {
+  for (auto [connection, taken_back] : parking_->take_given()) {
+    if (!taken_back) {
+      remove(*connection);
+      continue;
+    }
+    connection->take_back();
+    connection->note_events(EPOLLIN);
+    turns_.push_back(*connection);
+    parking_->park(*connection);
   }
 }
 
-void Engine::add(Accepted accepted) {
+bool Engine::finished() {
+  if (!shared_.draining || open_ > 0) return false;
+  // Whoever stays takes what is in the queue.
+  if (parking_->handover().has_takers()) return true;
+  auto client = parking_->handover().take();
+  if (!client) return true;
+  add(std::move(*client));  // its request is there already, so wait() returns at once
+  return false;
+}
+
+void Engine::accept_some(int most) {
+  for (int i = 0; i < most; ++i) {
+    auto client = acceptor_.accept();
+    if (!client) return;
+    add(std::move(*client));
+  }
+}
+
+void Engine::add(Client client) {
   std::uint32_t index;
   if (free_.empty()) {
     index = static_cast<std::uint32_t>(entries_.size());
@@ -288,12 +331,15 @@ void Engine::add(Accepted accepted) {
   }
   Entry& entry = entries_[index];
   std::uint64_t id = (std::uint64_t{entry.generation} << 32) | index;
-  int fd = accepted.socket.get();
-  entry.connection = std::make_unique<Connection>(
-      std::move(accepted.socket), std::move(accepted.peer), accepted.listener, id, shared_);
+  entry.connection = std::make_unique<Connection>(std::move(client), id, shared_);
+  Connection& connection = *entry.connection;
   ++open_;
   epoll_event event = event_of(id);
-  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) < 0) remove(*entry.connection);
+  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, connection.socket(), &event) < 0) {
+    remove(connection);
+  } else {
+    parking_->park(connection);
+  }
 }
 
 // What is true now is reported again, after the events that are waiting already.
@@ -310,6 +356,7 @@ Connection* Engine::find(std::uint64_t id) {
 
 void Engine::remove(Connection& connection) {
   auto index = static_cast<std::uint32_t>(connection.id());
+  parking_->remove(connection);
   // A forked child of the app may hold the socket: closing alone would leave it registered.
   ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, connection.socket(), nullptr);
   Entry& entry = entries_[index];
@@ -328,6 +375,7 @@ void Engine::apply(const message::Settings& settings) {
 void Engine::drain() {
   if (shared_.draining) return;
   shared_.draining = true;
+  parking_->handover().leave(slot_);
   shared_.timeouts.drain(shared_.now);
   acceptor_.stop();
   // EPOLLEXCLUSIVE may have woken only us for a client; nobody else would be woken for it again.

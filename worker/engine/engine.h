@@ -24,14 +24,16 @@
 #include "worker/engine/acceptor.h"
 #include "worker/engine/connection.h"
 #include "worker/engine/lane.h"
+#include "worker/engine/parking.h"
 #include "worker/engine/shared.h"
 
 namespace appd::engine {
 
 class Engine {
  public:
-  // Accepts as soon as it exists. The slot must outlive it.
-  static Result<std::unique_ptr<Engine>> create(std::vector<UniqueFd> listeners,
+  // Accepts as soon as it exists. Gives clients to, and takes them from, whoever shares `handover`.
+  // The slot must outlive it.
+  static Result<std::unique_ptr<Engine>> create(std::vector<UniqueFd> listeners, Handover handover,
                                                 const message::Settings& settings,
                                                 ScoreboardSlot& slot);
   ~Engine();
@@ -56,6 +58,14 @@ class Engine {
   void request_drain();
   bool drain_requested() const { return shared_.drain_requested.load(); }
 
+  // Any one thread, without the lock. Readable when a client that a sibling could serve has asked
+  // for something.
+  int waiting_fd() const { return parking_->fd(); }
+  // Any one thread, without the lock: gives such clients to siblings, because nobody here has time.
+  void give_away();
+  // Any thread: events were taken from the kernel, and nobody with the lock has looked at them.
+  bool has_uncollected() const { return woken_.load(std::memory_order_relaxed); }
+
   // The next complete request; nullptr when there is nothing to do or watched_ready().
   Exchange* next(Lane& lane);
   void finish(Exchange& exchange);
@@ -70,7 +80,8 @@ class Engine {
   // Accept no more, finish what is there, tell idle clients to go.
   void drain();
   bool draining() const { return shared_.draining; }
-  bool finished() const { return shared_.draining && open_ == 0; }
+  // Drained; and if the siblings are all going too, no client waits in their common queue.
+  bool finished();
 
   // One descriptor of the host's (a link) that wait() watches too, level triggered.
   Result<void> watch(int fd);
@@ -90,12 +101,15 @@ class Engine {
     std::uint32_t generation = 1;  // so that an event of a closed connection finds nobody
   };
 
-  Engine(UniqueFd epoll, UniqueFd waker, Acceptor acceptor, ScoreboardSlot& slot);
+  Engine(UniqueFd epoll, UniqueFd waker, std::unique_ptr<Parking> parking, Acceptor acceptor,
+         ScoreboardSlot& slot);
   void collect();
   void collect_event(const epoll_event& event);
   void run_timeouts();
+  void take_given();
   void accept_some(int most);
-  void add(Accepted accepted);
+  void add(Client client);
+  void bury_given();
   void settle(Connection& connection, Connection::Outcome outcome);
   void end_request(Exchange& exchange, int status);
   void log_request(Exchange& exchange, int status);
@@ -108,8 +122,10 @@ class Engine {
   void arm_timer(std::int64_t deadline);
 
   Shared shared_;
+  ScoreboardSlot& slot_;
   UniqueFd epoll_;
   UniqueFd waker_;
+  std::unique_ptr<Parking> parking_;
   Acceptor acceptor_;
   std::vector<Entry> entries_;
   std::vector<std::uint32_t> free_;

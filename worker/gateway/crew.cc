@@ -39,9 +39,7 @@ bool Crew::serve() {
   return clean;
 }
 
-bool Crew::should_leave(const Member& me) const {
-  return engine_.finished() || me.index >= wanted_;
-}
+bool Crew::should_leave(const Member& me) { return engine_.finished() || me.index >= wanted_; }
 
 bool Crew::work(Member& me) {
   bool is_main = me.index == 0;
@@ -109,13 +107,14 @@ bool Crew::idle(Member& me) {
   return true;
 }
 
-void Crew::wake_one() {
+bool Crew::wake_one() {
   std::lock_guard lock(mutex_);
-  if (sleepers_.empty()) return;
+  if (sleepers_.empty()) return false;
   Member* member = sleepers_.back();
   sleepers_.pop_back();
   member->called = true;
   member->call.notify_one();
+  return true;
 }
 
 void Crew::wake_all() {
@@ -128,9 +127,7 @@ void Crew::wake_all() {
   sleepers_.clear();
 }
 
-void Crew::promote() {
-  if (leader_.load() == nullptr) wake_one();
-}
+bool Crew::promote() { return leader_.load() != nullptr || wake_one(); }
 
 void Crew::resize(std::uint32_t threads) {
   wanted_ = std::max(threads, 1U);

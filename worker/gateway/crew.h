@@ -35,8 +35,9 @@ class Crew {
   bool serve();
   // Under the interpreter's lock: from now on so many threads.
   void resize(std::uint32_t threads);
-  // Any thread, without the interpreter's lock: somebody is held up in the app.
-  void promote();
+  // Any thread, without the interpreter's lock: somebody is held up in the app. False: there is
+  // nobody who could wait in the engine now.
+  bool promote();
 
  private:
   struct Member {
@@ -54,10 +55,10 @@ class Crew {
   bool start_thread(Member& member);
   bool work(Member& me);
   void serve_one(Member& me, engine::Exchange& exchange);
-  bool should_leave(const Member& me) const;
+  bool should_leave(const Member& me);
   bool tend_engine();
   bool idle(Member& me);
-  void wake_one();
+  bool wake_one();
   void wake_all();
 
   engine::Engine& engine_;

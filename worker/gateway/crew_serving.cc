@@ -31,6 +31,9 @@ class CrewServing final : public Serving {
   }
 
   void held_up() override { crew_.promote(); }
+  void relieve() override {
+    if (!crew_.promote() || engine_.has_uncollected()) engine_.give_away();
+  }
 
  private:
   engine::Engine& engine_;

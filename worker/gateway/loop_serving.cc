@@ -61,6 +61,7 @@ class LoopServing final : public Serving {
 
   // The loop turns, or it is stuck.
   void held_up() override { engine_.wake(); }
+  void relieve() override { engine_.give_away(); }
 
  private:
   static LoopServing& of(PyObject* self) {

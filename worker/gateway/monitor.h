@@ -2,12 +2,12 @@
 //
 // While requests are in hand it looks at the serving threads at every tick: one that has been in
 // the app too long is reported, and the crew is told when it is held up so that a follower can
-// take the lead. After a quiet period it sleeps until the next request: an idle worker does not
-// wake up.
+// take the lead. When clients wait meanwhile, and nobody has come back from the app for about a
+// millisecond, they are to be given to somebody else. After a quiet period it sleeps until the next
+// request: an idle worker does not wake up.
 #pragma once
 
 #include <atomic>
-#include <condition_variable>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -15,6 +15,8 @@
 #include <string>
 #include <thread>
 
+#include "common/result.h"
+#include "common/unique_fd.h"
 #include "worker/net/clock.h"
 
 namespace appd::gateway {
@@ -36,6 +38,8 @@ class Monitor {
     std::function<void(std::string_view request, std::chrono::milliseconds after)> stuck;
     // Somebody has been in the app for a tick; called at every further tick too.
     std::function<void()> held_up;
+    // The same, and clients are waiting.
+    std::function<void()> relieve;
     // The drain deadline has passed.
     std::function<void()> drain_over;
   };
@@ -44,7 +48,8 @@ class Monitor {
   Monitor(const Monitor&) = delete;
   Monitor& operator=(const Monitor&) = delete;
 
-  void start();
+  // `clients` is a descriptor that is readable while clients wait; it must outlive the monitor.
+  Result<void> start(int clients);
   void watch(Watched& watched);
   void set_timeout(std::chrono::milliseconds timeout, bool several_threads);
   void set_drain_deadline(net::TimePoint deadline);
@@ -80,13 +85,16 @@ class Monitor {
   };
   Findings look(net::TimePoint now);
   void report(const Findings& findings, net::TimePoint now);
-  bool anything_in_hand() const;
-  void rest(std::unique_lock<std::mutex>& lock, bool quiet);
+  bool anything_in_hand();
+  void rest(std::chrono::milliseconds tick, net::TimePoint drain_deadline);
+  void sleep(net::TimePoint drain_deadline);
+  bool wait(net::TimePoint until, bool for_clients);
   void wake();
 
   Hooks hooks_;
-  std::mutex mutex_;
-  std::condition_variable changed_;
+  UniqueFd bell_;  // rings when something has changed
+  int clients_ = -1;
+  std::mutex mutex_;       // guards what follows
   std::deque<Seen> seen_;  // grows only, and does not move
   std::chrono::milliseconds timeout_{0};
   std::chrono::milliseconds tick_{1000};

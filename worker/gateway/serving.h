@@ -45,6 +45,8 @@ class Serving {
   virtual void tune() = 0;
   // In the monitor's thread, without the interpreter's lock: somebody is held up in the app.
   virtual void held_up() = 0;
+  // The same, and clients are waiting.
+  virtual void relieve() = 0;
 };
 
 // For sync and gthread: threads that wait in the engine themselves.

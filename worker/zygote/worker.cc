@@ -55,7 +55,8 @@ class Worker {
       : setup_(std::move(setup)),
         engine_(std::move(engine)),
         monitor_({[this](std::string_view request, milliseconds after) { stuck(request, after); },
-                  [this] { held_up(); }, [this] { drain_over(); }}) {}
+                  [this] { held_up(); }, [this] { serving_->relieve(); },
+                  [this] { drain_over(); }}) {}
 
   int serve(gateway::PyRef app, std::vector<engine::Peer> names) {
     const std::string& worker_class = setup_.load.worker_class;
@@ -80,7 +81,9 @@ class Worker {
   void ready() {
     handle_signals(*engine_);
     if (setup_.channel.open()) (void)engine_->watch(setup_.channel.fd());
-    monitor_.start();
+    if (auto started = monitor_.start(engine_->waiting_fd()); !started) {
+      net::LogLine("error", "monitor_not_started").add("error", started.error().message);
+    }
     tell(message::Ready{setup_.worker, engine_->settings().revision, class_that_serves()});
   }
 
@@ -175,8 +178,8 @@ int run_worker(WorkerSetup setup, const gateway::Hooks& hooks) {
   for (const UniqueFd& listener : setup.listeners) {
     names.push_back(engine::local_name(listener.get()));
   }
-  auto engine =
-      engine::Engine::create(std::move(setup.listeners), setup.load.settings, *setup.slot);
+  auto engine = engine::Engine::create(std::move(setup.listeners), std::move(setup.handover),
+                                       setup.load.settings, *setup.slot);
   if (!engine) {
     return boot_failed(setup, engine.error().message);
   }

@@ -6,6 +6,7 @@
 
 #include "common/messages.h"
 #include "common/scoreboard.h"
+#include "worker/engine/handover.h"
 #include "worker/gateway/hooks.h"
 
 namespace appd::zygote {
@@ -15,6 +16,7 @@ struct WorkerSetup {
   std::uint32_t worker = 0;
   message::Load load;
   std::vector<UniqueFd> listeners;
+  engine::Handover handover;  // shared with its siblings
   message::Channel channel;  // to the zygote; not open when there is none
   ScoreboardSlot* slot = nullptr;
   gateway::PyRef app;  // empty: the worker imports it itself

@@ -123,6 +123,7 @@ class Zygote {
   UniqueFd signals_;
   Scoreboard scoreboard_;
   std::vector<UniqueFd> listeners_;
+  engine::Handover handover_;  // of all workers
   message::Load load_;
   message::Loaded loaded_;
   bool has_loaded_ = false;  // Loaded was sent; workers can be forked
@@ -276,6 +277,9 @@ bool Zygote::adopt_descriptors(std::vector<UniqueFd> descriptors) {
   auto scoreboard = Scoreboard::open(std::move(descriptors[0]));
   if (!scoreboard) return false;
   scoreboard_ = std::move(scoreboard).value();
+  auto handover = engine::Handover::create(scoreboard_.takers());
+  if (!handover) return false;
+  handover_ = std::move(handover).value();
   listeners_.assign(std::make_move_iterator(descriptors.begin() + 1),
                     std::make_move_iterator(descriptors.end()));
   return std::all_of(listeners_.begin(), listeners_.end(), [](const UniqueFd& listener) {
@@ -315,6 +319,7 @@ void Zygote::import_app() {
   if (load_.preload == message::Preload::Auto) {
     std::vector<int> own = {link_.control(), link_.fd(), signals_.get(), scoreboard_.fd()};
     for (const UniqueFd& listener : listeners_) own.push_back(listener.get());
+    for (int fd : handover_.descriptors()) own.push_back(fd);
     std::string hazard = hooks_.fork_hazard(own);
     if (!hazard.empty()) return begin_again(hazard);
   }
@@ -403,6 +408,7 @@ void Zygote::become_worker(std::uint32_t worker, message::Channel channel) {
   setup.worker = worker;
   setup.load = std::move(load_);
   setup.listeners = std::move(listeners_);
+  setup.handover = std::move(handover_);
   setup.channel = std::move(channel);
   // The mapping stays for as long as the process lives.
   static Scoreboard inherited;
@@ -447,7 +453,11 @@ void Zygote::reap() {
     if (found == children_.end()) continue;  // an orphan that came to us
     Child& child = found->second;
     read_child(child);  // its last words
-    if (scoreboard_.valid()) scoreboard_.slot(child.worker).pid.store(0);
+    if (scoreboard_.valid()) {
+      ScoreboardSlot& slot = scoreboard_.slot(child.worker);
+      end_taking(slot, scoreboard_.takers());
+      slot.pid.store(0);
+    }
     link_.send(message::Exited{child.worker, pid, status, child.cause, std::move(child.detail)});
     children_.erase(found);
   }

@@ -96,10 +96,8 @@ TEST(Scoreboard, RefusesMemoryThatCouldShrink) {
 TEST(Scoreboard, RefusesAnotherLayout) {
   auto board = Scoreboard::create();
   ASSERT_TRUE(board);
-  const ScoreboardHeader good{ScoreboardHeader::kMagic, ScoreboardHeader::kLayoutVersion,
-                              kMaxSlots};
   for (int field = 0; field < 3; ++field) {
-    ScoreboardHeader header = good;
+    ScoreboardHeader header{ScoreboardHeader::kMagic, ScoreboardHeader::kLayoutVersion, kMaxSlots};
     if (field == 0) ++header.magic;
     if (field == 1) ++header.layout_version;
     if (field == 2) ++header.slots;

@@ -27,7 +27,7 @@ EngineHarness::EngineHarness(Handler handler, message::Settings settings)
   scoreboard_ = std::move(scoreboard).value();
   std::vector<UniqueFd> listeners;
   listeners.push_back(listen_somewhere(port_));
-  auto engine = Engine::create(std::move(listeners), settings, slot());
+  auto engine = Engine::create(std::move(listeners), {}, settings, slot());
   APPD_CHECK(engine.has_value());
   engine_ = std::move(engine).value();
   thread_ = std::thread([this] { run(); });

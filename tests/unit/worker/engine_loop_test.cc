@@ -22,7 +22,7 @@ class Loop {
     scoreboard = Scoreboard::create().value();
     std::vector<UniqueFd> listeners;
     listeners.push_back(listen_somewhere(port));
-    engine = Engine::create(std::move(listeners), settings, scoreboard.slot(0)).value();
+    engine = Engine::create(std::move(listeners), {}, settings, scoreboard.slot(0)).value();
     if (stream_bodies) engine->stream_bodies();
     fd_ = engine->poll_fd().value();
   }

@@ -1,0 +1,54 @@
+// Handover: the queue through which the workers of one rollout give each other clients.
+//
+// A SOCK_SEQPACKET pair that all of them share, as they share the accept queues. Whoever has no
+// time for a client that has asked for something puts its socket in; whoever has time takes it out.
+// So a keep-alive connection waits for a free worker, not for the one that happens to hold it.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <optional>
+
+#include "common/result.h"
+#include "common/scoreboard.h"
+#include "worker/engine/client.h"
+
+namespace appd::engine {
+
+// Owns this process's descriptors of both ends; forks inherit them. put() and take() may be called
+// by any thread.
+class Handover {
+ public:
+  // `takers`, of the scoreboard, counts the workers that take clients; it must outlive this.
+  static Result<Handover> create(std::atomic<std::uint32_t>& takers);
+  Handover(UniqueFd in, UniqueFd out, std::atomic<std::uint32_t>& takers)
+      : in_(std::move(in)), out_(std::move(out)), takers_(&takers) {}
+  // For a worker that shares with nobody.
+  Handover() = default;
+
+  bool valid() const { return in_.valid(); }
+  // The worker of this slot takes clients from now on, and after leave() no more.
+  void join(ScoreboardSlot& slot);
+  void leave(ScoreboardSlot& slot);
+  // There is somebody else who takes clients.
+  bool has_takers() const {
+    return valid() && takers_->load(std::memory_order_relaxed) > (joined_ ? 1U : 0U);
+  }
+  // Readable when a client waits here.
+  int fd() const { return out_.get(); }
+  // All that this process has open for it.
+  std::array<int, 2> descriptors() const { return {in_.get(), out_.get()}; }
+
+  // The client's socket stays the caller's too. False: the queue is full.
+  bool put(const Client& client) const;
+  // Nothing when no client waits. The peer is a sibling, so what does not make sense is dropped.
+  std::optional<Client> take() const;
+
+ private:
+  UniqueFd in_, out_;
+  std::atomic<std::uint32_t>* takers_ = nullptr;
+  bool joined_ = false;
+};
+
+}  // namespace appd::engine
