@@ -301,6 +301,16 @@ void Connection::upgrade() {
   exchange_.keep_alive_ = false;
 }
 
+UniqueFd Connection::detach(std::string& received) {
+  exchange_.observer_ = nullptr;
+  shared_.timeouts.disarm(*this);
+  received.assign(stored_, stored_at_);
+  stored_ = {};
+  stored_at_ = 0;
+  broken_ = true;
+  return std::move(client_.socket);
+}
+
 std::span<char> Connection::receive_raw(Lane& lane) {
   if (has_stored()) {
     std::size_t size = std::min(stored_.size() - stored_at_, Lane::kInput);

@@ -84,6 +84,8 @@ class Connection : public Waiter, public net::ListLink<TurnTag> {
   void keep_head(Lane& lane);
   // From now on another protocol is spoken; the gateway reads and sends its bytes.
   void upgrade();
+  // After upgrade(): its socket. What is left has nothing to do but to be finished.
+  UniqueFd detach(std::string& received);
   std::span<char> receive_raw(Lane& lane);
   void await(WaitKind kind);
 

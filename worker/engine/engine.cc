@@ -187,6 +187,14 @@ void Engine::upgrade(Exchange& exchange) {
   exchange.connection().upgrade();
 }
 
+UniqueFd Engine::detach(Exchange& exchange, std::string& received) {
+  upgrade(exchange);
+  Connection& connection = exchange.connection();
+  parking_->remove(connection);
+  ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, connection.socket(), nullptr);
+  return connection.detach(received);
+}
+
 void Engine::close_upgraded(Exchange& exchange) {
   shared_.now = net::steady_now();
   leave_gateway(exchange.connection());

@@ -72,7 +72,10 @@ class Engine {
   // The answer, 101, has been sent: the connection stays with the gateway until close_upgraded(),
   // but the request is over.
   void upgrade(Exchange& exchange);
-  // Sends what is pending, then ends the connection.
+  // As upgrade(), for a gateway that wants the socket itself: no event of it comes here any more.
+  // `received` has what the client has sent after the request. Only when nothing is pending.
+  UniqueFd detach(Exchange& exchange, std::string& received);
+  // Sends what is pending, then ends the connection. A detached one is no longer counted.
   void close_upgraded(Exchange& exchange);
 
   void apply(const message::Settings& settings);

@@ -2,6 +2,7 @@
 // hand, and connections that change their protocol.
 #include <gtest/gtest.h>
 #include <poll.h>
+#include <unistd.h>
 
 #include <vector>
 
@@ -268,6 +269,38 @@ TEST(EngineLoop, AnUpgradedConnectionCarriesRawBytesUntilItIsClosed) {
   client.end_sending();
   EXPECT_TRUE(loop.turn_until([&] { return loop.slot().connections == 0; }));
   EXPECT_TRUE(client.rest().ends_with("\r\n\r\nbye"));
+}
+
+TEST(EngineLoop, ADetachedConnectionIsCountedUntilItIsClosedAndBringsNoEvents) {
+  Loop loop;
+  HttpClient client(loop.port);
+  ASSERT_TRUE(client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\nearly"));
+  Exchange* exchange = loop.take();
+  ASSERT_NE(exchange, nullptr);
+  Observer observer;
+  exchange->observe(&observer);
+  std::string received;
+  UniqueFd socket = loop.engine->detach(*exchange, received);
+  EXPECT_EQ(received, "early");
+  EXPECT_EQ(loop.slot().busy, 0U);
+  EXPECT_EQ(loop.slot().requests, 1U);
+  loop.engine->drain();
+  EXPECT_FALSE(loop.engine->finished());
+  ASSERT_TRUE(client.send("late"));
+  ASSERT_TRUE(loop.turn_until([turns = loop.turns, &loop] {
+    loop.engine->wake();
+    return loop.turns > turns;
+  }));
+  EXPECT_EQ(observer.changes, 0);
+  char bytes[8] = {};
+  EXPECT_EQ(::read(socket.get(), bytes, sizeof(bytes)), 4);
+  ASSERT_EQ(::write(socket.get(), "raw", 3), 3);
+  socket.reset();
+  EXPECT_EQ(client.rest(), "raw");
+  EXPECT_EQ(loop.slot().connections, 1U);
+  loop.engine->close_upgraded(*exchange);
+  EXPECT_EQ(loop.slot().connections, 0U);
+  EXPECT_TRUE(loop.engine->finished());
 }
 
 TEST(EngineLoop, AsksForPingsAndNoticesLatePongs) {
