@@ -40,7 +40,8 @@ std::string_view code_of(std::string_view name, std::string_view served) {
   if (is_threaded(name)) return "threads";
   if (name != "auto") return name;
   if (is_threaded(served)) return "threads";
-  return served == "asgi" ? served : std::string_view();  // auto comes to be no other class
+  // auto comes to be no other class
+  return served == "asgi" || served == "tornado" ? served : std::string_view();
 }
 
 }  // namespace

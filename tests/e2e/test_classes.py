@@ -122,6 +122,18 @@ def test_asgi_app_on_class_sync_fails_to_be_created(appd: Appd, port: int, tmp_p
     assert "ASGI" in failed.output
 
 
+@pytest.mark.parametrize("worker_class", ["sync", "gthread", "gevent", "eventlet", "asgi"])
+def test_tornados_own_app_is_found_out_and_refused_by_other_classes(
+    appd: Appd, port: int, tmp_path: Path, worker_class: str
+) -> None:
+    folder = copy_app("native_tornado", tmp_path / "app")
+    appd.create("web", folder, port, app="native_tornado:app").expect(DONE)
+    assert effective(appd) == {"tornado"}
+    failed = appd.ctl("scale", "web", "--worker-class", worker_class).expect(ROLLED_BACK)
+    assert "tornado" in failed.output and worker_class in failed.output
+    assert web.request(port).status == 200
+
+
 @pytest.fixture(scope="module")
 def bare_python(tmp_path_factory: pytest.TempPathFactory) -> str:
     """An interpreter that has the standard library and nothing else."""

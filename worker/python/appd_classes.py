@@ -52,6 +52,10 @@ def missing(name, package, error):
 
 def class_of(app, worker_class):
     """The class that serves this app ("auto" decided), and "", or what is wrong with the one asked for."""
+    if is_tornado(app):
+        if worker_class in ("auto", "tornado"):
+            return "tornado", ""
+        return "", f"worker class {worker_class} is not for tornado's own apps, as this one is: use auto or tornado"
     asgi = is_asgi(app)
     if worker_class == "auto":
         return ("asgi" if asgi else "sync"), ""
@@ -60,6 +64,12 @@ def class_of(app, worker_class):
     if asgi and worker_class != "asgi":
         return "", f"worker class {worker_class} is for WSGI apps, and this one is ASGI: use auto or asgi"
     return worker_class, ""
+
+
+def is_tornado(app):
+    """tornado's Application, a Router of its, or anything else that its HTTP server takes."""
+    httputil = sys.modules.get("tornado.httputil")
+    return httputil is not None and isinstance(app, httputil.HTTPServerConnectionDelegate)
 
 
 def is_asgi(app):

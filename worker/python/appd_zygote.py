@@ -55,7 +55,7 @@ def load(directory, app_uri):
             app = app(*arguments[0], **arguments[1])
         elif arguments is not None:
             raise NoSuchApp(f"{module_name}:{path} is no factory but {type(app).__name__}")
-        if not callable(app):
+        if not callable(app) and not import_beside("appd_classes").is_tornado(app):
             raise NoSuchApp(f"{app_uri!r} is not callable but {type(app).__name__}")
     except NoSuchApp as error:
         return None, True, str(error), ""

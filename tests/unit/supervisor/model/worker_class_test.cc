@@ -63,6 +63,8 @@ TEST(WorkerClass, ChangesInPlaceToWhatIsTheSameCode) {
   }
   EXPECT_TRUE(changes_in_place("auto", "asgi", "asgi"));
   EXPECT_TRUE(changes_in_place("asgi", "auto", "asgi"));
+  EXPECT_TRUE(changes_in_place("auto", "tornado", "tornado"));
+  EXPECT_TRUE(changes_in_place("tornado", "auto", "tornado"));
   EXPECT_FALSE(changes_in_place("auto", "asgi", "sync"));
   EXPECT_FALSE(changes_in_place("gevent", "auto", "gevent")) << "auto does not come to be gevent";
   EXPECT_FALSE(changes_in_place("gevent", "eventlet", "gevent"));
