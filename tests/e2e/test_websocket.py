@@ -3,23 +3,22 @@
 import ast
 import asyncio
 import struct
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import websockets
-from websockets.exceptions import ConnectionClosed, InvalidStatusCode
 
 from harness import http as web
 from harness import processes
 from harness.appd import DONE, Appd
 from harness.apps import copy_app
 from harness.ports import free_port
+from harness.talk import SERVICE_RESTART, alive, close_code, refused, talk
 from harness.waiting import stands_still, wait_until
 
 MEMORY_KB = 16 * 1024
-SERVICE_RESTART = 1012
 
 
 class Sockets:
@@ -53,31 +52,6 @@ def sockets(module_appd: Appd, tmp_path_factory: pytest.TempPathFactory, request
     yield sockets
     assert module_appd.ready_pids("sockets") == {sockets.pid}, "one worker has served all of it"
     module_appd.ok("delete", "sockets")
-
-
-def talk(url: str, conversation: Callable[[Any], Awaitable[Any]], **options: Any) -> Any:
-    """Has a conversation over one WebSocket; returns what that returns."""
-
-    async def run() -> Any:
-        async with websockets.connect(url, max_size=None, close_timeout=5, **options) as socket:
-            return await asyncio.wait_for(conversation(socket), 30)
-
-    return asyncio.run(run())
-
-
-def close_code(url: str, *messages: str | bytes) -> tuple[int, str]:
-    """How the server ends it, after these."""
-
-    async def until_closed(socket: Any) -> tuple[int, str]:
-        try:
-            for message in messages:
-                await socket.send(message)
-            while True:
-                await socket.recv()
-        except ConnectionClosed:
-            return socket.close_code, socket.close_reason
-
-    return talk(url, until_closed)
 
 
 # --- messages -----------------------------------------------------------------------------------
@@ -136,15 +110,6 @@ def test_scope_subprotocol_and_headers(sockets: Sockets) -> None:
 
 
 # --- refusing and closing -----------------------------------------------------------------------
-
-
-def refused(url: str) -> InvalidStatusCode:
-    async def nothing(socket: Any) -> None:
-        pass
-
-    with pytest.raises(InvalidStatusCode) as refusal:
-        talk(url, nothing)
-    return refusal.value
 
 
 def test_app_may_refuse_and_say_why(sockets: Sockets) -> None:
@@ -322,13 +287,6 @@ def test_scaling_down_sends_away_only_those_of_the_workers_that_leave(appd: Appd
             words.append(await socket.recv())
             await socket.close()
         return codes, words
-
-    async def alive(socket: Any) -> bool:
-        try:
-            await (await socket.ping())
-        except ConnectionClosed:
-            return False
-        return True
 
     codes, words = asyncio.run(asyncio.wait_for(scale_down(), 60))
     assert len(codes) + len(words) == 30

@@ -42,7 +42,8 @@ bool Asgi::prepare(PyObject* loop, PyObject* state, const std::vector<engine::Pe
 }
 
 void Asgi::start(engine::Exchange& exchange, engine::Lane& lane) {
-  if (exchange.request().asks_upgrade && start_websocket(exchange, lane)) return;
+  bool is_ours = exchange.request().asks_upgrade && !app_has_websockets_;
+  if (is_ours && start_websocket(exchange, lane)) return;
   PyRef self;
   if (spare_calls_.empty()) {
     self = AsgiChannel::wrap(std::make_unique<AsgiCall>(*this));
@@ -105,7 +106,11 @@ PyObject* Asgi::send_away_entry(PyObject* self, PyObject*) {
 }
 
 void Asgi::send_sockets_away() {
+  window_over_ = true;
   while (AsgiSocket* socket = sockets_.front()) socket->send_away();
+  if (!app_has_websockets_) return;
+  PyRef sent = PyRef::steal(PyObject_CallMethod(app_.get(), "send_away", nullptr));
+  if (!sent) report_exception(worker_, nullptr);
 }
 
 PyRef Asgi::as_coroutine(PyRef returned) const {

@@ -26,6 +26,9 @@ class Asgi final : public LoopServer {
   // Within the running loop. `state` is the lifespan's dict, or None. False with an exception set.
   bool prepare(PyObject* loop, PyObject* state, const std::vector<engine::Peer>& names,
                const std::string& root_path);
+  // WebSockets are requests to the app like any other. It detaches them, and its send_away() is
+  // called when they have had their window.
+  void leave_websockets_to_app() { app_has_websockets_ = true; }
   void start(engine::Exchange& exchange, engine::Lane& lane) override;
   // WebSockets may stay for their window.
   void drain() override;
@@ -62,6 +65,8 @@ class Asgi final : public LoopServer {
   Words words_;
   PyRef coroutine_type_;
   PyRef loop_;
+  bool app_has_websockets_ = false;
+  bool window_over_ = false;  // WebSockets that come now are sent away at once
   net::IntrusiveList<AsgiSocket, AsgiSocket> sockets_;  // those that are open
   std::vector<PyRef> spare_calls_;  // of requests that are over, whose app has kept nothing of them
 };

@@ -6,6 +6,7 @@
 
 #include <utility>
 
+#include "worker/gateway/detached.h"
 #include "worker/gateway/report.h"
 #include "worker/http/charset.h"
 #include "worker/http/status.h"
@@ -231,6 +232,30 @@ bool AsgiCall::take_early_hint(PyObject* message) {
   }
   exchange_->send_interim(hints);
   return true;
+}
+
+// What the app writes to the socket is the answer.
+PyRef AsgiCall::detach() {
+  if (exchange_ == nullptr || exchange_->unreachable()) {
+    if (PyObject* disconnected = client_disconnected()) {
+      PyErr_SetString(disconnected, "the client has gone");
+    }
+    return {};
+  }
+  if (exchange_->response().started() || exchange_->pending() > 0) {
+    PyErr_SetString(PyExc_RuntimeError, "detach() comes before the response");
+    return {};
+  }
+  if (!exchange_->body_complete()) {
+    PyErr_SetString(PyExc_RuntimeError, "detach() comes after the request's body");
+    return {};
+  }
+  PyRef parts = appd::gateway::detach(asgi_.host_, exchange_);
+  if (exchange_ != nullptr) return parts;
+  answered_ = true;
+  if (!in_first_step_) asgi_.host_.hold();
+  wake_all();
+  return parts;
 }
 
 // The answer is complete: the connection goes on, whatever the app still does.

@@ -16,6 +16,7 @@ class AsgiCall final : public AsgiChannel {
 
   StepEnd receive(PyRef& message) override;
   StepEnd send(PyObject* message, PyRef& result) override;
+  PyRef detach() override;
   void on_change() override;
   void on_end(bool raised) override;
 

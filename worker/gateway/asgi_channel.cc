@@ -20,7 +20,16 @@ void deallocate(PyObject* self) {
   Py_DECREF(type);
 }
 
+PyObject* detach_entry(PyObject* self, PyObject*) {
+  return AsgiChannel::of(self).detach().release();
+}
+
+PyMethodDef methods[] = {
+    {"detach", detach_entry, METH_NOARGS, "The client's socket: (descriptor, bytes, hold)"},
+    {nullptr, nullptr, 0, nullptr},
+};
 PyType_Slot slots[] = {
+    {Py_tp_methods, methods},
     {Py_tp_dealloc, reinterpret_cast<void*>(deallocate)},
     {0, nullptr},
 };
@@ -167,6 +176,11 @@ StepEnd AsgiChannel::await_room(PyRef& result) {
   bool full =
       exchange_ != nullptr && !exchange_->unreachable() && exchange_->pending() > kHighWater;
   return full ? StepEnd::Yielded : StepEnd::Returned;
+}
+
+PyRef AsgiChannel::detach() {
+  PyErr_SetString(PyExc_RuntimeError, "a WebSocket cannot be detached");
+  return {};
 }
 
 PyRef AsgiChannel::leave(bool use_again) {

@@ -29,6 +29,8 @@ class AsgiChannel : public engine::ExchangeObserver, public Completion {
   virtual StepEnd receive(PyRef& message) = 0;
   virtual StepEnd send(PyObject* message, PyRef& result) = 0;
   StepEnd await_room(PyRef& result);
+  // Gives the client's socket to the app; see detached.h.
+  virtual PyRef detach();
   // The future that is made ready by the next change; empty with an exception set.
   PyRef next_change();
 

@@ -254,7 +254,9 @@ void AsgiSocket::on_pong_late() {
 // The engine has something new for us.
 void AsgiSocket::act() {
   PyRef kept = PyRef::borrow(self_.get());
-  if (pong_late_ && state_ == State::Open) {
+  if (asgi_.window_over_) {
+    send_away();
+  } else if (pong_late_ && state_ == State::Open) {
     close(http::close_code::kInternalError, "keepalive ping timeout");
   } else if (state_ == State::Open) {
     read();

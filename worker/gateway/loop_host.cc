@@ -60,6 +60,16 @@ void LoopHost::run_deferred() {
 
 void LoopHost::upgrade(engine::Exchange& exchange) {
   engine_.upgrade(exchange);
+  leave_hand_held();
+}
+
+UniqueFd LoopHost::detach(engine::Exchange& exchange, std::string& received) {
+  UniqueFd socket = engine_.detach(exchange, received);
+  leave_hand_held();
+  return socket;
+}
+
+void LoopHost::leave_hand_held() {
   hold();
   if (--in_hand_ == 0) monitor_.leave(watched_);
 }

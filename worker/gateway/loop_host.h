@@ -55,6 +55,8 @@ class LoopHost {
   // The request has become another protocol's; close_upgraded() ends it, and it counts as held.
   void upgrade(engine::Exchange& exchange);
   void close_upgraded(engine::Exchange& exchange);
+  // As upgrade(); see Engine::detach().
+  UniqueFd detach(engine::Exchange& exchange, std::string& received);
   // Calls it in this tick, outside of the engine, or in the next one.
   void defer(Deferred& deferred);
   // What goes on without an exchange (a WebSocket, a coroutine whose answer is complete) but must
@@ -66,6 +68,7 @@ class LoopHost {
 
  private:
   bool full() const { return in_hand_ + held_ >= limit_; }
+  void leave_hand_held();
   void tend_engine();
   void note_room();
   void run_deferred();

@@ -27,6 +27,7 @@ class LoopServing final : public Serving {
                                          : nullptr);
     if (asgi_app && asgi_app.get() != Py_None) {
       asgi_ = std::make_unique<Asgi>(std::move(asgi_app), host_, parts.worker);
+      if (worker_class_ == "tornado") asgi_->leave_websockets_to_app();
       host_.serve(*asgi_);
     } else {
       greenlets_ = std::make_unique<Greenlets>(PyRef::borrow(app_.get()), host_, parts.worker);
