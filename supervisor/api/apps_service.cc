@@ -192,6 +192,8 @@ void scale_app(reconcile::Control& control, OperationCall<v1::ScaleAppRequest>& 
     if (request.has_threads()) spec.threads = request.threads();
     if (!request.worker_class().empty()) {
       spec.worker_class = model::canonical_worker_class(request.worker_class());
+      const auto loop = model::loop_of_worker_class(request.worker_class());
+      if (!loop.empty()) spec.loop = loop;
     }
     if (request.has_worker_connections()) spec.worker_connections = request.worker_connections();
   };

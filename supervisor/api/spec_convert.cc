@@ -209,6 +209,21 @@ const Field kFields[] = {
 #undef DURATION
 #undef LIST
 
+// The loop that a class's name asks for, unless another one is given with it.
+void settle_loop(const v1::AppSpec& from, bool loop_is_given, model::AppSpec& to,
+                 Violations& violations) {
+  const std::string_view wanted = model::loop_of_worker_class(from.worker_class());
+  if (wanted.empty()) return;
+  if (!loop_is_given || from.loop().empty()) {
+    to.loop = wanted;
+  } else if (from.loop() != wanted && from.loop() != "auto") {
+    violations.push_back(
+        {"spec.loop", "is " + model::in_quotes(from.loop()) + ", but the worker class " +
+                          model::in_quotes(from.worker_class()) + " asks for the loop " +
+                          std::string(wanted) + ": leave loop out, or choose the class asgi"});
+  }
+}
+
 Rejection spec_invalid(Violations violations) {
   Error error{ErrorCode::InvalidArgument, "SPEC_INVALID",
               violations.front().field + ": " + violations.front().description};
@@ -222,6 +237,11 @@ Rejection spec_invalid(Violations violations) {
 struct Selection {
   std::vector<const Field*> fields;
   std::vector<std::string> variables;  // of env
+
+  bool has(std::string_view name) const {
+    return std::any_of(fields.begin(), fields.end(),
+                       [&](const Field* field) { return field->name == name; });
+  }
 };
 
 Selection everything() {
@@ -234,6 +254,12 @@ const Field* find_field(std::string_view name) {
   const auto* found = std::find_if(std::begin(kFields), std::end(kFields),
                                    [&](const Field& field) { return field.name == name; });
   return found == std::end(kFields) ? nullptr : found;
+}
+
+void take(const Selection& selection, const v1::AppSpec& from, model::AppSpec& to,
+          Violations& violations) {
+  for (const Field* field : selection.fields) field->take(from, to, violations);
+  if (selection.has("worker_class")) settle_loop(from, selection.has("loop"), to, violations);
 }
 
 // The fields that are set, as protobuf sees it.
@@ -284,7 +310,7 @@ void to_proto(const model::AppSpec& spec, v1::AppSpec& out) {
 Answer<model::AppSpec> to_model(const v1::AppSpec& spec) {
   model::AppSpec out;
   Violations violations;
-  for (const Field& field : kFields) field.take(spec, out, violations);
+  take(everything(), spec, out, violations);
   if (!violations.empty()) return spec_invalid(std::move(violations));
   return out;
 }
@@ -296,11 +322,11 @@ Answer<reconcile::SpecEdit> to_edit(const v1::AppSpec& spec,
   if (!selection) return selection.rejection();
   model::AppSpec scratch;
   Violations violations;
-  for (const Field* field : selection.value().fields) field->take(spec, scratch, violations);
+  take(selection.value(), spec, scratch, violations);
   if (!violations.empty()) return spec_invalid(std::move(violations));
   return reconcile::SpecEdit([spec, selected = selection.value()](model::AppSpec& to) {
     Violations none;  // there were none above
-    for (const Field* field : selected.fields) field->take(spec, to, none);
+    take(selected, spec, to, none);
     for (const std::string& name : selected.variables) {
       const auto given = spec.env().find(name);
       if (given == spec.env().end()) {

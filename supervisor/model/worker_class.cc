@@ -13,6 +13,7 @@ constexpr auto kClasses = std::to_array<std::string_view>(
 struct Alias {
   std::string_view name;
   std::string_view ours;
+  std::string_view loop = {};
 };
 constexpr auto kAliases = std::to_array<Alias>({
     {"gunicorn.workers.sync.SyncWorker", "sync"},
@@ -25,12 +26,26 @@ constexpr auto kAliases = std::to_array<Alias>({
     {"gunicorn.workers.gtornado.TornadoWorker", "tornado"},
     {"gunicorn.workers.gasgi.ASGIWorker", "asgi"},
     {"uvicorn.workers.UvicornWorker", "asgi"},
-    {"uvicorn.workers.UvicornH11Worker", "asgi"},
+    {"uvicorn.workers.UvicornH11Worker", "asgi", "asyncio"},
     {"uvicorn_worker.UvicornWorker", "asgi"},
-    {"uvicorn_worker.UvicornH11Worker", "asgi"},
-    {"asyncio", "asgi"},
-    {"uvloop", "asgi"},
+    {"uvicorn_worker.UvicornH11Worker", "asgi", "asyncio"},
+    {"asyncio", "asgi", "asyncio"},
+    {"uvloop", "asgi", "uvloop"},
 });
+
+// "egg:gunicorn#gthread" is "gthread" to gunicorn.
+std::string_view without_egg(std::string_view name) {
+  constexpr std::string_view kEgg = "egg:gunicorn#";
+  return name.starts_with(kEgg) ? name.substr(kEgg.size()) : name;
+}
+
+// nullptr: it is none.
+const Alias* find_alias(std::string_view name) {
+  const auto* found = std::find_if(kAliases.begin(), kAliases.end(), [&](const Alias& each) {
+    return each.name == without_egg(name);
+  });
+  return found == kAliases.end() ? nullptr : found;
+}
 
 bool is_threaded(std::string_view name) { return name == "sync" || name == "gthread"; }
 
@@ -49,14 +64,15 @@ std::string_view code_of(std::string_view name, std::string_view served) {
 std::span<const std::string_view> worker_classes() { return kClasses; }
 
 std::string canonical_worker_class(std::string_view name) {
-  constexpr std::string_view kEgg = "egg:gunicorn#";
-  std::string_view known = name;
-  if (known.starts_with(kEgg)) known.remove_prefix(kEgg.size());
-  const auto* alias = std::find_if(kAliases.begin(), kAliases.end(),
-                                   [&](const Alias& each) { return each.name == known; });
-  if (alias != kAliases.end()) return std::string(alias->ours);
+  if (const Alias* alias = find_alias(name)) return std::string(alias->ours);
+  const std::string_view known = without_egg(name);
   const bool ours = std::find(kClasses.begin(), kClasses.end(), known) != kClasses.end();
   return std::string(ours ? known : name);
+}
+
+std::string_view loop_of_worker_class(std::string_view name) {
+  const Alias* alias = find_alias(name);
+  return alias == nullptr ? std::string_view() : alias->loop;
 }
 
 bool takes_threads(std::string_view worker_class) {

@@ -13,6 +13,8 @@ std::span<const std::string_view> worker_classes();
 // gunicorn's and uvicorn's names of a class ("gunicorn.workers.ggevent.GeventWorker",
 // "egg:gunicorn#gthread", "uvicorn.workers.UvicornWorker") become ours. Others come back unchanged.
 std::string canonical_worker_class(std::string_view name);
+// The loop that such a name asks for ("uvloop", "asyncio", uvicorn's H11 workers); empty: none.
+std::string_view loop_of_worker_class(std::string_view name);
 
 // Whether workers of the class may have several threads: sync and gthread, and auto, which may come
 // to be one of them.

@@ -67,17 +67,55 @@ def test_auto_follows_the_code(appd: Appd, port: int, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "canonical"),
-    [("uvicorn.workers.UvicornWorker", "asgi"), ("asyncio", "asgi"), ("egg:gunicorn#gevent", "gevent")],
+    ("name", "canonical", "loop"),
+    [
+        ("uvicorn.workers.UvicornWorker", "asgi", "auto"),
+        ("uvicorn.workers.UvicornH11Worker", "asgi", "asyncio"),
+        ("asyncio", "asgi", "asyncio"),
+        ("uvloop", "asgi", "uvloop"),
+        ("egg:gunicorn#gevent", "gevent", "auto"),
+    ],
 )
 def test_names_that_people_already_have_are_understood(
-    appd: Appd, port: int, tmp_path: Path, name: str, canonical: str
+    appd: Appd, port: int, tmp_path: Path, name: str, canonical: str, loop: str
 ) -> None:
-    module = "hello_asgi" if canonical == "asgi" else "greenlets"
+    module = "asgi_odd" if canonical == "asgi" else "greenlets"
     folder = copy_app(module, tmp_path / "app")
     appd.create("web", folder, port, "--worker-class", name, app=f"{module}:app").expect(DONE)
-    assert appd.get("web")["spec"]["worker_class"] == canonical
+    spec = appd.get("web")["spec"]
+    assert (spec["worker_class"], spec["loop"]) == (canonical, loop)
     assert effective(appd) == {canonical}
+    if loop != "auto":
+        assert loop in web.request(port, "/which_loop").text
+
+
+def test_names_of_loops_choose_the_loop_in_every_way_to_change_it(appd: Appd, port: int, tmp_path: Path) -> None:
+    folder = copy_app("asgi_odd", tmp_path / "app")
+    appd.create("web", folder, port, app="asgi_odd:app").expect(DONE)
+    appd.ok("scale", "web", "--worker-class", "asyncio")
+    assert "asyncio" in web.request(port, "/which_loop").text
+    appd.ok("set", "web", "--worker-class", "uvloop")
+    assert "uvloop" in web.request(port, "/which_loop").text
+    manifest = tmp_path / "apps.toml"
+    manifest.write_text(
+        f'[apps.web]\ndirectory = "{folder}"\napp = "asgi_odd:app"\nbind = ["127.0.0.1:{port}"]\n'
+        'worker_class = "uvicorn.workers.UvicornH11Worker"\n'
+    )
+    appd.ok("apply", "-f", str(manifest))
+    assert "asyncio" in web.request(port, "/which_loop").text
+    spec = appd.get("web")["spec"]
+    assert (spec["worker_class"], spec["loop"]) == ("asgi", "asyncio")
+    generation = appd.get("web")["generation"]
+    appd.ok("apply", "-f", str(manifest))
+    assert appd.get("web")["generation"] == generation, "the same manifest changes nothing"
+
+
+def test_class_and_loop_that_contradict_each_other_are_refused(appd: Appd, port: int, tmp_path: Path) -> None:
+    folder = copy_app("hello_asgi", tmp_path / "app")
+    options = ("--worker-class", "uvloop", "--loop", "asyncio")
+    refused = appd.create("web", folder, port, *options, app="hello_asgi:app").expect(USAGE)
+    assert 'loop: is "asyncio"' in refused.output and "choose the class asgi" in refused.output
+    assert appd.apps() == []
 
 
 # --- refused ------------------------------------------------------------------------------------

@@ -155,6 +155,12 @@ TEST_F(AppsTest, ScaleChangesWhatIsGivenAndAnswersTheOperation) {
   EXPECT_EQ(spec.threads, 3);
   EXPECT_EQ(spec.worker_class, "gthread");
   EXPECT_EQ(spec.worker_connections, 50);
+  EXPECT_EQ(spec.loop, "auto");
+  request.set_worker_class("uvloop");
+  ASSERT_TRUE(call(apps(), &v1::Apps::Stub::ScaleApp, request, &scaled).ok());
+  control_.updated->edit(spec);
+  EXPECT_EQ(spec.worker_class, "asgi");
+  EXPECT_EQ(spec.loop, "uvloop");
   v1::ScaleAppRequest nothing;
   nothing.set_name("apps/web");
   EXPECT_EQ(Details(call(apps(), &v1::Apps::Stub::ScaleApp, nothing, &scaled)).info.reason(),

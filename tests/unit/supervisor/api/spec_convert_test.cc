@@ -99,6 +99,24 @@ TEST(SpecConvert, AClassIsStoredUnderOurNameForIt) {
   EXPECT_EQ(to_model(spec).value().worker_class, "quantum") << "for validate() to refuse";
 }
 
+TEST(SpecConvert, AClassThatNamesItsLoopSetsItUnlessAnotherIsGiven) {
+  v1::AppSpec spec;
+  spec.set_worker_class("uvloop");
+  EXPECT_EQ(to_model(spec).value().worker_class, "asgi");
+  EXPECT_EQ(to_model(spec).value().loop, "uvloop");
+  for (const char* given : {"uvloop", "auto"}) {
+    spec.set_loop(given);
+    EXPECT_EQ(to_model(spec).value().loop, given);
+  }
+  spec.set_loop("asyncio");
+  const auto model = to_model(spec);
+  ASSERT_FALSE(model);
+  EXPECT_EQ(model.rejection().error.reason, "SPEC_INVALID");
+  EXPECT_EQ(fields_of(model.rejection()), "spec.loop");
+  spec.set_worker_class("asgi");
+  EXPECT_EQ(to_model(spec).value().loop, "asyncio");
+}
+
 TEST(SpecConvert, AnEmptyListOfTrustedAddressesIsNotTheDefault) {
   v1::AppSpec spec;
   spec.set_forwarded_allow_ips("");
@@ -197,6 +215,25 @@ TEST(UpdateMask, EachFieldIsTakenAloneAndUnsetOnesReturnToTheirDefaults) {
     // And back again.
     EXPECT_EQ(edited(v1::AppSpec(), {path}, one), model::AppSpec{}) << path;
   }
+}
+
+TEST(UpdateMask, AClassThatNamesItsLoopChangesItToo) {
+  v1::AppSpec spec;
+  spec.set_worker_class("uvicorn.workers.UvicornH11Worker");
+  model::AppSpec present;
+  present.loop = "uvloop";
+  EXPECT_EQ(edited(spec, {"spec.worker_class"}, present).loop, "asyncio");
+  EXPECT_EQ(edited(spec, {"spec.loop", "spec.worker_class"}, present).loop, "asyncio");
+  EXPECT_EQ(edited(spec, {"*"}, present).loop, "asyncio");
+  EXPECT_EQ(edited(spec, {"spec.threads"}, present).loop, "uvloop");
+  spec.set_worker_class("uvicorn.workers.UvicornWorker");
+  EXPECT_EQ(edited(spec, {"spec.worker_class"}, present).loop, "uvloop") << "it asks for none";
+  // Another loop is a contradiction only where it is taken.
+  spec.set_worker_class("asyncio");
+  spec.set_loop("uvloop");
+  EXPECT_EQ(edited(spec, {"spec.worker_class"}, present).loop, "asyncio");
+  EXPECT_EQ(edited(spec, {"spec.loop"}, present).loop, "uvloop");
+  EXPECT_EQ(fields_of(to_edit(spec, nullptr).rejection()), "spec.loop");
 }
 
 TEST(UpdateMask, VariablesByNameAreSetAndRemoved) {

@@ -25,6 +25,21 @@ TEST(WorkerClass, NamesThatPeopleHaveInTheirFilesBecomeOurs) {
   for (const auto& [given, ours] : cases) EXPECT_EQ(canonical_worker_class(given), ours) << given;
 }
 
+TEST(WorkerClass, ANameMayAskForALoopToo) {
+  const std::pair<const char*, const char*> cases[] = {
+      {"uvloop", "uvloop"},
+      {"asyncio", "asyncio"},
+      {"uvicorn.workers.UvicornH11Worker", "asyncio"},
+      {"uvicorn_worker.UvicornH11Worker", "asyncio"},
+      {"uvicorn.workers.UvicornWorker", ""},  // uvicorn's "auto", which is ours too
+      {"gunicorn.workers.gasgi.ASGIWorker", ""},
+      {"asgi", ""},
+      {"gevent", ""},
+      {"nothing", ""},
+  };
+  for (const auto& [name, loop] : cases) EXPECT_EQ(loop_of_worker_class(name), loop) << name;
+}
+
 TEST(WorkerClass, OwnAndUnknownNamesStayAsTheyAre) {
   for (std::string_view own : worker_classes()) EXPECT_EQ(canonical_worker_class(own), own);
   for (const char* other : {"", "Sync", "meinheld", "egg:gunicorn#meinheld", "egg:gunicorn#"}) {
