@@ -94,7 +94,7 @@ StepEnd AsgiCall::send(PyObject* message, PyRef& result) {
     return take_path(message) ? StepEnd::Returned : StepEnd::Raised;
   }
   if (is_word(type, "http.response.early_hint")) {
-    return take_early_hint(message) ? StepEnd::Returned : StepEnd::Raised;
+    return take_early_hint(message) ? await_room(result) : StepEnd::Raised;
   }
   PyErr_Format(PyExc_RuntimeError, "unknown message type %R for an HTTP response", type);
   return StepEnd::Raised;
@@ -200,7 +200,8 @@ bool AsgiCall::take_path(PyObject* message) {
     return false;
   }
   PyRef name = PyRef::steal(encoded);
-  UniqueFd file(::open(PyBytes_AsString(name.get()), O_RDONLY | O_CLOEXEC));
+  // A FIFO would make us wait for its other end.
+  UniqueFd file(::open(PyBytes_AsString(name.get()), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   struct stat status {};
   if (!file || ::fstat(file.get(), &status) < 0) {
     PyErr_SetFromErrnoWithFilenameObject(PyExc_OSError, path);
