@@ -90,19 +90,21 @@ Result<std::string> Hooks::class_of(PyObject* app, const std::string& worker_cla
   return std::string(found);
 }
 
-void Hooks::warm_up(PyObject* app, const std::vector<std::string>& paths) const {
-  if (paths.empty()) return;
-  PyRef list = list_of(paths);
-  if (list) call("warm_up", "(OO)", app, list.get());
+std::string Hooks::warm_up(PyObject* app, const message::Load& load) const {
+  PyRef list = list_of(load.warmup_paths);
+  if (!list) return {};
+  return to_text(call("warm_up", "(OsOs)", app, load.worker_class.c_str(), list.get(),
+                      load.root_path.c_str())
+                     .get());
 }
 
-std::string Hooks::fork_hazard(const std::vector<int>& own_descriptors) const {
+std::string Hooks::fork_hazard(const std::vector<int>& own_descriptors, const char* culprit) const {
   PyRef list = PyRef::steal(PyList_New(0));
   for (int fd : own_descriptors) {
     PyRef number = PyRef::steal(PyLong_FromLong(fd));
     if (!list || !number || PyList_Append(list.get(), number.get()) < 0) return {};
   }
-  return to_text(call("fork_hazard", "(O)", list.get()).get());
+  return to_text(call("fork_hazard", "(Os)", list.get(), culprit).get());
 }
 
 void Hooks::freeze() const { call("freeze", "()"); }

@@ -25,10 +25,12 @@ class Hooks {
 
   // Prepares the worker class, imports the app, and finds out which class serves it.
   LoadedApp load(const message::Load& load) const;
-  // Requests each path once. Failures are logged and otherwise ignored.
-  void warm_up(PyObject* app, const std::vector<std::string>& paths) const;
-  // Why the process must not be forked now; empty: nothing is known against it.
-  std::string fork_hazard(const std::vector<int>& own_descriptors) const;
+  // Requests each of load.warmup_paths once; load.worker_class serves the app. Failures are logged
+  // and otherwise ignored. What that left behind that a fork would break, or empty.
+  std::string warm_up(PyObject* app, const message::Load& load) const;
+  // Why the process must not be forked now; empty: nothing is known against it. The culprit is "the
+  // import", say.
+  std::string fork_hazard(const std::vector<int>& own_descriptors, const char* culprit) const;
   // Garbage is collected, what is left is taken out of later collections: pages stay shared.
   void freeze() const;
   // Starts the interpreter anew in this process. Returns only if that failed.

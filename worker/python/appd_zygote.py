@@ -167,21 +167,28 @@ def class_of(app, worker_class):
 # ---- before the first fork
 
 
-def warm_up(app, paths):
-    """Requests each path from the app, so that what it fills lazily is filled before the fork."""
+def warm_up(app, worker_class, paths, root_path):
+    """Requests each path from the app, so that what it fills lazily is filled before the fork. What that left behind
+    that a fork would break, or ""; fork_hazard() sees the rest."""
+    if worker_class == "asgi":
+        return import_beside("appd_asgi_warmup").warm_up(app, paths, root_path)
+    if import_beside("appd_classes").is_tornado(app):
+        print('level=warn event=warm_up_skipped reason="tornado apps need the loop of a worker"', file=sys.stderr)
+        return ""
     for path in paths:
         try:
-            request(app, path)
+            request(app, path, root_path)
         except BaseException as error:
             print(f"level=warn event=warm_up_failed path={path!r}", file=sys.stderr)
             traceback.print_exception(error)
+    return ""
 
 
-def request(app, path):
+def request(app, path, root_path):
     path, _, query = path.partition("?")
     environ = {
         "REQUEST_METHOD": "GET",
-        "SCRIPT_NAME": "",
+        "SCRIPT_NAME": root_path,
         "PATH_INFO": path,
         "QUERY_STRING": query,
         "SERVER_NAME": "localhost",
@@ -210,7 +217,7 @@ def request(app, path):
             result.close()
 
 
-def fork_hazard(own_descriptors):
+def fork_hazard(own_descriptors, culprit):
     """Why a fork of this process would not be a faithful copy; "" if nothing is known against it."""
     if "appd_classes" in sys.modules:
         sys.modules["appd_classes"].close_idle_hub()
@@ -219,14 +226,14 @@ def fork_hazard(own_descriptors):
         names = [t.name for t in threading.enumerate() if t is not threading.main_thread()]
         count = threads - 1
         plural = "thread" if count == 1 else "threads"
-        return f"the import left {count} {plural} running ({', '.join(names) or 'not Python'})"
+        return f"{culprit} left {count} {plural} running ({', '.join(names) or 'not Python'})"
     asyncio = sys.modules.get("asyncio")
     if asyncio and asyncio._get_running_loop() is not None:
-        return "the import left an event loop running"
+        return f"{culprit} left an event loop running"
     for entry in os.listdir("/proc/self/fd"):
         hazard = descriptor_hazard(int(entry), own_descriptors)
         if hazard:
-            return hazard
+            return f"{culprit} left {hazard}"
     return ""
 
 
@@ -235,11 +242,11 @@ def descriptor_hazard(fd, own_descriptors):
         return ""
     try:
         if os.readlink(f"/proc/self/fd/{fd}") == "anon_inode:[eventpoll]":
-            return f"the import left an event loop behind (epoll, descriptor {fd})"
+            return f"an event loop behind (epoll, descriptor {fd})"
         if not stat.S_ISSOCK(os.fstat(fd).st_mode):
             return ""
         with socket.socket(fileno=os.dup(fd)) as copy:
-            return f"the import left a socket connected to {copy.getpeername()!r}"
+            return f"a socket connected to {copy.getpeername()!r}"
     except OSError:  # closed meanwhile, or not connected
         return ""
 

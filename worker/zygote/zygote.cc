@@ -106,6 +106,7 @@ class Zygote {
   void load(message::Load load, std::vector<UniqueFd> descriptors);
   bool adopt_descriptors(std::vector<UniqueFd> descriptors);
   void import_app();
+  std::string fork_hazard(const char* culprit) const;
   void begin_again(const std::string& why);
   void report_loaded(bool preloaded, std::string note, std::uint32_t took_ms);
   void fork_worker(std::uint32_t worker);
@@ -315,16 +316,26 @@ void Zygote::import_app() {
   }
   app_ = std::move(loaded.app);
   load_.worker_class = loaded.worker_class;
-  if (load_.worker_class != "asgi") hooks_.warm_up(app_.get(), load_.warmup_paths);
-  if (load_.preload == message::Preload::Auto) {
-    std::vector<int> own = {link_.control(), link_.fd(), signals_.get(), scoreboard_.fd()};
-    for (const UniqueFd& listener : listeners_) own.push_back(listener.get());
-    for (int fd : handover_.descriptors()) own.push_back(fd);
-    std::string hazard = hooks_.fork_hazard(own);
-    if (!hazard.empty()) return begin_again(hazard);
+  std::string hazard = fork_hazard("the import");
+  if (hazard.empty() && !load_.warmup_paths.empty()) {
+    hazard = hooks_.warm_up(app_.get(), load_);
+    if (hazard.empty()) hazard = fork_hazard("the warm-up requests");
+  }
+  if (!hazard.empty()) {
+    if (load_.preload == message::Preload::Auto) return begin_again(hazard);
+    net::LogLine("warn", "fork_hazard").add("app", load_.app).add("hazard", hazard);
   }
   auto took = std::chrono::duration_cast<std::chrono::milliseconds>(net::steady_now() - begin);
   report_loaded(true, "", static_cast<std::uint32_t>(took.count()));
+}
+
+// Empty: nothing is known against forks.
+std::string Zygote::fork_hazard(const char* culprit) const {
+  if (load_.preload != message::Preload::Auto) return {};
+  std::vector<int> own = {link_.control(), link_.fd(), signals_.get(), scoreboard_.fd()};
+  for (const UniqueFd& listener : listeners_) own.push_back(listener.get());
+  for (int fd : handover_.descriptors()) own.push_back(fd);
+  return hooks_.fork_hazard(own, culprit);
 }
 
 void Zygote::report_loaded(bool preloaded, std::string note, std::uint32_t took_ms) {
