@@ -9,7 +9,7 @@ import sys
 
 from common import PROCESSORS, processes
 
-NAMES = ["hello", "instructions", "threads", "classes", "asgi", "connections", "fairness", "scaling", "memory"]
+NAMES = ["hello", "instructions", "threads", "classes", "asgi", "connections", "fairness", "today", "scaling", "memory"]
 
 
 def main(names: list[str]) -> int:

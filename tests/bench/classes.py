@@ -7,7 +7,7 @@ from pathlib import Path
 from common import CLIENT_CORE, ROOT, SERVER_CORE, Report, Server, free_port, gunicorn, interleaved, running, running_appd, uwsgi
 from hello import nginx
 
-ROUNDS, SECONDS = 3, 3
+ROUNDS, SECONDS = 3, 2
 CONNECTIONS = [16, 64, 512]
 OWN = {"sync": [], "gthread": ["--threads", "4"], "gevent": [], "eventlet": []}
 
