@@ -371,6 +371,17 @@ bool Connection::send(std::string_view first, std::string_view second) {
   return note_sent(output_.write(socket(), first, second), was_pending);
 }
 
+bool Connection::hold(std::string_view first, std::string_view second) {
+  if (broken_ || !output_.hold(first, second)) return false;
+  shared_.stats.sent(first.size() + second.size());
+  return true;
+}
+
+bool Connection::release_held() {
+  if (broken_) return false;
+  return output_.pending() == 0 || note_sent(output_.flush(socket()), false);
+}
+
 bool Connection::send_file(std::string_view first, FilePiece file) {
   if (broken_) return false;
   bool was_pending = output_.pending() > 0;

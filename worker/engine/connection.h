@@ -74,6 +74,10 @@ class Connection : public Waiter, public net::ListLink<TurnTag> {
   // Sends what is pending while the app is still producing. False: the client is gone.
   bool flush_in_hand();
   bool send(std::string_view first, std::string_view second);
+  // Keeps the bytes for the next send() or release_held(). False: they are to be sent.
+  bool hold(std::string_view first, std::string_view second);
+  // False: the client is gone.
+  bool release_held();
   bool send_file(std::string_view first, FilePiece file);
   bool congested() const { return output_.congested(); }
   std::uint64_t pending() const { return output_.pending(); }

@@ -22,11 +22,12 @@ void Exchange::begin(const http::RequestHead& request) {
   request_ = &request;
   response_.clear();
   body_complete_ = true;
-  head_sent_ = gone_ = ended_ = keep_alive_ = false;
+  head_sent_ = gone_ = held_ = ended_ = keep_alive_ = false;
   owed_ = excess_ = body_sent_ = 0;
 }
 
 bool Exchange::put(std::string_view first, std::string_view second) {
+  if (held_ && !gone_ && connection_.hold(first, second)) return true;
   if (!gone_ && !connection_.send(first, second)) gone_ = true;
   return !gone_;
 }
@@ -121,7 +122,13 @@ bool Exchange::send_interim(http::ResponseHead& interim) {
   return put(interim.finish_interim().view());
 }
 
+void Exchange::release() {
+  held_ = false;
+  if (!gone_ && !connection_.release_held()) gone_ = true;
+}
+
 void Exchange::end() {
+  if (framing_ == http::Framing::Chunked) held_ = false;  // the last chunk takes all with it
   if (!head_sent_) send_head(0, {});
   if (framing_ == http::Framing::Chunked && !ended_) {
     trailers_.insert(0, "0\r\n");
@@ -129,6 +136,7 @@ void Exchange::end() {
     put(trailers_);
     trailers_.clear();
   }
+  if (held_) release();
   ended_ = true;
   if (owed_ > 0) gone_ = true;  // the client must not take the next answer for the rest of this
 }
@@ -143,6 +151,7 @@ void Exchange::refuse(const http::Refusal& refusal) {
 
 void Exchange::fail(int status, std::string_view detail) {
   if (head_sent_) {
+    if (held_) release();
     gone_ = true;
     return;
   }

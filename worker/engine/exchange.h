@@ -73,6 +73,11 @@ class Exchange {
   void await_pong();
   // Sends a chunk, and the head before the first one. False: gone.
   bool send(std::string_view chunk);
+  // Small chunks are held from now on, to leave in one piece: at release(), at the end, or when
+  // there are enough of them.
+  void hold() { held_ = true; }
+  // Sends what is held.
+  void release();
   // Sends head and body at once; the body is all there is.
   bool send_whole(std::string_view body);
   // Sends head and file, which is all there is, as the client takes it; no more of the file than
@@ -129,6 +134,7 @@ class Exchange {
   bool body_complete_ = true;
   bool head_sent_ = false;
   bool gone_ = false;
+  bool held_ = false;
   bool keep_alive_ = false;
   bool ended_ = false;
   std::uint64_t owed_ = 0;  // of Framing::Length

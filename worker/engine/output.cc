@@ -38,6 +38,13 @@ ssize_t send_some(int socket, std::string_view first, std::string_view second) {
 
 }  // namespace
 
+bool Output::hold(std::string_view first, std::string_view second) {
+  if (pending() + first.size() + second.size() > kHeld) return false;
+  keep(first);
+  keep(second);
+  return true;
+}
+
 Output::State Output::write(int socket, std::string_view first, std::string_view second) {
   if (pending() == 0) {
     ssize_t sent = send_some(socket, first, second);

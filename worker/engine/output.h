@@ -26,9 +26,13 @@ class Output {
 
   static constexpr std::size_t kMemory = 1024 * 1024;
   static constexpr std::uint64_t kTotal = std::uint64_t{1} << 30;
+  static constexpr std::uint64_t kHeld = 16 * 1024;
   // Of a file sent in one call, so that a fast reader's file does not keep all others waiting.
   static constexpr std::uint64_t kFileStep = 1024 * 1024;
 
+  // Keeps the bytes until the next write() or flush(). False: that would be more than kHeld, and
+  // nothing was kept.
+  bool hold(std::string_view first, std::string_view second);
   // Sends both pieces in order, in one system call when nothing is pending.
   State write(int socket, std::string_view first, std::string_view second = {});
   // Sends `first`, then the file. Nothing may be written after it until all of it is out.

@@ -1,6 +1,8 @@
 // Beginning requests, and what all of them share.
 #include "worker/gateway/asgi.h"
 
+#include <utility>
+
 #include "worker/gateway/asgi_call.h"
 #include "worker/gateway/asgi_socket.h"
 #include "worker/gateway/report.h"
@@ -36,6 +38,12 @@ bool Asgi::prepare(PyObject* loop, PyObject* state, const std::vector<engine::Pe
   if (!types) return false;
   coroutine_type_ = PyRef::steal(PyObject_GetAttrString(types.get(), "CoroutineType"));
   loop_ = PyRef::borrow(loop);
+  static PyMethodDef release = {"release", release_entry, METH_NOARGS, "Sends what was held."};
+  PyRef capsule = PyRef::steal(PyCapsule_New(this, kAsgiCapsule, nullptr));
+  if (!capsule) return false;
+  release_function_ = PyRef::steal(PyCFunction_NewEx(&release, capsule.get(), nullptr));
+  call_soon_ = PyRef::steal(PyObject_GetAttrString(loop, "call_soon"));
+  if (!release_function_ || !call_soon_) return false;
   if (state != Py_None) scope_.set_state(PyRef::borrow(state));
   return coroutine_type_ && words_.make() && driver_.prepare(loop) &&
          scope_.prepare(names, root_path);
@@ -86,6 +94,27 @@ bool Asgi::start_websocket(engine::Exchange& exchange, engine::Lane& lane) {
   auto& socket = static_cast<AsgiSocket&>(AsgiChannel::of(self.get()));
   socket.begin(exchange, std::move(self), std::move(handshake));
   return true;
+}
+
+void Asgi::release_soon(AsgiCall& call) {
+  held_.push_back(call);
+  if (std::exchange(release_planned_, true)) return;
+  PyRef planned = PyRef::steal(
+      PyObject_CallFunctionObjArgs(call_soon_.get(), release_function_.get(), nullptr));
+  if (planned) return;
+  report_exception(worker_, nullptr);
+  release_held();
+}
+
+PyObject* Asgi::release_entry(PyObject* self, PyObject*) {
+  static_cast<Asgi*>(PyCapsule_GetPointer(self, kAsgiCapsule))->release_held();
+  Py_INCREF(Py_None);
+  return Py_None;
+}
+
+void Asgi::release_held() {
+  release_planned_ = false;
+  while (AsgiCall* call = held_.pop_front()) call->release();
 }
 
 void Asgi::drain() {

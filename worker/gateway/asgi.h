@@ -14,6 +14,7 @@ namespace appd::gateway {
 class AsgiCall;
 class AsgiChannel;
 class AsgiSocket;
+struct HeldTag;
 
 // Owns the app and the scope's parts. Under the interpreter's lock, in the loop's thread; lives as
 // long as the process.
@@ -51,6 +52,10 @@ class Asgi final : public LoopServer {
   };
 
   bool start_websocket(engine::Exchange& exchange, engine::Lane& lane);
+  // What the call holds back is sent at the loop's next turn.
+  void release_soon(AsgiCall& call);
+  static PyObject* release_entry(PyObject* self, PyObject* unused);
+  void release_held();
   void send_sockets_away();
   static PyObject* send_away_entry(PyObject* self, PyObject* unused);
   // What the app returned as something that can be driven; empty with an exception set.
@@ -65,6 +70,9 @@ class Asgi final : public LoopServer {
   Words words_;
   PyRef coroutine_type_;
   PyRef loop_;
+  PyRef call_soon_, release_function_;
+  net::IntrusiveList<AsgiCall, HeldTag> held_;  // until release_entry() is called
+  bool release_planned_ = false;
   bool app_has_websockets_ = false;
   bool window_over_ = false;  // WebSockets that come now are sent away at once
   net::IntrusiveList<AsgiSocket, AsgiSocket> sockets_;  // those that are open

@@ -21,6 +21,7 @@ void AsgiCall::begin(engine::Exchange& exchange, PyRef self) {
   if (run_app(asgi_.scope_.http(exchange))) return;
   if (exchange_ != nullptr) {
     exchange_->keep_head(asgi_.host_.lane());  // the lane will belong to another request
+    exchange_->release();
   } else {
     asgi_.host_.hold();
   }
@@ -156,8 +157,15 @@ StepEnd AsgiCall::take_body(PyObject* message, PyRef& result) {
     complete();
     return StepEnd::Returned;
   }
+  // What an app sends without waiting leaves as one piece.
+  exchange_->hold();
   exchange_->send(bytes);
+  if (!in_first_step_) asgi_.release_soon(*this);
   return await_room(result);
+}
+
+void AsgiCall::release() {
+  if (exchange_ != nullptr) exchange_->release();
 }
 
 bool AsgiCall::take_trailers(PyObject* message) {
@@ -276,6 +284,7 @@ bool AsgiCall::is_disconnect() const {
 }
 
 void AsgiCall::finish() {
+  unlink();
   engine::Exchange* exchange = std::exchange(exchange_, nullptr);
   if (exchange != nullptr) asgi_.host_.finish(*exchange);
 }

@@ -3,11 +3,14 @@
 
 #include "worker/gateway/asgi.h"
 #include "worker/gateway/asgi_channel.h"
+#include "worker/net/intrusive_list.h"
 
 namespace appd::gateway {
 
+struct HeldTag {};
+
 // Used again for the next request when the app has kept nothing of it.
-class AsgiCall final : public AsgiChannel {
+class AsgiCall final : public AsgiChannel, public net::ListLink<HeldTag> {
  public:
   explicit AsgiCall(Asgi& asgi) : AsgiChannel(asgi) {}
 
@@ -19,6 +22,8 @@ class AsgiCall final : public AsgiChannel {
   PyRef detach() override;
   void on_change() override;
   void on_end(bool raised) override;
+  // What was sent and held leaves now.
+  void release();
 
  private:
   bool take_start(PyObject* message);

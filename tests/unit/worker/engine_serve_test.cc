@@ -303,5 +303,33 @@ TEST(EngineServe, WritesTheScoreboard) {
   EXPECT_EQ(counted, 2U);
 }
 
+TEST(EngineServe, AnAnswerThatWasHeldIsWholeWhateverEndsIt) {
+  EngineHarness harness([](Exchange& exchange) {
+    EngineHarness::start(exchange, "200 OK");
+    exchange.hold();
+    exchange.send("some ");
+    exchange.send("pieces");
+    if (exchange.request().path == "/end") exchange.end();
+    if (exchange.request().path == "/release") exchange.release();
+    exchange.end();
+  });
+  HttpClient client(harness.port());
+  for (const char* path : {"/end", "/release", "/"}) {
+    EXPECT_NE(client.get(path).value_or(Answer{}).body.find("some "), std::string::npos) << path;
+  }
+}
+
+TEST(EngineServe, WhatWasHeldIsSeenBeforeAnAnswerIsBrokenOff) {
+  EngineHarness harness([](Exchange& exchange) {
+    EngineHarness::start(exchange, "200 OK", {{"Content-Length", "100"}});
+    exchange.hold();
+    exchange.send("the beginning");
+    exchange.fail(500);
+  });
+  HttpClient client(harness.port());
+  ASSERT_TRUE(client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
+  EXPECT_TRUE(client.rest().ends_with("the beginning"));
+}
+
 }  // namespace
 }  // namespace appd::engine

@@ -55,6 +55,27 @@ TEST_F(OutputTest, KeepsTheOrderThroughMemoryAndFile) {
   EXPECT_EQ(output_.write(near_.get(), "again"), Output::State::Drained);
 }
 
+TEST_F(OutputTest, SendsNothingOfWhatItHoldsUntilTheNextWrite) {
+  EXPECT_TRUE(output_.hold("one ", "two "));
+  EXPECT_TRUE(output_.hold("three ", {}));
+  EXPECT_EQ(read_all(), "");
+  EXPECT_EQ(output_.write(near_.get(), "four"), Output::State::Drained);
+  EXPECT_EQ(read_all(), "one two three four");
+  EXPECT_TRUE(output_.hold("five", {}));
+  EXPECT_EQ(output_.flush(near_.get()), Output::State::Drained);
+  EXPECT_EQ(read_all(), "five");
+}
+
+TEST_F(OutputTest, HoldsNoMoreThanALittle) {
+  std::string most(Output::kHeld, 'x');
+  EXPECT_FALSE(output_.hold(most, "y"));
+  EXPECT_EQ(output_.pending(), 0U);
+  EXPECT_TRUE(output_.hold(most, {}));
+  EXPECT_FALSE(output_.hold("y", {}));
+  EXPECT_EQ(output_.write(near_.get(), "y"), Output::State::Drained);
+  EXPECT_EQ(read_all(), most + "y");
+}
+
 // A file in memory with these bytes in it.
 UniqueFd file_of(std::string_view bytes) {
   UniqueFd file(::memfd_create("output-test", MFD_CLOEXEC));
