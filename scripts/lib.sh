@@ -30,7 +30,7 @@ readonly packages_test=(
 readonly packages_lint=(clang-format clang-tidy shellcheck)
 # The servers and tools that the benchmarks compare with.
 readonly packages_bench=(
-  python3-django nginx-light gunicorn uwsgi-core uwsgi-plugin-python3 wrk valgrind
+  python3-django python3-httptools nginx-light gunicorn uwsgi-core uwsgi-plugin-python3 wrk valgrind
 )
 
 # --- steps with progress -----------------------------------------------------------------------

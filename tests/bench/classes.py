@@ -52,9 +52,9 @@ def measure(what: str, app: Path) -> None:
         )
         report.figures[server.name] = {connections: vars(results[connections][server.name]) for connections in CONNECTIONS}
     at_64 = results[64]
-    ratio = at_64["appd gevent"].per_second / at_64["gunicorn gevent"].per_second
-    report.target("gevent over gunicorn's gevent, 64 connections", ratio, 4, at_least=True)
-    if what == "hello":
+    if what == "hello":  # with Flask, the framework is what is measured
+        ratio = at_64["appd gevent"].per_second / at_64["gunicorn gevent"].per_second
+        report.target("gevent over gunicorn's gevent, 64 connections", ratio, 4, at_least=True)
         ratio = at_64["appd sync"].per_second / at_64["nginx return 200"].per_second
         report.target("sync over nginx return 200, 64 connections", ratio, 0.95, at_least=True)
     report.finish()

@@ -10,6 +10,7 @@ from common import BUILD, CLIENT_CORE, PYTHON, ROOT, SERVER_CORE, Report, Server
 
 ROUNDS, SECONDS, CONNECTIONS = 3, 3, 64
 PACKAGES = ["granian", "gunicorn", "gevent", "uvicorn", "httptools", "uvloop"]
+NEEDED = ["packaging"]  # by gunicorn's gevent class, which does not say so
 INSTALL_TIMEOUT = 180
 
 
@@ -19,7 +20,7 @@ def venv() -> Path | None:
     subprocess.run([PYTHON, "-m", "venv", str(folder)], check=True)
     pip = [str(folder / "bin" / "pip"), "install", "--quiet", "--disable-pip-version-check", "--retries", "1", "--timeout", "10"]
     try:
-        subprocess.run([*pip, *PACKAGES], check=True, timeout=INSTALL_TIMEOUT, capture_output=True)
+        subprocess.run([*pip, *PACKAGES, *NEEDED], check=True, timeout=INSTALL_TIMEOUT, capture_output=True)
     except (subprocess.CalledProcessError, subprocess.TimeoutExpired):
         return None
     return folder
