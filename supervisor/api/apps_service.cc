@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include "supervisor/api/pagination.h"
+#include "supervisor/api/revision_convert.h"
 #include "supervisor/api/services.h"
 #include "supervisor/api/spec_convert.h"
 #include "supervisor/model/text.h"
@@ -44,7 +45,16 @@ std::string fingerprint(const Request& request) {
   return digest;
 }
 
-// Rejects the call and answers nothing when the request_id is none.
+// "ScaleApp" of a ScaleAppRequest.
+template <typename Request>
+std::string method_of(const Request&) {
+  constexpr std::string_view kSuffix = "Request";
+  const std::string& name = Request::descriptor()->name();
+  return name.substr(0, name.size() - kSuffix.size());
+}
+
+// What every call that changes something brings along. Rejects the call and answers nothing when
+// the request_id is none, or the reason is not fit for a line of the history.
 template <typename Call>
 std::optional<reconcile::CallOptions> options_of(Call& call, const std::string& etag,
                                                  bool validate_only = false) {
@@ -53,7 +63,17 @@ std::optional<reconcile::CallOptions> options_of(Call& call, const std::string& 
     call.reject(request_id.rejection());
     return std::nullopt;
   }
+  const std::string& reason = call.request().reason();
+  constexpr std::size_t kLongestReason = 1000;
+  if (reason.size() > kLongestReason || model::has_control_character(reason)) {
+    call.reject(request_invalid("reason", "must be one line of at most " +
+                                              std::to_string(kLongestReason) + " bytes, but got " +
+                                              model::in_quotes(reason)));
+    return std::nullopt;
+  }
   reconcile::CallOptions options;
+  options.method = method_of(call.request());
+  options.reason = reason;
   options.etag = etag;
   options.request_id = request_id.value();
   if (!options.request_id.empty()) options.fingerprint = fingerprint(call.request());
@@ -207,19 +227,43 @@ void scale_app(reconcile::Control& control, OperationCall<v1::ScaleAppRequest>& 
 }
 
 void reload_app(reconcile::Control& control, OperationCall<v1::ReloadAppRequest>& call) {
-  constexpr std::size_t kLongestReason = 1000;
   const v1::ReloadAppRequest& request = call.request();
   auto id = app_of(call, request.name(), "name");
   if (!id) return;
-  if (request.reason().size() > kLongestReason || model::has_control_character(request.reason())) {
-    return call.reject(
-        request_invalid("reason", "must be one line of at most " + std::to_string(kLongestReason) +
-                                      " bytes, but got " + model::in_quotes(request.reason())));
+  auto options = options_of(call, request.etag());
+  if (!options) return;
+  control.reload_app({*std::move(id), *std::move(options)},
+                     call.then<model::Operation>(kAnswerOperation));
+}
+
+void list_revisions(reconcile::Control& control,
+                    UnaryCall<v1::ListRevisionsRequest, v1::ListRevisionsResponse>& call) {
+  auto id = app_of(call, call.request().parent(), "parent");
+  if (!id) return;
+  const auto answer = [](auto& done, const std::vector<model::Revision>& history) {
+    const auto page =
+        revisions_page(history, done.request().page_size(), done.request().page_token());
+    if (!page) return done.reject(page.rejection());
+    done.finish(page.value());
+  };
+  control.revisions(*std::move(id), call.then<std::vector<model::Revision>>(answer));
+}
+
+void rollback_app(reconcile::Control& control, OperationCall<v1::RollbackAppRequest>& call) {
+  const v1::RollbackAppRequest& request = call.request();
+  auto id = app_of(call, request.name(), "name");
+  if (!id) return;
+  if (request.revision() < 0) {
+    return call.reject(request_invalid(
+        "revision", "must be the number of a revision, or 0 for the last good one, but got " +
+                        std::to_string(request.revision())));
   }
   auto options = options_of(call, request.etag());
   if (!options) return;
-  control.reload_app({*std::move(id), request.reason(), *std::move(options)},
-                     call.then<model::Operation>(kAnswerOperation));
+  const bool named = request.revision() > 0;
+  if (named) call.about("revision", revision_name(*id, request.revision()));
+  control.rollback_app({*std::move(id), request.revision(), *std::move(options)},
+                       call.then<model::Operation>(kAnswerOperation));
 }
 
 }  // namespace
@@ -236,6 +280,8 @@ void AppsService::serve(CallHost& host) {
   serve_unary(host, service_, &Apps::RequestDeleteApp, with_core(delete_app));
   serve_unary(host, service_, &Apps::RequestScaleApp, with_core(scale_app));
   serve_unary(host, service_, &Apps::RequestReloadApp, with_core(reload_app));
+  serve_unary(host, service_, &Apps::RequestListRevisions, with_core(list_revisions));
+  serve_unary(host, service_, &Apps::RequestRollbackApp, with_core(rollback_app));
 }
 
 }  // namespace appd::api

@@ -8,6 +8,15 @@ Call::Call(CallHost& host) : host_(host) {
   context_.AsyncNotifyWhenDone(static_cast<Tag*>(&done_));
 }
 
+model::Caller Call::caller() {
+  model::Caller caller = host_.caller(context_.peer());
+  const auto& metadata = context_.client_metadata();
+  if (const auto agent = metadata.find("user-agent"); agent != metadata.end()) {
+    caller.client = model::client_text({agent->second.data(), agent->second.size()});
+  }
+  return caller;
+}
+
 void Call::end(const grpc::Status& status) {
   if (!begun_ || ended_) return;
   finishing();

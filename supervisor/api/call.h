@@ -32,8 +32,8 @@ class CallHost {
   virtual void drop(Call* call) = 0;  // may delete it
   // Whether no call is served any more.
   virtual bool closing() const = 0;
-  // "uid 0 pid 4242", of what ServerContext::peer() says.
-  virtual std::string caller(const std::string& peer) = 0;
+  // Of what ServerContext::peer() says; without the client program.
+  virtual model::Caller caller(const std::string& peer) = 0;
 
  protected:
   ~CallHost() = default;
@@ -51,7 +51,7 @@ class Call : public std::enable_shared_from_this<Call> {
   void reject(const Rejection& rejection) { end(to_status(rejection, about_)); }
   // What its errors are about: "resource" and what else the message names.
   void about(std::string key, std::string value) { about_[std::move(key)] = std::move(value); }
-  std::string caller() { return host_.caller(context_.peer()); }
+  model::Caller caller();
 
  protected:
   explicit Call(CallHost& host);

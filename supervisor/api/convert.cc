@@ -9,26 +9,6 @@
 namespace appd::api {
 namespace {
 
-v1::Failure::Cause proto_of(model::FailureCause cause) {
-  switch (cause) {
-    case model::FailureCause::ImportFailed:
-      return v1::Failure::IMPORT_FAILED;
-    case model::FailureCause::AppNotFound:
-      return v1::Failure::APP_NOT_FOUND;
-    case model::FailureCause::InterpreterFailed:
-      return v1::Failure::INTERPRETER_FAILED;
-    case model::FailureCause::BootTimeout:
-      return v1::Failure::BOOT_TIMEOUT;
-    case model::FailureCause::WorkerDied:
-      return v1::Failure::WORKER_DIED;
-    case model::FailureCause::SpawnFailed:
-      return v1::Failure::SPAWN_FAILED;
-    case model::FailureCause::BindFailed:
-      return v1::Failure::BIND_FAILED;
-  }
-  return v1::Failure::CAUSE_UNSPECIFIED;
-}
-
 v1::AppObserved::State proto_of(model::AppState state) {
   switch (state) {
     case model::AppState::Starting:
@@ -75,11 +55,51 @@ v1::Operation::Kind proto_of(model::OperationKind kind) {
       return v1::Operation::RELOAD;
     case model::OperationKind::Delete:
       return v1::Operation::DELETE;
+    case model::OperationKind::Rollback:
+      return v1::Operation::ROLLBACK;
   }
   return v1::Operation::KIND_UNSPECIFIED;
 }
 
-v1::Operation::Phase proto_of(model::OperationPhase phase) {
+void fill(const model::AppObserved& observed, v1::AppObserved& out) {
+  out.set_state(proto_of(observed.state));
+  out.set_generation(observed.generation);
+  out.set_reconciling(observed.reconciling);
+  out.set_ready_workers(observed.ready_workers);
+  out.set_rollout(observed.rollout);
+  out.set_worker_class(observed.worker_class);
+  out.set_preloaded(observed.preloaded);
+  out.set_preload_note(observed.preload_note);
+  out.set_python_version(observed.python_version);
+  if (observed.last_failure) to_proto(*observed.last_failure, *out.mutable_last_failure());
+  if (observed.retry_time) to_proto(*observed.retry_time, *out.mutable_retry_time());
+  out.set_unexpected_exits(observed.unexpected_exits);
+  out.set_log_path(observed.log_path);
+}
+
+}  // namespace
+
+v1::Failure::Cause to_proto(model::FailureCause cause) {
+  switch (cause) {
+    case model::FailureCause::ImportFailed:
+      return v1::Failure::IMPORT_FAILED;
+    case model::FailureCause::AppNotFound:
+      return v1::Failure::APP_NOT_FOUND;
+    case model::FailureCause::InterpreterFailed:
+      return v1::Failure::INTERPRETER_FAILED;
+    case model::FailureCause::BootTimeout:
+      return v1::Failure::BOOT_TIMEOUT;
+    case model::FailureCause::WorkerDied:
+      return v1::Failure::WORKER_DIED;
+    case model::FailureCause::SpawnFailed:
+      return v1::Failure::SPAWN_FAILED;
+    case model::FailureCause::BindFailed:
+      return v1::Failure::BIND_FAILED;
+  }
+  return v1::Failure::CAUSE_UNSPECIFIED;
+}
+
+v1::Operation::Phase to_proto(model::OperationPhase phase) {
   switch (phase) {
     case model::OperationPhase::Preparing:
       return v1::Operation::PREPARING;
@@ -103,24 +123,6 @@ v1::Operation::Phase proto_of(model::OperationPhase phase) {
   return v1::Operation::PHASE_UNSPECIFIED;
 }
 
-void fill(const model::AppObserved& observed, v1::AppObserved& out) {
-  out.set_state(proto_of(observed.state));
-  out.set_generation(observed.generation);
-  out.set_reconciling(observed.reconciling);
-  out.set_ready_workers(observed.ready_workers);
-  out.set_rollout(observed.rollout);
-  out.set_worker_class(observed.worker_class);
-  out.set_preloaded(observed.preloaded);
-  out.set_preload_note(observed.preload_note);
-  out.set_python_version(observed.python_version);
-  if (observed.last_failure) to_proto(*observed.last_failure, *out.mutable_last_failure());
-  if (observed.retry_time) to_proto(*observed.retry_time, *out.mutable_retry_time());
-  out.set_unexpected_exits(observed.unexpected_exits);
-  out.set_log_path(observed.log_path);
-}
-
-}  // namespace
-
 void to_proto(model::WallTime time, google::protobuf::Timestamp& out) {
   using std::chrono::floor;
   const auto seconds = floor<std::chrono::seconds>(time);
@@ -135,7 +137,7 @@ void to_proto(model::Milliseconds duration, google::protobuf::Duration& out) {
 }
 
 void to_proto(const model::Failure& failure, v1::Failure& out) {
-  out.set_cause(proto_of(failure.cause));
+  out.set_cause(to_proto(failure.cause));
   out.set_message(failure.message);
   out.set_traceback(failure.traceback);
   out.set_rollout(failure.rollout);
@@ -153,6 +155,7 @@ void to_proto(const model::AppView& app, v1::App& out) {
   if (!record.operation.empty()) out.set_operation(operation_name(record.operation));
   to_proto(record.create_time, *out.mutable_create_time());
   to_proto(record.update_time, *out.mutable_update_time());
+  out.set_revision(record.revision);
 }
 
 void to_proto(const model::WorkerView& worker, v1::Worker& out) {
@@ -178,7 +181,7 @@ void to_proto(const model::Operation& operation, v1::Operation& out) {
   if (!operation.id.empty()) out.set_name(operation_name(operation.id));
   out.set_app(app_name(operation.app));
   out.set_kind(proto_of(operation.kind));
-  out.set_phase(proto_of(operation.phase));
+  out.set_phase(to_proto(operation.phase));
   out.set_done(model::is_done(operation.phase));
   if (out.done() && operation.phase != model::OperationPhase::Succeeded) {
     *out.mutable_error() = to_operation_error(operation);
@@ -192,6 +195,7 @@ void to_proto(const model::Operation& operation, v1::Operation& out) {
   out.set_generation(operation.generation);
   out.set_rollout(operation.rollout);
   out.set_reason(operation.reason);
+  out.set_revision(operation.revision);
 }
 
 void to_proto(const model::Event& event, v1::WatchResponse& out) {

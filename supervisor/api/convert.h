@@ -12,6 +12,8 @@ namespace appd::api {
 
 namespace v1 = ::appd::v1;
 
+v1::Failure::Cause to_proto(model::FailureCause cause);
+v1::Operation::Phase to_proto(model::OperationPhase phase);
 void to_proto(model::WallTime time, google::protobuf::Timestamp& out);
 void to_proto(model::Milliseconds duration, google::protobuf::Duration& out);
 void to_proto(const model::Failure& failure, v1::Failure& out);

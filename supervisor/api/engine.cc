@@ -95,7 +95,7 @@ void Engine::refuse_everything() {
   for (const auto& [call, kept] : calls_) call->end(status);
 }
 
-void Engine::add_client(UniqueFd client, std::string who) {
+void Engine::add_client(UniqueFd client, model::Caller who) {
   {
     const std::lock_guard lock(mutex_);
     callers_["fd:" + std::to_string(client.get())] = std::move(who);
@@ -103,10 +103,10 @@ void Engine::add_client(UniqueFd client, std::string who) {
   grpc::AddInsecureChannelFromFd(server_.get(), client.release());
 }
 
-std::string Engine::caller(const std::string& peer) {
+model::Caller Engine::caller(const std::string& peer) {
   const std::lock_guard lock(mutex_);
   const auto found = callers_.find(peer);
-  return found == callers_.end() ? peer : found->second;
+  return found == callers_.end() ? model::Caller() : found->second;
 }
 
 void Engine::keep(std::shared_ptr<Call> call) {

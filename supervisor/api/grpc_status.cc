@@ -75,6 +75,7 @@ std::size_t fill(google::rpc::BadRequest& request, const std::vector<model::Viol
 std::string resource_type(const std::string& reason) {
   if (reason == "WORKER_NOT_FOUND") return "appd.v1.Worker";
   if (reason == "OPERATION_NOT_FOUND") return "appd.v1.Operation";
+  if (reason == "REVISION_NOT_FOUND") return "appd.v1.Revision";
   return "appd.v1.App";
 }
 
@@ -93,7 +94,8 @@ grpc::Status to_status(const reconcile::Rejection& rejection, const Metadata& me
              kMostDetails - 2 * kLongestMessage);  // the rest is for message and metadata
     if (omitted > 0) all["omitted_violations"] = std::to_string(omitted);
   }
-  const auto named = all.find("resource");
+  auto named = all.find("revision");
+  if (named == all.end() || error.reason != "REVISION_NOT_FOUND") named = all.find("resource");
   const std::string resource = named == all.end() ? std::string() : named->second;
 
   details.add_details()->PackFrom(error_info(error.reason, all));

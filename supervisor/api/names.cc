@@ -31,6 +31,9 @@ std::string worker_name(std::string_view app, std::int32_t id) {
   return app_name(app).append(kWorkers).append(std::to_string(id));
 }
 std::string operation_name(std::string_view id) { return std::string(kOperations).append(id); }
+std::string revision_name(std::string_view app, std::int64_t number) {
+  return app_name(app).append("/revisions/").append(std::to_string(number));
+}
 
 Answer<std::string> parse_app_name(std::string_view name, const char* field) {
   if (name.starts_with(kApps) && model::valid_app_id(name.substr(kApps.size()))) {

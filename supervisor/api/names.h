@@ -15,9 +15,10 @@ using reconcile::Rejection;
 // INVALID_ARGUMENT / REQUEST_INVALID with one field violation.
 Rejection request_invalid(std::string field, std::string description);
 
-std::string app_name(std::string_view id);                       // "apps/web"
-std::string worker_name(std::string_view app, std::int32_t id);  // "apps/web/workers/3"
-std::string operation_name(std::string_view id);                 // "operations/UUID"
+std::string app_name(std::string_view id);                             // "apps/web"
+std::string worker_name(std::string_view app, std::int32_t id);        // "apps/web/workers/3"
+std::string operation_name(std::string_view id);                       // "operations/UUID"
+std::string revision_name(std::string_view app, std::int64_t number);  // "apps/web/revisions/3"
 
 // Each takes a name apart; the rejection names `field`.
 Answer<std::string> parse_app_name(std::string_view name, const char* field);

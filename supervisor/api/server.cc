@@ -25,17 +25,17 @@ void Server::Impl::run() {
   ::pthread_setname_np(::pthread_self(), "appd-gate");
   std::unique_ptr<Engine> engine;
   const runtime::ClientGate::Handlers handlers{
-      [&](UniqueFd client, std::string who) {
+      [&](UniqueFd client, model::Caller who) {
         if (engine == nullptr) {
           auto started = Engine::start(control, info, *log);
           if (!started) {
-            log->error("cannot serve a client caller=\"{}\" why=\"{}\"", who,
+            log->error("cannot serve a client caller=\"{}\" why=\"{}\"", describe(who),
                        started.error().message);
             return;  // closes it
           }
           engine = *std::move(started);
         }
-        log->debug("client connected caller=\"{}\"", who);
+        log->debug("client connected caller=\"{}\"", describe(who));
         engine->add_client(std::move(client), std::move(who));
       },
       [&] { engine.reset(); }};

@@ -48,7 +48,7 @@ void SystemService::serve(CallHost& host) {
     v1::SetLogLevelResponse response;
     response.set_previous_level(level_of(log_));
     log_.info("log level changed from={} to={} caller=\"{}\"", response.previous_level(), wanted,
-              call.caller());
+              describe(call.caller()));
     log_.set_level(level->value);
     call.finish(response);
   });

@@ -62,6 +62,7 @@ struct AppRecord {
   std::int64_t generation = 1;  // edits of the spec
   std::int64_t version = 1;     // edits of the row
   std::int64_t rollout = 1;     // the copy of the code that is wanted; reload adds one
+  std::int64_t revision = 0;    // the newest in its history, from 1
   bool deleting = false;
   // The spec and generation that last served as asked; absent until the first success.
   std::optional<AppSpec> last_good_spec;
@@ -97,7 +98,7 @@ struct WorkerView {
   std::string exit_reason;
 };
 
-enum class OperationKind { Create, Update, Scale, Reload, Delete };
+enum class OperationKind { Create, Update, Scale, Reload, Delete, Rollback };
 enum class OperationPhase {
   Preparing,
   Warming,
@@ -118,6 +119,7 @@ struct Operation {
   OperationPhase phase = OperationPhase::Applying;
   std::int64_t generation = 0;
   std::int64_t rollout = 0;
+  std::int64_t revision = 0;  // the one that it wrote; 0: it changed neither spec nor rollout
   std::string reason;         // the user's words
   std::string error_message;  // set when done without success
   std::optional<Failure> failure;

@@ -11,10 +11,6 @@ namespace {
 
 using std::chrono::system_clock;
 
-Error app_not_found(const std::string& id) {
-  return {ErrorCode::NotFound, "APP_NOT_FOUND", "there is no app " + id + "; see appctl list", 0};
-}
-
 Rejection spec_invalid(std::vector<model::Violation> violations) {
   std::string message = violations.front().field + ": " + violations.front().description;
   if (violations.size() > 1) message += " (and " + std::to_string(violations.size() - 1) + " more)";
@@ -28,16 +24,35 @@ Rejection bind_refused(Error error) {
 
 // `record`: what the app is to become.
 model::Operation new_operation(const AppEntry& app, const model::AppRecord& record,
-                               model::OperationKind kind) {
+                               model::OperationKind kind, const CallOptions& options) {
   model::Operation operation;
   operation.id = model::new_uuid();
   operation.app = record.id;
   operation.kind = kind;
   operation.generation = record.generation;
+  operation.reason = options.reason;
   operation.ready_workers = app.state.ready();
   operation.wanted_workers = record.spec.workers;
   operation.create_time = record.update_time;
   return operation;
+}
+
+model::Revision new_revision(const model::AppRecord& record, const model::Operation& operation,
+                             const CallOptions& options, std::int64_t restores) {
+  model::Revision revision;
+  revision.app = record.id;
+  revision.number = record.revision;
+  revision.generation = record.generation;
+  revision.rollout = record.rollout;
+  revision.spec = record.spec;
+  revision.time = record.update_time;
+  revision.caller = options.caller;
+  revision.method = options.method;
+  revision.reason = options.reason;
+  revision.operation = operation.id;
+  revision.outcome = operation.phase;
+  revision.restores = restores;
+  return revision;
 }
 
 bool same_place(const std::string& a, const std::string& b) {
@@ -47,6 +62,10 @@ bool same_place(const std::string& a, const std::string& b) {
 }
 
 }  // namespace
+
+Error app_not_found(const std::string& id) {
+  return {ErrorCode::NotFound, "APP_NOT_FOUND", "there is no app " + id + "; see appctl list", 0};
+}
 
 // The answer of a request that has been carried out already.
 template <typename T>
@@ -124,12 +143,17 @@ std::optional<Rejection> Reconciler::check_edit(const AppEntry* app, const std::
 // One transaction; only when it is on disk does memory follow.
 std::optional<Rejection> Reconciler::commit(AppEntry& app, model::AppRecord record,
                                             model::Operation operation, const CallOptions& options,
-                                            const std::string& audit, bool supersede_all) {
+                                            const Deed& deed) {
   record.operation = operation.id;
   store::Change change;
+  if (deed.revises) {
+    operation.revision = ++record.revision;
+    change.put_revision = new_revision(record, operation, options, deed.restores);
+  }
   change.put_app = record;
   change.put_operation = operation;
-  change.audit = audit + " by " + options.caller;
+  change.audit = deed.words + " by " + describe(options.caller);
+  if (!options.reason.empty()) change.audit += " (" + options.reason + ")";
   if (!options.request_id.empty()) {
     change.request = {options.request_id, {options.fingerprint, record.id, operation.id}};
   }
@@ -142,7 +166,7 @@ std::optional<Rejection> Reconciler::commit(AppEntry& app, model::AppRecord reco
   // Whoever changes something wants it tried now, not after the back-off of what was before.
   app.state.starts.reset();
   for (const model::Operation& ended :
-       book_.add(operation, supersede_all, app.record.update_time)) {
+       book_.add(operation, deed.supersede_all, app.record.update_time)) {
     publish_operation(ended);
   }
   publish_operation(operation);
@@ -185,12 +209,13 @@ Answer<model::AppView> Reconciler::do_create(const CreateApp& request) {
     app.listeners.abandon({});
     return view(app, app.desired(), runtime_.paths());
   }
-  model::Operation operation = new_operation(app, app.record, model::OperationKind::Create);
+  model::Operation operation =
+      new_operation(app, app.record, model::OperationKind::Create, request.options);
   operation.rollout = app.record.rollout;
   model::AppRecord record = app.record;
   AppEntry& entry = apps_[request.id] = std::move(app);
-  if (auto rejected = commit(entry, std::move(record), operation, request.options,
-                             "created " + request.id, false)) {
+  if (auto rejected =
+          commit(entry, std::move(record), operation, request.options, {"created " + request.id})) {
     entry.listeners.abandon({});
     apps_.erase(request.id);
     return *rejected;
@@ -211,59 +236,71 @@ Answer<model::AppView> Reconciler::do_update(const UpdateApp& request) {
   AppEntry* app = it == apps_.end() ? nullptr : &it->second;
   if (auto rejected = check_edit(app, request.id, request.options)) return *rejected;
 
-  model::AppRecord record = app->record;
-  request.edit(record.spec);
-  if (auto rejected = check_spec(request.id, record.spec)) return *rejected;
-  const model::AppSpec& before = app->record.spec;
+  Edit edit{app->record.spec, request.kind};
+  request.edit(edit.spec);
+  return edit_spec(*app, std::move(edit), request.options);
+}
+
+Answer<model::AppView> Reconciler::edit_spec(AppEntry& app, Edit edit, const CallOptions& options) {
+  model::AppRecord record = app.record;
+  record.spec = std::move(edit.spec);
+  if (auto rejected = check_spec(record.id, record.spec)) return *rejected;
+  const model::AppSpec& before = app.record.spec;
   bool changed = record.spec != before;
-  bool was_running = app->desired().running();
+  bool was_running = app.desired().running();
   bool runs = record.spec.run_mode == model::RunMode::Running;
   bool other_mode = runs != was_running;
   bool other_socket_mode = record.spec.unix_socket_mode != before.unix_socket_mode;
-  bool new_rollout = model::needs_rollout(before, record.spec, served_class(app->state));
-  if (changed) {
-    ++record.generation;
+  bool new_rollout =
+      edit.always_rollout || model::needs_rollout(before, record.spec, served_class(app.state));
+  bool revises = changed || new_rollout;
+  if (changed) ++record.generation;
+  if (revises) {
     ++record.version;
     record.update_time = system_clock::now();
   }
   if (new_rollout) {
     ++record.rollout;
     // Live settings since the last rollout are part of what serves now.
-    if (core::converged(app->desired(), app->state)) record.last_good_spec = before;
+    if (core::converged(app.desired(), app.state)) record.last_good_spec = before;
   }
 
   // Sockets come first: a bind that cannot be had changes nothing.
   std::optional<runtime::ListenerSet> listeners;
   if (runs &&
       (record.spec.bind != before.bind || record.spec.backlog != before.backlog || !was_running)) {
-    auto opened = runtime::ListenerSet::open(record.spec, app->listeners);
+    auto opened = runtime::ListenerSet::open(record.spec, app.listeners);
     if (!opened) return bind_refused(std::move(opened).error());
     listeners = *std::move(opened);
   }
-  if (request.options.validate_only) {
-    if (listeners) listeners->abandon(app->listeners);
-    model::AppObserved observed = observe(*app, desired(*app), runtime_.paths());
+  if (options.validate_only) {
+    if (listeners) listeners->abandon(app.listeners);
+    model::AppObserved observed = observe(app, desired(app), runtime_.paths());
     return model::AppView{std::move(record), std::move(observed)};
   }
 
-  model::Operation operation = new_operation(*app, record, request.kind);
+  model::Operation operation = new_operation(app, record, edit.kind, options);
   if (runs && (new_rollout || other_mode)) operation.rollout = record.rollout;
-  if (auto rejected = commit(*app, std::move(record), operation, request.options,
-                             "changed " + request.id, other_mode)) {
-    if (listeners) listeners->abandon(app->listeners);
+  std::string words = "changed " + record.id;
+  if (edit.restores != 0) {
+    words = "rolled back " + record.id + " to revision " + std::to_string(edit.restores);
+  }
+  if (auto rejected = commit(app, std::move(record), operation, options,
+                             {std::move(words), other_mode, revises, edit.restores})) {
+    if (listeners) listeners->abandon(app.listeners);
     return *rejected;
   }
   if (listeners) {
-    if (was_running && !app->former_listeners) app->former_listeners = std::move(app->listeners);
-    app->listeners = *std::move(listeners);
-    app->state.listening = true;
+    if (was_running && !app.former_listeners) app.former_listeners = std::move(app.listeners);
+    app.listeners = *std::move(listeners);
+    app.state.listening = true;
   }
-  if (other_socket_mode) set_socket_mode(*app);
+  if (other_socket_mode) set_socket_mode(app);
   if (other_mode) {
-    app->state.failed_rollout = 0;
-    app->state.failure.reset();
+    app.state.failed_rollout = 0;
+    app.state.failure.reset();
   }
-  return view(*app, desired(*app), runtime_.paths());
+  return view(app, desired(app), runtime_.paths());
 }
 
 Answer<model::Operation> Reconciler::do_reload(const ReloadApp& request) {
@@ -281,14 +318,14 @@ Answer<model::Operation> Reconciler::do_reload(const ReloadApp& request) {
   ++record.rollout;
   ++record.version;
   record.update_time = system_clock::now();
-  model::Operation operation = new_operation(*app, record, model::OperationKind::Reload);
+  model::Operation operation =
+      new_operation(*app, record, model::OperationKind::Reload, request.options);
   operation.rollout = record.rollout;
-  operation.reason = request.reason;
-  std::string audit =
-      "reloaded " + request.id + (request.reason.empty() ? "" : " (" + request.reason + ")");
-  if (auto rejected = commit(*app, std::move(record), operation, request.options, audit, false))
+  if (auto rejected =
+          commit(*app, std::move(record), operation, request.options, {"reloaded " + request.id})) {
     return *rejected;
-  return operation;
+  }
+  return *book_.find(operation.id);
 }
 
 Answer<model::Operation> Reconciler::do_delete(const DeleteApp& request) {
@@ -303,9 +340,11 @@ Answer<model::Operation> Reconciler::do_delete(const DeleteApp& request) {
   record.deleting = true;
   ++record.version;
   record.update_time = system_clock::now();
-  model::Operation operation = new_operation(*app, record, model::OperationKind::Delete);
+  model::Operation operation =
+      new_operation(*app, record, model::OperationKind::Delete, request.options);
   if (auto rejected = commit(*app, std::move(record), operation, request.options,
-                             "deleted " + request.id, true)) {
+                             {"deleted " + request.id, /*supersede_all=*/true,
+                              /*revises=*/false})) {
     return *rejected;
   }
   return operation;

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "common/result.h"
-#include "supervisor/model/observed.h"
+#include "supervisor/model/revision.h"
 
 namespace appd::reconcile {
 
@@ -20,7 +20,9 @@ struct CallOptions {
   std::string etag;         // empty: any
   std::string request_id;   // empty: none
   std::string fingerprint;  // of method and request bytes, to tell a retry from a reused request_id
-  std::string caller;       // who, for the audit record: "uid 0 pid 4242"
+  std::string method;       // "ScaleApp", for the history, as are:
+  model::Caller caller;     // who
+  std::string reason;       // why, in the caller's words
   bool validate_only = false;
 };
 
@@ -43,7 +45,11 @@ struct UpdateApp {
 };
 struct ReloadApp {
   std::string id;
-  std::string reason;
+  CallOptions options;
+};
+struct RollbackApp {
+  std::string id;
+  std::int64_t revision = 0;  // 0: the last good one before the present
   CallOptions options;
 };
 struct DeleteApp {
@@ -100,12 +106,15 @@ class Control {
   virtual void create_app(CreateApp request, Reply<model::AppView> reply) = 0;
   virtual void update_app(UpdateApp request, Reply<model::AppView> reply) = 0;
   virtual void reload_app(ReloadApp request, Reply<model::Operation> reply) = 0;
+  virtual void rollback_app(RollbackApp request, Reply<model::Operation> reply) = 0;
   // The operation is empty (id "") when nothing was there and allow_missing was set.
   virtual void delete_app(DeleteApp request, Reply<model::Operation> reply) = 0;
   // apps and workers of all apps, or of the one that is named (APP_NOT_FOUND if there is none).
   virtual void snapshot(std::optional<std::string> app, Reply<Snapshot> reply) = 0;
   virtual void operation(std::string id, Reply<model::Operation> reply) = 0;
   virtual void operations(std::string app, Reply<std::vector<model::Operation>> reply) = 0;
+  // The history of an app (APP_NOT_FOUND if there is none), newest first.
+  virtual void revisions(std::string app, Reply<std::vector<model::Revision>> reply) = 0;
   // Replies when the operation is done or `deadline` has come.
   virtual void wait_operation(std::string id, std::chrono::steady_clock::time_point deadline,
                               Reply<model::Operation> reply) = 0;

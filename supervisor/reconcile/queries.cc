@@ -6,8 +6,7 @@ namespace appd::reconcile {
 void Reconciler::snapshot(std::optional<std::string> app, Reply<Snapshot> reply) {
   post([this, wanted = std::move(app), reply = std::move(reply)] {
     if (wanted && !apps_.contains(*wanted)) {
-      reply(Error{ErrorCode::NotFound, "APP_NOT_FOUND",
-                  "there is no app " + *wanted + "; see appctl list", 0});
+      reply(app_not_found(*wanted));
       return;
     }
     Snapshot out;
@@ -41,6 +40,20 @@ void Reconciler::operation(std::string id, Reply<model::Operation> reply) {
 
 void Reconciler::operations(std::string app, Reply<std::vector<model::Operation>> reply) {
   post([this, app = std::move(app), reply = std::move(reply)] { reply(book_.list(app)); });
+}
+
+void Reconciler::revisions(std::string app, Reply<std::vector<model::Revision>> reply) {
+  post([this, app = std::move(app), reply = std::move(reply)] {
+    if (!apps_.contains(app)) return reply(app_not_found(app));
+    auto found = store_->revisions(app);
+    if (!found) return reply(std::move(found).error());
+    for (model::Revision& revision : *found) {
+      // The store hears of an operation when it has ended.
+      const model::Operation* operation = book_.find(revision.operation);
+      if (!is_done(revision.outcome) && operation != nullptr) revision.outcome = operation->phase;
+    }
+    reply(*std::move(found));
+  });
 }
 
 void Reconciler::wait_operation(std::string id, std::chrono::steady_clock::time_point deadline,

@@ -272,30 +272,7 @@ void Reconciler::on_rollout_failed(AppEntry& app, const model::Failure& failure)
   log_->warn("rollout failed app={} rollout={} old_code_serves={} why=\"{}\"", app.record.id,
              failure.rollout, serving, failure.message);
   fail_operations(app, failure, serving);
-  if (serving) roll_back_spec(app);
-}
-
-// What is wanted is again what serves, so that a restart does not bring the refused change back.
-void Reconciler::roll_back_spec(AppEntry& app) {
-  if (app.former_listeners) {
-    app.listeners.abandon(*app.former_listeners);
-    app.listeners = *std::exchange(app.former_listeners, std::nullopt);
-    set_socket_mode(app);
-  }
-  if (!app.record.last_good_spec) return;
-  model::AppRecord record = app.record;
-  record.spec = model::with_code_of(record.spec, *record.last_good_spec, served_class(app.state));
-  if (record.spec == app.record.spec) return;
-  ++record.generation;
-  ++record.version;
-  record.update_time = system_clock::now();
-  store::Change change;
-  change.put_app = record;
-  change.audit = "rolled back " + record.id + " to its last good spec";
-  if (auto stored = store_->commit(change, record.update_time); !stored) {
-    log_->error("cannot store the roll-back app={} why=\"{}\"", record.id, stored.error().message);
-  }
-  app.record = std::move(record);
+  if (serving) roll_back_spec(app, failure);
 }
 
 void Reconciler::on_serving(AppEntry& app) {

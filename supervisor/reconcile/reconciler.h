@@ -22,6 +22,8 @@
 
 namespace appd::reconcile {
 
+Error app_not_found(const std::string& id);
+
 // The Control calls may come from any thread: they are posted. Everything else happens on the
 // thread that calls run(). Owns the store, the runtime and all state of apps.
 class Reconciler : public Control {
@@ -42,9 +44,11 @@ class Reconciler : public Control {
   void update_app(UpdateApp request, Reply<model::AppView> reply) override;
   void reload_app(ReloadApp request, Reply<model::Operation> reply) override;
   void delete_app(DeleteApp request, Reply<model::Operation> reply) override;
+  void rollback_app(RollbackApp request, Reply<model::Operation> reply) override;
   void snapshot(std::optional<std::string> app, Reply<Snapshot> reply) override;
   void operation(std::string id, Reply<model::Operation> reply) override;
   void operations(std::string app, Reply<std::vector<model::Operation>> reply) override;
+  void revisions(std::string app, Reply<std::vector<model::Revision>> reply) override;
   void wait_operation(std::string id, std::chrono::steady_clock::time_point deadline,
                       Reply<model::Operation> reply) override;
   Result<std::unique_ptr<Subscription>> subscribe(std::int64_t from, std::string app,
@@ -55,6 +59,14 @@ class Reconciler : public Control {
   Reconciler(std::unique_ptr<store::Store> store, std::unique_ptr<runtime::Poller> poller,
              runtime::Paths paths, std::shared_ptr<spdlog::logger> log);
   void post(std::function<void()> call);
+
+  // What a change comes to, for those who look back.
+  struct Deed {
+    std::string words;           // "created web"
+    bool supersede_all = false;  // nothing of what is on its way matters any more
+    bool revises = true;         // writes a revision: spec or rollout are others
+    std::int64_t restores = 0;   // the revision whose spec comes back
+  };
 
   // changes.cc: one call, checked, committed, merged.
   Answer<model::AppView> do_create(const CreateApp& request);
@@ -71,7 +83,19 @@ class Reconciler : public Control {
                                       const CallOptions& options);
   std::optional<Rejection> commit(AppEntry& app, model::AppRecord record,
                                   model::Operation operation, const CallOptions& options,
-                                  const std::string& audit, bool supersede_all);
+                                  const Deed& deed);
+  // An edit of a spec on its way into effect.
+  struct Edit {
+    model::AppSpec spec;
+    model::OperationKind kind;
+    bool always_rollout = false;  // although nothing in the spec calls for one
+    std::int64_t restores = 0;
+  };
+  Answer<model::AppView> edit_spec(AppEntry& app, Edit edit, const CallOptions& options);
+
+  // rollback.cc: back to what was, asked for or not.
+  Answer<model::Operation> do_rollback(const RollbackApp& request);
+  void roll_back_spec(AppEntry& app, const model::Failure& failure);
 
   // reconciler.cc: the loop.
   void turn();
@@ -82,7 +106,6 @@ class Reconciler : public Control {
   void set_socket_mode(const AppEntry& app);
   void on_event(core::RolloutKey key, const core::RolloutEvent& event);
   void on_rollout_failed(AppEntry& app, const model::Failure& failure);
-  void roll_back_spec(AppEntry& app);
   void on_serving(AppEntry& app);
   void update_operations(AppEntry& app);
   void fail_operations(AppEntry& app, const model::Failure& failure, bool rollouts_only);

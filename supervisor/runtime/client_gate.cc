@@ -2,12 +2,14 @@
 #include "supervisor/runtime/client_gate.h"
 
 #include <fcntl.h>
+#include <pwd.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 
 #include "supervisor/model/text.h"
@@ -54,11 +56,21 @@ Result<void> clear_path(const model::Address& address) {
   return {};
 }
 
-std::string who_is(int fd) {
+// Empty if the host knows no such user. On this thread a slow directory service holds up new
+// clients only.
+std::string user_name(uid_t uid) {
+  std::array<char, 4096> buffer{};
+  passwd entry{};
+  passwd* found = nullptr;
+  if (::getpwuid_r(uid, &entry, buffer.data(), buffer.size(), &found) != 0) return "";
+  return found == nullptr ? "" : model::client_text(found->pw_name);
+}
+
+model::Caller who_is(int fd) {
   ucred peer{};
   socklen_t size = sizeof(peer);
-  if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return "unknown";
-  return "uid " + std::to_string(peer.uid) + " pid " + std::to_string(peer.pid);
+  if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return {};
+  return {peer.uid, peer.pid, user_name(peer.uid), ""};
 }
 
 }  // namespace
@@ -144,7 +156,7 @@ void ClientGate::accept_all(const Entrance& entrance, const Handlers& handlers) 
       if (full) retry_at_ = Poller::Time::max();  // until one goes
       return;
     }
-    std::string who = who_is(client.get());
+    model::Caller who = who_is(client.get());
     watch(std::move(witness));
     handlers.arrived(std::move(client), std::move(who));
   }

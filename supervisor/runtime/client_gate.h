@@ -13,6 +13,7 @@
 #include "common/result.h"
 #include "common/unique_fd.h"
 #include "supervisor/model/address.h"
+#include "supervisor/model/revision.h"
 #include "supervisor/runtime/poller.h"
 
 namespace appd::runtime {
@@ -25,8 +26,8 @@ class ClientGate {
   static constexpr std::size_t kMostClients = 256;
 
   struct Handlers {
-    // A nonblocking connection and the kernel's word on who is behind it: "uid 0 pid 4242".
-    std::function<void(UniqueFd, std::string who)> arrived;
+    // A nonblocking connection and the kernel's word on who is behind it.
+    std::function<void(UniqueFd, model::Caller who)> arrived;
     // Nobody has been connected for `linger`.
     std::function<void()> deserted;
   };

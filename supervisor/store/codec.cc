@@ -66,6 +66,8 @@ std::string_view name_of(model::OperationKind value) {
       return "reload";
     case model::OperationKind::Delete:
       return "delete";
+    case model::OperationKind::Rollback:
+      return "rollback";
   }
   return {};
 }
@@ -282,6 +284,11 @@ Result<model::OperationKind> decode_kind(std::string_view text) {
 std::string_view encode_phase(model::OperationPhase phase) { return name_of(phase); }
 Result<model::OperationPhase> decode_phase(std::string_view text) {
   return from_name<model::OperationPhase>(text);
+}
+
+std::string_view encode_cause(model::FailureCause cause) { return name_of(cause); }
+Result<model::FailureCause> decode_cause(std::string_view text) {
+  return from_name<model::FailureCause>(text);
 }
 
 std::int64_t encode_time(model::WallTime time) {

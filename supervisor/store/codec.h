@@ -20,6 +20,8 @@ std::string_view encode_kind(model::OperationKind kind);
 Result<model::OperationKind> decode_kind(std::string_view text);
 std::string_view encode_phase(model::OperationPhase phase);
 Result<model::OperationPhase> decode_phase(std::string_view text);
+std::string_view encode_cause(model::FailureCause cause);
+Result<model::FailureCause> decode_cause(std::string_view text);
 
 // Nanoseconds since 1970.
 std::int64_t encode_time(model::WallTime time);

@@ -8,6 +8,7 @@
 //     generation      edits of spec
 //     version         edits of row
 //     rollout         wanted copy of the code
+//     revision        number of the newest
 //     deleting        0 or 1
 //     last_good_spec  JSON or NULL
 //     operation       id of the newest
@@ -19,10 +20,27 @@
 //     kind            "scale"
 //     phase           "draining"
 //     generation, rollout
+//     revision        number of the one it wrote, or 0
 //     reason, error_message
 //     failure         JSON or NULL
 //     ready_workers, wanted_workers, draining_workers
 //     create_time, end_time (or NULL)
+//   revisions       one row an edit of spec or rollout; they go with their app
+//     app             app's id
+//     number          from 1 for each app
+//     generation, rollout
+//     spec            JSON
+//     time
+//     uid             of the caller, or NULL
+//     pid, user, client
+//     method          "ScaleApp"; empty: appd took back what had failed
+//     reason
+//     operation       id, or empty
+//     outcome         phase of the operation
+//     error_message
+//     cause           "import_failed" or NULL
+//     end_time        or NULL
+//     restores        number of the one whose spec it brought back, or 0
 //   requests        one row a request_id
 //     id              UUID
 //     fingerprint     of the call
@@ -95,15 +113,56 @@ CREATE TABLE audit (
 // their defaults. A class that was stored stays, although the default has become "auto".
 constexpr const char* kVersion2 = "";
 
+// The history begins with what each app is now: who made it so is not known.
+constexpr const char* kVersion3 = R"sql(
+ALTER TABLE apps ADD COLUMN revision INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE operations ADD COLUMN revision INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE revisions (
+  app TEXT NOT NULL,
+  number INTEGER NOT NULL,
+  generation INTEGER NOT NULL,
+  rollout INTEGER NOT NULL,
+  spec TEXT NOT NULL,
+  time INTEGER NOT NULL,
+  uid INTEGER,
+  pid INTEGER NOT NULL,
+  user TEXT NOT NULL,
+  client TEXT NOT NULL,
+  method TEXT NOT NULL,
+  reason TEXT NOT NULL,
+  operation TEXT NOT NULL,
+  outcome TEXT NOT NULL,
+  error_message TEXT NOT NULL,
+  cause TEXT,
+  end_time INTEGER,
+  restores INTEGER NOT NULL,
+  PRIMARY KEY (app, number)
+) STRICT;
+CREATE INDEX revisions_by_operation ON revisions (operation);
+INSERT INTO revisions
+SELECT a.id, 1, a.generation, a.rollout, a.spec, a.update_time, NULL, 0, '', '',
+       CASE o.kind WHEN 'create' THEN 'CreateApp' WHEN 'scale' THEN 'ScaleApp'
+                   WHEN 'reload' THEN 'ReloadApp' WHEN 'delete' THEN 'DeleteApp'
+                   ELSE 'UpdateApp' END,
+       ifnull(o.reason, ''), ifnull(o.id, ''),
+       CASE WHEN o.id IS NOT NULL AND o.end_time IS NULL THEN o.phase
+            WHEN a.last_good_spec IS NOT NULL THEN 'succeeded'
+            ELSE ifnull(o.phase, 'failed') END,
+       '', NULL, o.end_time, 0
+FROM apps AS a LEFT JOIN operations AS o ON o.id = a.operation;
+UPDATE operations SET revision = 1
+WHERE end_time IS NULL AND id IN (SELECT operation FROM revisions);
+)sql";
+
 // kMigrations[n] takes version n to version n + 1.
-constexpr std::array kMigrations = {kVersion1, kVersion2};
+constexpr std::array kMigrations = {kVersion1, kVersion2, kVersion3};
 
 }  // namespace
 
 std::int32_t current_schema_version() { return static_cast<std::int32_t>(kMigrations.size()); }
 
-Result<void> migrate(Database& database, std::int64_t from) {
-  for (std::int64_t version = from; version < current_schema_version(); ++version) {
+Result<void> migrate(Database& database, std::int64_t from, std::int64_t to) {
+  for (std::int64_t version = from; version < to; ++version) {
     Transaction transaction = TRY(Transaction::begin(database));
     TRY(database.run(kMigrations.at(static_cast<std::size_t>(version))));
     // Both live in the file's header and take part in the transaction.

@@ -14,7 +14,8 @@ inline constexpr std::int64_t kApplicationId = 0x61707064;
 // The schema that this appd writes (PRAGMA user_version).
 std::int32_t current_schema_version();
 
-// Takes a file of schema `from` to the current one, each step in a transaction of its own.
-Result<void> migrate(Database& database, std::int64_t from);
+// Takes a file of schema `from` to schema `to`, each step in a transaction of its own.
+Result<void> migrate(Database& database, std::int64_t from,
+                     std::int64_t to = current_schema_version());
 
 }  // namespace appd::store

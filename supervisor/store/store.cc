@@ -6,6 +6,7 @@
 #include "supervisor/store/codec.h"
 #include "supervisor/store/file.h"
 #include "supervisor/store/migrations.h"
+#include "supervisor/store/revision_rows.h"
 #include "supervisor/store/sqlite.h"
 
 namespace appd::store {
@@ -28,15 +29,16 @@ Result<model::AppRecord> read_app(const Statement& row) {
   app.generation = row.number(3);
   app.version = row.number(4);
   app.rollout = row.number(5);
-  app.deleting = row.number(6) != 0;
-  if (const auto json = row.optional_text(7)) {
+  app.revision = row.number(6);
+  app.deleting = row.number(7) != 0;
+  if (const auto json = row.optional_text(8)) {
     auto good = decode_spec(*json);
     if (!good) return std::move(good).error().context("last_good_spec");
     app.last_good_spec = *std::move(good);
   }
-  app.operation = row.text(8);
-  app.create_time = decode_time(row.number(9));
-  app.update_time = decode_time(row.number(10));
+  app.operation = row.text(9);
+  app.create_time = decode_time(row.number(10));
+  app.update_time = decode_time(row.number(11));
   return app;
 }
 
@@ -48,18 +50,19 @@ Result<model::Operation> read_operation(const Statement& row) {
   operation.phase = TRY(decode_phase(row.text(3)));
   operation.generation = row.number(4);
   operation.rollout = row.number(5);
-  operation.reason = row.text(6);
-  operation.error_message = row.text(7);
-  if (const auto json = row.optional_text(8)) {
+  operation.revision = row.number(6);
+  operation.reason = row.text(7);
+  operation.error_message = row.text(8);
+  if (const auto json = row.optional_text(9)) {
     auto failure = decode_failure(*json);
     if (!failure) return std::move(failure).error().context("failure");
     operation.failure = *std::move(failure);
   }
-  operation.ready_workers = static_cast<std::int32_t>(row.number(9));
-  operation.wanted_workers = static_cast<std::int32_t>(row.number(10));
-  operation.draining_workers = static_cast<std::int32_t>(row.number(11));
-  operation.create_time = decode_time(row.number(12));
-  if (const auto time = row.optional_number(13)) operation.end_time = decode_time(*time);
+  operation.ready_workers = static_cast<std::int32_t>(row.number(10));
+  operation.wanted_workers = static_cast<std::int32_t>(row.number(11));
+  operation.draining_workers = static_cast<std::int32_t>(row.number(12));
+  operation.create_time = decode_time(row.number(13));
+  if (const auto time = row.optional_number(14)) operation.end_time = decode_time(*time);
   return operation;
 }
 
@@ -68,14 +71,16 @@ Result<void> write_app(Database& database, const model::AppRecord& app) {
   if (app.last_good_spec) good = TRY(encode_spec(*app.last_good_spec));
   Statement statement = TRY(Statement::prepare(
       database,
-      "INSERT OR REPLACE INTO apps (id, uid, spec, generation, version, rollout, deleting,"
-      " last_good_spec, operation, create_time, update_time) VALUES (?,?,?,?,?,?,?,?,?,?,?)"));
+      "INSERT OR REPLACE INTO apps (id, uid, spec, generation, version, rollout, revision, "
+      "deleting,"
+      " last_good_spec, operation, create_time, update_time) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)"));
   return statement.bind(app.id)
       .bind(app.uid)
       .bind(TRY(encode_spec(app.spec)))
       .bind(app.generation)
       .bind(app.version)
       .bind(app.rollout)
+      .bind(app.revision)
       .bind(std::int64_t{app.deleting})
       .bind(good)
       .bind(app.operation)
@@ -92,11 +97,12 @@ Result<void> write_operation(Database& database, const model::Operation& operati
   // An update in place: the row keeps its sequence.
   Statement statement = TRY(Statement::prepare(
       database,
-      "INSERT INTO operations (id, app, kind, phase, generation, rollout, reason, error_message,"
-      " failure, ready_workers, wanted_workers, draining_workers, create_time, end_time)"
-      " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (id) DO UPDATE SET"
+      "INSERT INTO operations (id, app, kind, phase, generation, rollout, revision, reason,"
+      " error_message, failure, ready_workers, wanted_workers, draining_workers, create_time,"
+      " end_time) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (id) DO UPDATE SET"
       " app = excluded.app, kind = excluded.kind, phase = excluded.phase,"
-      " generation = excluded.generation, rollout = excluded.rollout, reason = excluded.reason,"
+      " generation = excluded.generation, rollout = excluded.rollout,"
+      " revision = excluded.revision, reason = excluded.reason,"
       " error_message = excluded.error_message, failure = excluded.failure,"
       " ready_workers = excluded.ready_workers, wanted_workers = excluded.wanted_workers,"
       " draining_workers = excluded.draining_workers, create_time = excluded.create_time,"
@@ -107,6 +113,7 @@ Result<void> write_operation(Database& database, const model::Operation& operati
       .bind(encode_phase(operation.phase))
       .bind(operation.generation)
       .bind(operation.rollout)
+      .bind(operation.revision)
       .bind(operation.reason)
       .bind(operation.error_message)
       .bind(failure)
@@ -143,7 +150,8 @@ Result<void> write_audit(Database& database, const std::string& text, model::Wal
 
 Result<void> remove_app(Database& database, const std::string& id) {
   Statement statement = TRY(Statement::prepare(database, "DELETE FROM apps WHERE id = ?"));
-  return statement.bind(id).run();
+  TRY(statement.bind(id).run());
+  return remove_revisions(database, id);
 }
 
 Result<void> prune(Database& database, const std::set<std::string>& apps, model::WallTime now) {
@@ -179,8 +187,8 @@ Result<std::unique_ptr<Store>> Store::open(const std::string& path) {
 Result<std::vector<model::AppRecord>> Store::apps() {
   Statement rows = TRY(Statement::prepare(
       impl_->database,
-      "SELECT id, uid, spec, generation, version, rollout, deleting, last_good_spec, operation,"
-      " create_time, update_time FROM apps ORDER BY id"));
+      "SELECT id, uid, spec, generation, version, rollout, revision, deleting, last_good_spec,"
+      " operation, create_time, update_time FROM apps ORDER BY id"));
   std::vector<model::AppRecord> apps;
   while (TRY(rows.step())) {
     auto app = read_app(rows);
@@ -196,7 +204,7 @@ Result<std::vector<model::AppRecord>> Store::apps() {
 Result<std::vector<model::Operation>> Store::operations() {
   Statement rows = TRY(Statement::prepare(
       impl_->database,
-      "SELECT id, app, kind, phase, generation, rollout, reason, error_message, failure,"
+      "SELECT id, app, kind, phase, generation, rollout, revision, reason, error_message, failure,"
       " ready_workers, wanted_workers, draining_workers, create_time, end_time"
       " FROM operations ORDER BY sequence DESC"));
   std::vector<model::Operation> operations;
@@ -209,6 +217,10 @@ Result<std::vector<model::Operation>> Store::operations() {
     operations.push_back(*std::move(operation));
   }
   return operations;
+}
+
+Result<std::vector<model::Revision>> Store::revisions(std::string_view app) {
+  return read_revisions(impl_->database, app);
 }
 
 Result<std::optional<Replay>> Store::find_request(std::string_view request_id) {
@@ -224,8 +236,10 @@ Result<void> Store::commit(const Change& change, model::WallTime now) {
   std::set<std::string> touched;
   if (change.remove_app) TRY(remove_app(database, *change.remove_app));
   if (change.put_app) TRY(write_app(database, *change.put_app));
+  if (change.put_revision) TRY(write_revision(database, *change.put_revision));
   for (const model::Operation& operation : change.more_operations) {
     TRY(write_operation(database, operation));
+    TRY(note_outcome(database, operation));
     touched.insert(operation.app);
   }
   if (change.put_operation) {

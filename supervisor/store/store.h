@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "common/result.h"
-#include "supervisor/model/observed.h"
+#include "supervisor/model/revision.h"
 
 namespace appd::store {
 
@@ -25,7 +25,8 @@ struct Replay {
 // Everything that one call changes, written in one transaction or not at all.
 struct Change {
   std::optional<model::AppRecord> put_app;        // insert or replace
-  std::optional<std::string> remove_app;          // id; its operations stay
+  std::optional<std::string> remove_app;          // id; its operations stay, its revisions go
+  std::optional<model::Revision> put_revision;    // of the app that is put
   std::optional<model::Operation> put_operation;  // insert or replace
   std::vector<model::Operation> more_operations;  // ended by this change (superseded)
   struct Request {
@@ -49,9 +50,12 @@ class Store {
   // Newest first. Ended ones are kept: the newest 200 of each app, and those of removed apps for 24
   // hours.
   Result<std::vector<model::Operation>> operations();
+  // Newest first. The newest 100 of each app are kept, the last good one, and the last good one
+  // before that which wants something else. How each ended follows its operation.
+  Result<std::vector<model::Revision>> revisions(std::string_view app);
   Result<std::optional<Replay>> find_request(std::string_view request_id);
-  // Also forgets request ids older than 24 hours, operations beyond what is kept, and all but the
-  // newest 10,000 audit records.
+  // Also forgets request ids older than 24 hours, operations and revisions beyond what is kept,
+  // and all but the newest 10,000 audit records.
   Result<void> commit(const Change& change, model::WallTime now);
   std::int32_t schema_version() const;
 

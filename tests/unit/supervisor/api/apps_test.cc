@@ -12,6 +12,7 @@ TEST_F(AppsTest, CreateHandsEverythingToTheCore) {
   request.mutable_app()->mutable_spec()->set_directory("/srv/web");
   request.mutable_app()->mutable_spec()->set_workers(4);
   request.set_validate_only(true);
+  request.set_reason("first");
   request.set_request_id("9F1C3F6E-0D0A-4C5E-8F57-0C9A5A3C1B11");
   v1::App app;
   const grpc::Status status = call(apps(), &v1::Apps::Stub::CreateApp, request, &app);
@@ -25,8 +26,8 @@ TEST_F(AppsTest, CreateHandsEverythingToTheCore) {
   EXPECT_TRUE(options.validate_only);
   EXPECT_EQ(options.request_id, "9f1c3f6e-0d0a-4c5e-8f57-0c9a5a3c1b11");
   EXPECT_EQ(options.fingerprint.size(), 32u);
-  EXPECT_EQ(options.caller,
-            "uid " + std::to_string(::getuid()) + " pid " + std::to_string(::getpid()));
+  EXPECT_EQ(options.method, "CreateApp");
+  EXPECT_EQ(options.reason, "first");
 }
 
 TEST_F(AppsTest, RequestsThatMakeNoSenseNeverReachTheCore) {
@@ -165,18 +166,6 @@ TEST_F(AppsTest, ScaleChangesWhatIsGivenAndAnswersTheOperation) {
   nothing.set_name("apps/web");
   EXPECT_EQ(Details(call(apps(), &v1::Apps::Stub::ScaleApp, nothing, &scaled)).info.reason(),
             "REQUEST_INVALID");
-}
-
-TEST_F(AppsTest, ReloadPassesItsReasonOn) {
-  control_.book = {operation(7, "web")};
-  v1::ReloadAppRequest request;
-  request.set_name("apps/web");
-  request.set_reason("release 9");
-  v1::Operation reload;
-  ASSERT_TRUE(call(apps(), &v1::Apps::Stub::ReloadApp, request, &reload).ok());
-  EXPECT_EQ(control_.reloaded->reason, "release 9");
-  request.set_reason("two\nlines");
-  EXPECT_EQ(Details(call(apps(), &v1::Apps::Stub::ReloadApp, request, &reload)).fields(), "reason");
 }
 
 TEST_F(AppsTest, DeletingWhatIsNotThereIsDoneAtOnceWhenAllowed) {

@@ -47,6 +47,7 @@ model::AppView app_view() {
   view.record.spec.env = {{"A", "1"}};
   view.record.spec.warmup_paths = {"/"};
   view.record.spec.root_path = "/shop";
+  view.record.revision = 8;
   view.record.operation = "op";
   view.record.create_time = kTime;
   view.record.update_time = kTime;
@@ -97,6 +98,7 @@ TEST(Convert, EveryFieldOfAnOperationIsFilled) {
                                    model::OperationPhase::RolledBack,
                                    1,
                                    2,
+                                   6,
                                    "because",
                                    "it did not work",
                                    failure(),

@@ -24,6 +24,7 @@ class FakeControl final : public reconcile::Control {
   // What the core would hold.
   reconcile::Snapshot state;
   std::vector<model::Operation> book;           // newest first
+  std::vector<model::Revision> history;         // newest first
   std::optional<reconcile::Rejection> refusal;  // of every call
   std::shared_ptr<reconcile::WatchHub> hub = std::make_shared<reconcile::WatchHub>(100);
 
@@ -32,6 +33,7 @@ class FakeControl final : public reconcile::Control {
   std::optional<reconcile::UpdateApp> updated;
   std::optional<reconcile::ReloadApp> reloaded;
   std::optional<reconcile::DeleteApp> deleted;
+  std::optional<reconcile::RollbackApp> rolled_back;
   struct Wait {
     std::string id;
     std::chrono::steady_clock::time_point deadline;
@@ -60,6 +62,10 @@ class FakeControl final : public reconcile::Control {
     reloaded = request;
     answer(reply, book.front());
   }
+  void rollback_app(reconcile::RollbackApp request, Reply<model::Operation> reply) override {
+    rolled_back = request;
+    answer(reply, book.empty() ? model::Operation{} : book.front());
+  }
   void delete_app(reconcile::DeleteApp request, Reply<model::Operation> reply) override {
     deleted = request;
     answer(reply, book.empty() ? model::Operation{} : book.front());
@@ -86,6 +92,11 @@ class FakeControl final : public reconcile::Control {
   void operations(std::string app, Reply<std::vector<model::Operation>> reply) override {
     std::vector<model::Operation> out = book;
     if (!app.empty()) std::erase_if(out, [&](const auto& o) { return o.app != app; });
+    answer(reply, out);
+  }
+  void revisions(std::string app, Reply<std::vector<model::Revision>> reply) override {
+    std::vector<model::Revision> out = history;
+    std::erase_if(out, [&](const auto& each) { return each.app != app; });
     answer(reply, out);
   }
   void wait_operation(std::string id, std::chrono::steady_clock::time_point deadline,

@@ -52,6 +52,9 @@ TEST_F(StatusTest, EveryReasonHasItsCodeAndItsDetails) {
       {"SUPERSEDED", {ErrorCode::Aborted, grpc::StatusCode::ABORTED, kNothing}},
       {"STORE_FAILED",
        {ErrorCode::ResourceExhausted, grpc::StatusCode::RESOURCE_EXHAUSTED, kNothing}},
+      {"REVISION_NOT_FOUND", {ErrorCode::NotFound, grpc::StatusCode::NOT_FOUND, kResource}},
+      {"NOTHING_TO_ROLL_BACK",
+       {ErrorCode::FailedPrecondition, grpc::StatusCode::FAILED_PRECONDITION, kPrecondition}},
       {"SHUTTING_DOWN", {ErrorCode::Unavailable, grpc::StatusCode::UNAVAILABLE, kRetry}},
   };
   const auto* reasons = v1::ErrorReason_descriptor();

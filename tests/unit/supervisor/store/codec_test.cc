@@ -61,7 +61,7 @@ TEST(Codec, EveryWordOfAnEnumerationRoundTrips) {
     ASSERT_TRUE(again);
     EXPECT_EQ(*again, phase);
   }
-  for (int i = 0; i <= static_cast<int>(model::OperationKind::Delete); ++i) {
+  for (int i = 0; i <= static_cast<int>(model::OperationKind::Rollback); ++i) {
     const auto kind = static_cast<model::OperationKind>(i);
     const auto again = decode_kind(encode_kind(kind));
     ASSERT_TRUE(again);
@@ -73,9 +73,11 @@ TEST(Codec, EveryWordOfAnEnumerationRoundTrips) {
     ASSERT_TRUE(again);
     EXPECT_EQ(again->cause, failure.cause);
     EXPECT_EQ(again->time, failure.time);
+    EXPECT_EQ(*decode_cause(encode_cause(failure.cause)), failure.cause);
   }
   EXPECT_FALSE(decode_phase("asleep"));
   EXPECT_FALSE(decode_kind(""));
+  EXPECT_FALSE(decode_cause("bad_luck"));
 }
 
 }  // namespace

@@ -21,6 +21,7 @@ Change change(std::int64_t version) {
   // Long enough for overflow pages: several frames a change.
   change.put_app->spec.env["LONG"] = std::string(20'000, static_cast<char>('a' + version));
   change.put_operation = operation("o" + number, "web");
+  change.put_revision = revision("web", version);
   change.request = {"r" + number, {"f", "web", "o" + number}};
   change.audit = "changed";
   return change;
@@ -35,6 +36,7 @@ std::int64_t version_of(Store& store) {
   if (!apps || !operations) return -1;
   const std::int64_t version = apps->empty() ? 0 : apps->front().version;
   EXPECT_EQ(operations->size(), static_cast<std::size_t>(version));
+  EXPECT_EQ(store.revisions("web")->size(), static_cast<std::size_t>(version));
   if (!apps->empty()) {
     EXPECT_EQ(apps->front().spec.env.at("LONG").front(), static_cast<char>('a' + version));
   }

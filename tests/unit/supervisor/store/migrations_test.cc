@@ -3,6 +3,7 @@
 
 #include <fstream>
 
+#include "supervisor/store/codec.h"
 #include "tests/unit/supervisor/store/store_fixture.h"
 
 namespace appd::store {
@@ -26,18 +27,15 @@ TEST_F(Migrations, Version1MakesTheTablesOfAnEmptyFile) {
   EXPECT_EQ(*database.number("PRAGMA user_version"), current_schema_version());
   EXPECT_EQ(*database.text("SELECT group_concat(name, ' ') FROM (SELECT name FROM sqlite_schema"
                            " WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name)"),
-            "apps audit operations requests");
+            "apps audit operations requests revisions");
 }
 
 TEST_F(Migrations, Version2KeepsTheSpecsOfVersion1AndTheirClass) {
-  Change change;
-  change.put_app = app("web");
-  ASSERT_TRUE(open()->commit(change, at(0)));
   {
     Database database = raw();
-    ASSERT_TRUE(database.run(
-        R"(UPDATE apps SET spec = '{"directory":"/srv/web","worker_class":"sync","threads":8}')"));
-    ASSERT_TRUE(database.run("PRAGMA user_version = 1"));
+    ASSERT_TRUE(migrate(database, 0, 1));
+    ASSERT_TRUE(database.run(R"sql(INSERT INTO apps VALUES ('web', 'u',
+        '{"directory":"/srv/web","worker_class":"sync","threads":8}', 3, 5, 7, 0, NULL, 'o', 1, 2))sql"));
   }
   const auto apps = open()->apps();
   ASSERT_TRUE(apps);
@@ -47,7 +45,75 @@ TEST_F(Migrations, Version2KeepsTheSpecsOfVersion1AndTheirClass) {
   expected.worker_class = "sync";
   expected.threads = 8;
   EXPECT_EQ(apps->front().spec, expected);
-  EXPECT_EQ(*raw().number("PRAGMA user_version"), 2);
+  EXPECT_EQ(*raw().number("PRAGMA user_version"), current_schema_version());
+}
+
+// Two apps as version 2 knew them: one that served, and one whose change was under way.
+constexpr const char* kTwoApps = R"sql(
+INSERT INTO operations (id, app, kind, phase, generation, rollout, reason, error_message, failure,
+  ready_workers, wanted_workers, draining_workers, create_time, end_time) VALUES
+  ('o1', 'web', 'reload', 'rolled_back', 2, 4, 'release 7', 'no', NULL, 1, 1, 0, 5, 6),
+  ('o2', 'shop', 'scale', 'applying', 2, 0, '', '', NULL, 1, 1, 0, 7, NULL);
+INSERT INTO apps VALUES
+  ('web', 'u1', '{"workers":17}', 2, 9, 4, 0, '{"workers":4}', 'o1', 1, 5000000000),
+  ('shop', 'u2', '{"workers":3}', 2, 9, 1, 0, '{}', 'o2', 1, 7);
+INSERT INTO audit (time, text) VALUES (5, 'reloaded web (release 7) by uid 0 pid 1');
+INSERT INTO requests VALUES ('r1', 'print', 'web', 'o1', 5);
+)sql";
+
+TEST_F(Migrations, Version3BeginsTheHistoryWithWhatEachAppIs) {
+  {
+    Database database = raw();
+    ASSERT_TRUE(migrate(database, 0, 2));
+    ASSERT_TRUE(database.run(kTwoApps));
+  }
+  auto store = open();
+  const auto apps = store->apps();
+  ASSERT_TRUE(apps) << apps.error().message;
+  EXPECT_EQ(apps->at(1).revision, 1);
+  const auto history = store->revisions("web");
+  ASSERT_TRUE(history) << history.error().message;
+  ASSERT_EQ(history->size(), 1U);
+  const model::Revision& first = history->front();
+  EXPECT_EQ(first.number, 1);
+  EXPECT_EQ(first.generation, 2);
+  EXPECT_EQ(first.rollout, 4);
+  EXPECT_EQ(first.spec.workers, 17);
+  EXPECT_EQ(first.time, decode_time(5'000'000'000));
+  EXPECT_EQ(first.caller, model::Caller());
+  EXPECT_EQ(first.method, "ReloadApp");
+  EXPECT_EQ(first.reason, "release 7");
+  EXPECT_TRUE(first.good()) << "what serves after a refused reload is good";
+}
+
+TEST_F(Migrations, Version3FollowsAChangeThatWasUnderWayToItsEnd) {
+  {
+    Database database = raw();
+    ASSERT_TRUE(migrate(database, 0, 2));
+    ASSERT_TRUE(database.run(kTwoApps));
+  }
+  auto store = open();
+  EXPECT_EQ(store->revisions("shop")->front().outcome, model::OperationPhase::Applying);
+  std::vector<model::Operation> operations = *store->operations();
+  model::Operation& scale = operations.front();
+  ASSERT_EQ(scale.id, "o2");
+  EXPECT_EQ(scale.revision, 1);
+  scale.phase = model::OperationPhase::Succeeded;
+  scale.end_time = at(9);
+  Change change;
+  change.more_operations = {scale};
+  ASSERT_TRUE(store->commit(change, at(9)));
+  EXPECT_TRUE(store->revisions("shop")->front().good());
+}
+
+TEST_F(Migrations, Version3KeepsTheAuditAndTheRequests) {
+  {
+    Database database = raw();
+    ASSERT_TRUE(migrate(database, 0, 2));
+    ASSERT_TRUE(database.run(kTwoApps));
+  }
+  EXPECT_TRUE(open()->find_request("r1")->has_value());
+  EXPECT_EQ(*raw().text("SELECT text FROM audit"), "reloaded web (release 7) by uid 0 pid 1");
 }
 
 TEST_F(Migrations, AStepThatFailsLeavesTheFileAsItWas) {

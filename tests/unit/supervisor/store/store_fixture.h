@@ -100,6 +100,7 @@ inline model::AppRecord app(const std::string& id) {
   record.generation = 3;
   record.version = 5;
   record.rollout = 7;
+  record.revision = 8;
   record.deleting = true;
   record.last_good_spec = model::AppSpec{};
   record.operation = "operation-of-" + id;
@@ -116,6 +117,7 @@ inline model::Operation operation(const std::string& id, const std::string& of_a
   operation.phase = model::OperationPhase::RolledBack;
   operation.generation = 4;
   operation.rollout = 6;
+  operation.revision = 7;
   operation.reason = "release 9";
   operation.error_message = "rolled back";
   operation.failure =
@@ -126,6 +128,26 @@ inline model::Operation operation(const std::string& id, const std::string& of_a
   operation.create_time = at(4);
   operation.end_time = at(5);
   return operation;
+}
+
+inline model::Revision revision(const std::string& of_app, std::int64_t number) {
+  model::Revision revision;
+  revision.app = of_app;
+  revision.number = number;
+  revision.generation = 4;
+  revision.rollout = 6;
+  revision.spec = full_spec();
+  revision.time = at(6);
+  revision.caller = {1000, 4242, "alice", "appctl/1.2"};
+  revision.method = "ScaleApp";
+  revision.reason = "release 9";
+  revision.operation = "o" + std::to_string(number);
+  revision.outcome = model::OperationPhase::RolledBack;
+  revision.error_message = "rolled back";
+  revision.cause = model::FailureCause::BindFailed;
+  revision.end_time = at(7);
+  revision.restores = 2;
+  return revision;
 }
 
 }  // namespace appd::store

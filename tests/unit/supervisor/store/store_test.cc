@@ -18,6 +18,7 @@ void expect_same(const model::AppRecord& a, const model::AppRecord& b) {
   EXPECT_EQ(a.generation, b.generation);
   EXPECT_EQ(a.version, b.version);
   EXPECT_EQ(a.rollout, b.rollout);
+  EXPECT_EQ(a.revision, b.revision);
   EXPECT_EQ(a.deleting, b.deleting);
   EXPECT_EQ(a.last_good_spec, b.last_good_spec);
   EXPECT_EQ(a.operation, b.operation);
@@ -32,6 +33,7 @@ void expect_same(const model::Operation& a, const model::Operation& b) {
   EXPECT_EQ(a.phase, b.phase);
   EXPECT_EQ(a.generation, b.generation);
   EXPECT_EQ(a.rollout, b.rollout);
+  EXPECT_EQ(a.revision, b.revision);
   EXPECT_EQ(a.reason, b.reason);
   EXPECT_EQ(a.error_message, b.error_message);
   ASSERT_EQ(a.failure.has_value(), b.failure.has_value());

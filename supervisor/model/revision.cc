@@ -1,0 +1,23 @@
+// Callers in words.
+#include "supervisor/model/revision.h"
+
+namespace appd::model {
+
+std::string describe(const Caller& caller) {
+  std::string text = caller.uid ? "uid " + std::to_string(*caller.uid) : "an unknown user";
+  if (caller.pid != 0) text += " pid " + std::to_string(caller.pid);
+  if (!caller.user.empty()) text += " user " + caller.user;
+  if (!caller.client.empty()) text += " client " + caller.client;
+  return text;
+}
+
+std::string client_text(std::string_view sent) {
+  constexpr std::size_t kLongest = 200;
+  std::string text(sent.substr(0, kLongest));
+  for (char& c : text) {
+    if (c < 0x20 || c > 0x7e) c = '?';
+  }
+  return text;
+}
+
+}  // namespace appd::model
