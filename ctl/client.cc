@@ -34,6 +34,7 @@ constexpr std::int32_t kPageSize = 1000;
 
 std::shared_ptr<grpc::Channel> open_channel(const std::string& address) {
   grpc::ChannelArguments arguments;
+  arguments.SetUserAgentPrefix("appctl/" APPD_VERSION);
   // Calls are repeated here, where the request_id is known; and a local socket needs neither a
   // proxy nor a service config.
   arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
@@ -195,6 +196,9 @@ Outcome<v1::Operation> Client::scale_app(const v1::ScaleAppRequest& request) {
 Outcome<v1::Operation> Client::reload_app(const v1::ReloadAppRequest& request) {
   return impl_->call(*impl_->apps, &v1::Apps::Stub::ReloadApp, request);
 }
+Outcome<v1::Operation> Client::rollback_app(const v1::RollbackAppRequest& request) {
+  return impl_->call(*impl_->apps, &v1::Apps::Stub::RollbackApp, request);
+}
 Outcome<v1::Operation> Client::get_operation(const v1::GetOperationRequest& request) {
   return impl_->call(*impl_->operations, &v1::Operations::Stub::GetOperation, request);
 }
@@ -235,6 +239,15 @@ Outcome<v1::ListOperationsResponse> Client::list_operations(const std::string& a
       [](v1::ListOperationsResponse& whole, const v1::ListOperationsResponse& page) {
         whole.mutable_operations()->MergeFrom(page.operations());
       });
+}
+
+Outcome<v1::ListRevisionsResponse> Client::list_revisions(const std::string& parent) {
+  v1::ListRevisionsRequest request;
+  request.set_parent(parent);
+  return impl_->pages(*impl_->apps, &v1::Apps::Stub::ListRevisions, request,
+                      [](v1::ListRevisionsResponse& whole, const v1::ListRevisionsResponse& page) {
+                        whole.mutable_revisions()->MergeFrom(page.revisions());
+                      });
 }
 
 struct WatchStream::Impl {

@@ -61,6 +61,7 @@ class Client {
   Outcome<v1::Operation> delete_app(const v1::DeleteAppRequest& request);
   Outcome<v1::Operation> scale_app(const v1::ScaleAppRequest& request);
   Outcome<v1::Operation> reload_app(const v1::ReloadAppRequest& request);
+  Outcome<v1::Operation> rollback_app(const v1::RollbackAppRequest& request);
   Outcome<v1::Operation> get_operation(const v1::GetOperationRequest& request);
   Outcome<v1::ServerInfo> get_server_info();
   // Answers when the operation is done or `timeout` is over. Outlasts a restart of appd.
@@ -70,6 +71,7 @@ class Client {
   Outcome<v1::ListAppsResponse> list_apps();
   Outcome<v1::ListWorkersResponse> list_workers(const std::string& parent);
   Outcome<v1::ListOperationsResponse> list_operations(const std::string& app);
+  Outcome<v1::ListRevisionsResponse> list_revisions(const std::string& parent);
 
   WatchStream watch(const v1::WatchRequest& request);
 

@@ -58,20 +58,6 @@ Colour worker_state_colour(v1::Worker::State state) {
   }
 }
 
-Colour phase_colour(v1::Operation::Phase phase) {
-  switch (phase) {
-    case v1::Operation::SUCCEEDED:
-      return Colour::Green;
-    case v1::Operation::ROLLED_BACK:
-    case v1::Operation::FAILED:
-      return Colour::Red;
-    case v1::Operation::SUPERSEDED:
-      return Colour::Dim;
-    default:
-      return Colour::Yellow;
-  }
-}
-
 std::string ready_of_wanted(const v1::App& app) {
   const v1::AppSpec spec = with_defaults(app.spec());
   return std::to_string(app.observed().ready_workers()) + "/" + std::to_string(spec.workers());
@@ -189,6 +175,20 @@ std::string cause_text(v1::Failure::Cause cause) {
 std::string phase_text(v1::Operation::Phase phase) {
   return phase == v1::Operation::PHASE_UNSPECIFIED ? "waiting"
                                                    : words(v1::Operation::Phase_Name(phase));
+}
+
+Colour phase_colour(v1::Operation::Phase phase) {
+  switch (phase) {
+    case v1::Operation::SUCCEEDED:
+      return Colour::Green;
+    case v1::Operation::ROLLED_BACK:
+    case v1::Operation::FAILED:
+      return Colour::Red;
+    case v1::Operation::SUPERSEDED:
+      return Colour::Dim;
+    default:
+      return Colour::Yellow;
+  }
 }
 
 std::string render_list(const v1::ListAppsResponse& apps, const Style& style) {
@@ -343,6 +343,18 @@ std::string render_operations(const v1::ListOperationsResponse& operations, Wall
 std::string render_diff(std::span<const FieldChange> changes, const Style& style) {
   std::string out;
   for (const FieldChange& change : changes) {
+    if (change.hidden) {
+      const bool both = change.from && change.to;
+      out += paint(style,
+                   both        ? Colour::Yellow
+                   : change.to ? Colour::Green
+                               : Colour::Red,
+                   both        ? "  ~ "
+                   : change.to ? "  + "
+                               : "  - ") +
+             escape_line(change.field) + (both ? ": changed\n" : "\n");
+      continue;
+    }
     const std::string field = escape_line(change.field) + ": ";
     if (change.from && change.to) {
       out += paint(style, Colour::Yellow, "  ~ ") + field + escape_line(*change.from) + " → " +

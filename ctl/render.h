@@ -35,8 +35,15 @@ std::string render_operations(const v1::ListOperationsResponse& operations, Wall
 std::string render_event(const v1::WatchResponse& event, const Style& style);
 // "  ~ workers: 4 → 17", a line for each change.
 std::string render_diff(std::span<const FieldChange> changes, const Style& style);
+// A table, newest first.
+std::string render_history(const v1::ListRevisionsResponse& history, const Style& style);
+// What a revision changed, in words: "workers 4 → 17". `before` is the next older one, or null.
+std::string change_text(const v1::Revision& revision, const v1::Revision* before);
+std::string render_revision_diff(std::string_view app, const v1::Revision& from,
+                                 const v1::Revision& to, const Style& style);
 // "import failed", for causes and phases.
 std::string cause_text(v1::Failure::Cause cause);
 std::string phase_text(v1::Operation::Phase phase);
+Colour phase_colour(v1::Operation::Phase phase);
 
 }  // namespace appd::ctl

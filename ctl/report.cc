@@ -26,6 +26,7 @@ constexpr auto kHints = std::to_array<Hint>({
     {"APP_STOPPED", "Start it first: `appctl start APP`."},
     {"BIND_FAILED", "Choose another --bind, or stop what holds the address (`ss -ltnp` shows it)."},
     {"REQUEST_ID_REUSED", "Every change needs a --request-id of its own; without one it gets one."},
+    {"REVISION_NOT_FOUND", "`appctl history APP` shows those that are kept."},
     {"SUPERSEDED", "See what it is now: `appctl get APP`."},
     {"STORE_FAILED", "Nothing was changed. `appctl status` shows the state directory: is it full?"},
     {"SHUTTING_DOWN", "appd is stopping; try again when it is back."},

@@ -105,6 +105,7 @@ constexpr auto kRequestFields = std::to_array<RequestField>({{"app_id", "NAME"},
                                                              {"app.etag", "--etag"},
                                                              {"request_id", "--request-id"},
                                                              {"reason", "--reason"},
+                                                             {"revision", "--to"},
                                                              {"start_revision", "--since"}});
 
 const FieldDescriptor& descriptor_of(const SpecField& field) {
@@ -363,6 +364,26 @@ std::vector<FieldChange> diff(const v1::AppSpec& from, const v1::AppSpec& to) {
     if (!old_text.empty()) change.from = std::move(old_text);
     if (!new_text.empty()) change.to = std::move(new_text);
     changes.push_back(std::move(change));
+  }
+  return changes;
+}
+
+std::vector<FieldChange> diff(const v1::Revision& from, const v1::Revision& to) {
+  // In the place of each value stands what tells it from others.
+  const auto marked = [](const v1::Revision& revision) {
+    v1::AppSpec spec = revision.spec();
+    for (auto& [name, value] : *spec.mutable_env()) {
+      const auto since = revision.env_since().find(name);
+      if (since != revision.env_since().end()) value = std::to_string(since->second);
+    }
+    return spec;
+  };
+  std::vector<FieldChange> changes = diff(marked(from), marked(to));
+  for (FieldChange& change : changes) {
+    if (change.field.rfind("env.", 0) != 0) continue;
+    change.hidden = true;
+    if (change.from) change.from = "";
+    if (change.to) change.to = "";
   }
   return changes;
 }

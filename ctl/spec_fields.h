@@ -45,9 +45,13 @@ struct FieldChange {
   std::string field;                // "workers", "env.LANG"
   std::optional<std::string> from;  // absent: the field is new, or was empty
   std::optional<std::string> to;    // absent: the field goes, or becomes empty
+  bool hidden = false;              // the values are not known here, only whether there are any
 };
 // What differs, env by variable, defaults filled in on both sides.
 std::vector<FieldChange> diff(const v1::AppSpec& from, const v1::AppSpec& to);
+// The same of two revisions in one answer of appd's: what became of variables is told, their values
+// are hidden.
+std::vector<FieldChange> diff(const v1::Revision& from, const v1::Revision& to);
 
 // The flag behind a path of the API: "spec.workers" → "--workers", "spec.bind[1]" → "--bind",
 // "spec.env.LANG" → "--env LANG"; what is no field of the spec comes back unchanged.

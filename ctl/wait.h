@@ -15,6 +15,7 @@ namespace appd::ctl {
 struct ChangeOptions {
   std::string etag;
   std::string request_id;  // never empty when the verb runs
+  std::string reason;      // for the history
   bool no_wait = false;
   std::optional<std::chrono::milliseconds> wait_timeout;
 };

@@ -47,6 +47,7 @@ ExitCode create(Session& session, const CreateOptions& options) {
   request.set_app_id(options.id);
   *request.mutable_app()->mutable_spec() = *spec;
   request.set_request_id(options.change.request_id);
+  request.set_reason(options.change.reason);
   const Clock::time_point began = Clock::now();
   Outcome<v1::App> app = session.client().create_app(request);
   if (!app) return session.fail(app.error(), {doing, options.id, "", {}});
@@ -64,8 +65,8 @@ std::string describe(const std::vector<FieldChange>& changes) {
   return text;
 }
 
-// One UpdateApp of an app that is looked at first: to say what changed, and to know an update that
-// changed nothing (it has no operation of its own to wait for).
+// One UpdateApp of an app that is looked at first, to say what changed. Of a repeat with the same
+// request_id nothing has, but its operation is the first one's: that one's end is told.
 ExitCode update(Session& session, const std::string& doing, v1::UpdateAppRequest request,
                 const ChangeOptions& options, const std::string& what) {
   const std::string id(short_name(request.app().name()));
@@ -76,16 +77,11 @@ ExitCode update(Session& session, const std::string& doing, v1::UpdateAppRequest
   if (!before) return session.fail(before.error(), {doing, id, "", {}});
   request.mutable_app()->set_etag(options.etag);
   request.set_request_id(options.request_id);
+  request.set_reason(options.reason);
   Outcome<v1::App> after = session.client().update_app(request);
   if (!after) return session.fail(after.error(), {doing, id, "", {}});
 
   const std::vector<FieldChange> changes = diff(before->spec(), after->spec());
-  const bool nothing_new = changes.empty() && after->operation() == before->operation();
-  if (nothing_new && !after->observed().reconciling()) {
-    if (session.json()) return session.print_json(*after);
-    session.print(escape_line(id) + ": unchanged\n");
-    return ExitCode::Done;
-  }
   const std::string told = changes.empty() ? "unchanged" : describe(changes);
   Change change{doing, id,    what.empty() ? told : what, before->observed().ready_workers(),
                 began, *after};

@@ -61,6 +61,7 @@ v1::UpdateAppRequest update_request(const ManifestApp& wanted, const ChangeOptio
   *request.mutable_app()->mutable_spec() = wanted.spec;
   request.mutable_update_mask()->add_paths("*");
   request.set_allow_missing(change.etag.empty());
+  request.set_reason(change.reason);
   return request;
 }
 

@@ -13,7 +13,6 @@ using Clock = std::chrono::steady_clock;
 struct Options {
   std::string id;
   SpecFlags flags;
-  std::string reason;
   bool missing_ok = false;
   ChangeOptions change;
 };
@@ -43,6 +42,7 @@ ExitCode scale(Session& session, const Options& options) {
   if (spec.has_worker_connections()) request.set_worker_connections(spec.worker_connections());
   request.set_etag(options.change.etag);
   request.set_request_id(options.change.request_id);
+  request.set_reason(options.change.reason);
   const Clock::time_point began = Clock::now();
   return finish(session, doing, "", options, began, session.client().scale_app(request));
 }
@@ -52,7 +52,7 @@ ExitCode reload(Session& session, const Options& options) {
   request.set_name("apps/" + options.id);
   request.set_etag(options.change.etag);
   request.set_request_id(options.change.request_id);
-  request.set_reason(options.reason);
+  request.set_reason(options.change.reason);
   const Clock::time_point began = Clock::now();
   return finish(session, "reload " + options.id, "reloaded", options, began,
                 session.client().reload_app(request));
@@ -64,6 +64,7 @@ ExitCode remove(Session& session, const Options& options) {
   request.set_name("apps/" + options.id);
   request.set_etag(options.change.etag);
   request.set_request_id(options.change.request_id);
+  request.set_reason(options.change.reason);
   request.set_allow_missing(options.missing_ok);
   const Clock::time_point began = Clock::now();
   Outcome<v1::Operation> operation = session.client().delete_app(request);
@@ -118,8 +119,6 @@ void add_scale(CLI::App& command, Action& action) {
 
 void add_reload(CLI::App& command, Action& action) {
   const auto options = add_common(command, action, reload);
-  command.add_option("--reason", options->reason, "for the history: \"release 2026-11-23\"")
-      ->type_name("TEXT");
   add_change_options(command, options->change);
 }
 

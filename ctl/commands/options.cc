@@ -64,6 +64,9 @@ void add_change_options(CLI::App& command, ChangeOptions& options) {
                   "a repeat with the same id changes nothing (default: a new one)")
       ->type_name("UUID")
       ->group(kGroup);
+  command.add_option("--reason", options.reason, "for the history: \"release 2026-11-23\"")
+      ->type_name("TEXT")
+      ->group(kGroup);
   command
       .add_flag("--no-wait", options.no_wait, "print the operation's name, do not wait for its end")
       ->group(kGroup);

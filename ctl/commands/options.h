@@ -21,7 +21,7 @@ struct SpecFlags {
 
 // The positional NAME; "apps/web" is taken as "web".
 CLI::Option* add_name(CLI::App& command, std::string& id);
-// --etag, --request-id, --no-wait, --wait-timeout.
+// --etag, --request-id, --reason, --no-wait, --wait-timeout.
 void add_change_options(CLI::App& command, ChangeOptions& options);
 // A flag for each field named, or for all fields if none is.
 void add_spec_flags(CLI::App& command, SpecFlags& flags,

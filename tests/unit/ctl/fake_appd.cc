@@ -62,6 +62,18 @@ void FakeAppd::stop() {
   server_.reset();
 }
 
+grpc::Status FakeAppd::ListRevisions(Context* context, const v1::ListRevisionsRequest* request,
+                                     v1::ListRevisionsResponse* response) {
+  {
+    const std::lock_guard lock(mutex_);
+    const auto agent = context->client_metadata().find("user-agent");
+    if (agent != context->client_metadata().end()) {
+      user_agent_ = std::string(agent->second.data(), agent->second.size());
+    }
+  }
+  return answer(revisions, request, response);
+}
+
 grpc::Status FakeAppd::Watch(Context*, const v1::WatchRequest* request,
                              grpc::ServerWriter<v1::WatchResponse>* writer) {
   {

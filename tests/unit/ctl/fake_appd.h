@@ -48,6 +48,8 @@ class FakeAppd : v1::Apps::Service,
   Script<v1::DeleteAppRequest, v1::Operation> remove;
   Script<v1::ScaleAppRequest, v1::Operation> scale;
   Script<v1::ReloadAppRequest, v1::Operation> reload;
+  Script<v1::RollbackAppRequest, v1::Operation> rollback;
+  Script<v1::ListRevisionsRequest, v1::ListRevisionsResponse> revisions;
   Script<v1::WaitOperationRequest, v1::Operation> wait;
   Script<v1::GetOperationRequest, v1::Operation> get_operation;
   Script<v1::ListWorkersRequest, v1::ListWorkersResponse> workers;
@@ -64,6 +66,11 @@ class FakeAppd : v1::Apps::Service,
       if (const auto* request = dynamic_cast<const Request*>(each.get())) found.push_back(*request);
     }
     return found;
+  }
+  // The user-agent of the last call of ListRevisions.
+  std::string user_agent() {
+    const std::lock_guard lock(mutex_);
+    return user_agent_;
   }
   // How many calls have come, of any kind.
   std::size_t calls() {
@@ -123,6 +130,12 @@ class FakeAppd : v1::Apps::Service,
                          v1::Operation* response) override {
     return answer(reload, request, response);
   }
+  grpc::Status RollbackApp(Context*, const v1::RollbackAppRequest* request,
+                           v1::Operation* response) override {
+    return answer(rollback, request, response);
+  }
+  grpc::Status ListRevisions(Context* context, const v1::ListRevisionsRequest* request,
+                             v1::ListRevisionsResponse* response) override;
   grpc::Status WaitOperation(Context*, const v1::WaitOperationRequest* request,
                              v1::Operation* response) override {
     return answer(wait, request, response);
@@ -140,9 +153,10 @@ class FakeAppd : v1::Apps::Service,
 
   std::string directory_;
   std::string path_;
-  std::mutex mutex_;  // guards requests_
+  std::mutex mutex_;  // guards requests_ and user_agent_
   std::condition_variable arrived_;
   std::vector<std::unique_ptr<google::protobuf::Message>> requests_;
+  std::string user_agent_;
   std::unique_ptr<grpc::Server> server_;
 };
 
