@@ -22,10 +22,10 @@ void fields(Archive& a, T& m) {
       m.limit_request_fields, m.limit_request_field_size, m.limit_request_body,
       m.worker_connections, m.forwarded_allow_ips, m.proxy_protocol, m.proxy_allow_ips,
       m.access_log, m.access_log_format, m.ws_max_size, m.ws_ping_interval_ms, m.ws_ping_timeout_ms,
-      m.ws_per_message_deflate, m.websocket_drain_ms);
+      m.ws_per_message_deflate, m.websocket_drain_ms, m.startsecs_ms, m.stop_signal);
   } else if constexpr (std::same_as<M, Load>) {
     a(m.app, m.rollout, m.directory, m.app_uri, m.preload, m.warmup_paths, m.worker_class, m.loop,
-      m.lifespan, m.root_path, m.settings);
+      m.lifespan, m.root_path, m.command, m.run_once, m.run_once_timeout_ms, m.settings);
   } else if constexpr (std::same_as<M, Fork> || std::same_as<M, Drain> || std::same_as<M, Kill>) {
     a(m.worker);
   } else if constexpr (std::same_as<M, Tune>) {
@@ -34,7 +34,11 @@ void fields(Archive& a, T& m) {
   } else if constexpr (std::same_as<M, Hello>) {
     a(m.protocol, m.pid, m.app, m.rollout, m.python_version);
   } else if constexpr (std::same_as<M, Loaded>) {
-    a(m.preloaded, m.note, m.took_ms, m.worker_class);
+    a(m.preloaded, m.note, m.took_ms, m.worker_class, m.ran_once);
+  } else if constexpr (std::same_as<M, RunningOnce>) {
+    a(m.number, m.count, m.command);
+  } else if constexpr (std::same_as<M, RunOnceFailed>) {
+    a(m.summary, m.output);
   } else if constexpr (std::same_as<M, LoadFailed>) {
     a(m.not_found, m.summary, m.traceback);
   } else if constexpr (std::same_as<M, Forked>) {

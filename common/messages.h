@@ -26,7 +26,7 @@ namespace appd::message {
 inline constexpr std::size_t kMaxMessage = 128 * 1024;
 inline constexpr std::size_t kMaxTraceback = 32 * 1024;
 inline constexpr std::size_t kMaxDescriptors = 64;
-inline constexpr std::uint32_t kProtocolVersion = 2;
+inline constexpr std::uint32_t kProtocolVersion = 3;
 
 enum class Preload : std::uint8_t { Auto, On, Off };
 
@@ -65,6 +65,9 @@ struct Settings {
   bool ws_per_message_deflate = true;
   // How long WebSockets may stay when their worker is told to go, before close code 1012.
   std::uint32_t websocket_drain_ms = 5'000;
+  // Of commands: how long one must stay up to be ready, and what tells it to go.
+  std::uint32_t startsecs_ms = 1'000;
+  std::uint32_t stop_signal = 15;  // SIGTERM
 
   bool operator==(const Settings&) const = default;
 };
@@ -82,6 +85,9 @@ struct Load {
   std::string loop = "auto";      // of asgi: "auto", "asyncio", "uvloop"
   std::string lifespan = "auto";  // of asgi: "auto", "on", "off"
   std::string root_path;          // SCRIPT_NAME; empty or "/prefix"
+  std::string command;            // a program in place of an app (words.h); app_uri is empty then
+  std::vector<std::string> run_once;            // programs to run, one after another, before Loaded
+  std::uint32_t run_once_timeout_ms = 300'000;  // of each
   Settings settings;
 };
 struct Fork {
@@ -112,6 +118,17 @@ struct Loaded {
   std::string note;  // why not, although asked
   std::uint32_t took_ms = 0;
   std::string worker_class;  // the class that serves, never "auto"; empty: not known
+  bool ran_once = false;     // every task of run_once was run and succeeded
+};
+// A task of run_once has begun. Loaded or RunOnceFailed follows.
+struct RunningOnce {
+  std::uint32_t number = 0;  // from 1
+  std::uint32_t count = 0;
+  std::string command;
+};
+struct RunOnceFailed {
+  std::string summary;  // run_once "manage.py migrate" exited with status 1
+  std::string output;   // its last lines
 };
 struct LoadFailed {
   bool not_found = false;  // the module was imported but has no such callable
@@ -131,11 +148,13 @@ struct Ready {  // also worker → zygote: accepts from now on
   std::int64_t settings_revision = 0;
   std::string worker_class;  // as in Loaded, which cannot know it without preload
 };
-struct BootFailed {  // also worker → zygote: the import in the worker failed (not preloaded)
+// Also worker → zygote: the import in the worker failed (not preloaded). Of a command: it could not
+// be executed, and then there was never a process, or it ended too early.
+struct BootFailed {
   std::uint32_t worker = 0;
   bool not_found = false;
   std::string summary;
-  std::string traceback;
+  std::string traceback;  // or its last lines of output
 };
 struct Tuned {  // also worker → zygote: the settings are in effect
   std::uint32_t worker = 0;
@@ -155,8 +174,9 @@ struct Exited {
   std::string detail;  // the request that ran too long, …
 };
 
-using Message = std::variant<Load, Fork, Drain, Kill, Tune, Quit, Hello, Loaded, LoadFailed, Forked,
-                             ForkFailed, Ready, BootFailed, Tuned, Stuck, Exited>;
+using Message =
+    std::variant<Load, Fork, Drain, Kill, Tune, Quit, Hello, Loaded, LoadFailed, Forked, ForkFailed,
+                 Ready, BootFailed, Tuned, Stuck, Exited, RunningOnce, RunOnceFailed>;
 
 std::string encode(const Message& message);
 Result<Message> decode(std::span<const std::byte> bytes);

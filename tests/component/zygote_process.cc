@@ -187,6 +187,8 @@ APPD_FOR_MESSAGE(Ready)
 APPD_FOR_MESSAGE(BootFailed)
 APPD_FOR_MESSAGE(Tuned)
 APPD_FOR_MESSAGE(Exited)
+APPD_FOR_MESSAGE(RunningOnce)
+APPD_FOR_MESSAGE(RunOnceFailed)
 #undef APPD_FOR_MESSAGE
 
 void ZygoteProcess::serve(std::uint32_t workers, message::Settings settings,

@@ -18,9 +18,12 @@
 #include <iterator>
 #include <map>
 
+#include "common/words.h"
 #include "worker/net/clock.h"
 #include "worker/net/log_line.h"
 #include "worker/zygote/appd_link.h"
+#include "worker/zygote/command.h"
+#include "worker/zygote/run_once.h"
 
 namespace appd::zygote {
 namespace {
@@ -30,6 +33,9 @@ constexpr std::chrono::seconds kKillGrace{2};
 
 // How long what workers leave behind may take to end after SIGTERM, and then after SIGKILL.
 constexpr std::chrono::seconds kStrayGrace{1};
+
+// What a pool of commands calls its class.
+constexpr char kCommandClass[] = "command";
 
 // For the signal handlers, which may only touch these.
 int signal_event = -1;
@@ -86,12 +92,19 @@ struct Child {
   message::ExitCause cause = message::ExitCause::Own;
   std::string detail;
   net::TimePoint kill_at = net::kNever;
+  // Of commands, which lead a process group of their own and are ready when they have stayed up.
+  bool command = false;
+  net::TimePoint started = net::kNever;
+  net::TimePoint ready_at = net::kNever;
+  off_t log_begin = 0;
+
+  void signal(int number) const { ::kill(command ? -pid : pid, number); }
 };
 
 class Zygote {
  public:
   Zygote(const gateway::Hooks& hooks, UniqueFd control)
-      : hooks_(hooks), link_(std::move(control)) {}
+      : hooks_(hooks), link_(std::move(control)), tasks_(launcher_) {}
 
   Result<void> prepare();
   void resume(UniqueFd from);
@@ -100,6 +113,7 @@ class Zygote {
 
  private:
   void wait();
+  net::TimePoint next_deadline() const;
   void greet();
   void read_link();
   void take(message::Received received);
@@ -108,11 +122,18 @@ class Zygote {
   void import_app();
   std::string fork_hazard(const char* culprit) const;
   void begin_again(const std::string& why);
-  void report_loaded(bool preloaded, std::string note, std::uint32_t took_ms);
+  void prepare_command();
+  void prepared(bool preloaded, std::string note, std::uint32_t took_ms);
+  void go_on_with_tasks();
+  void report_loaded();
   void fork_worker(std::uint32_t worker);
   void become_worker(std::uint32_t worker, message::Channel channel);
+  void start_command(std::uint32_t worker);
+  void tune(const message::Tune& tune);
   void read_child(Child& child);
   void reap();
+  void ended(Child& child, int status);
+  void announce_ready();
   void drain(Child& child);
   void drain_all();
   void kill_late();
@@ -126,6 +147,7 @@ class Zygote {
   std::vector<UniqueFd> listeners_;
   engine::Handover handover_;  // of all workers
   message::Load load_;
+  std::vector<std::string> argv_;  // of a pool of commands
   message::Loaded loaded_;
   bool has_loaded_ = false;  // Loaded was sent; workers can be forked
   bool met_appd_ = false;
@@ -133,6 +155,8 @@ class Zygote {
   bool quitting_ = false;
   gateway::PyRef app_;
   std::map<pid_t, Child> children_;
+  Launcher launcher_;
+  RunOnce tasks_;
   std::optional<WorkerSetup> become_;  // in a fork: what it is to be
 };
 
@@ -150,9 +174,10 @@ Result<void> Zygote::prepare() {
 
 std::optional<WorkerSetup> Zygote::run() {
   for (;;) {
-    bool idle = children_.empty();
+    bool idle = children_.empty() && !tasks_.running();
     if (quitting_ && idle) break;
-    if (met_appd_ && !link_.connected() && idle && !has_loaded_) break;  // nobody's
+    bool nobodys = met_appd_ && !link_.connected();
+    if (nobodys && idle && !has_loaded_ && !tasks_.present()) break;
     wait();
     if (quit_signalled != 0 && !quitting_) drain_all();
     if (become_) return std::move(become_);
@@ -185,16 +210,15 @@ void Zygote::wait() {
   polled.push_back({link_.connected() ? -1 : link_.control(), POLLIN, 0});
   auto link_events = static_cast<short>(link_.has_unsent() ? POLLIN | POLLOUT : POLLIN);
   polled.push_back({link_.connected() ? link_.fd() : -1, link_events, 0});
-  net::TimePoint kill_at = net::kNever;
+  polled.push_back({tasks_.output(), POLLIN, 0});
   std::vector<pid_t> pids;
   for (const auto& [pid, child] : children_) {
     polled.push_back({child.channel.open() ? child.channel.fd() : -1, POLLIN, 0});
     pids.push_back(pid);
-    kill_at = std::min(kill_at, child.kill_at);
   }
   int timeout = -1;
-  if (kill_at != net::kNever) {
-    auto left = std::chrono::ceil<std::chrono::milliseconds>(kill_at - net::steady_now());
+  if (net::TimePoint deadline = next_deadline(); deadline != net::kNever) {
+    auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - net::steady_now());
     timeout = static_cast<int>(std::max<std::int64_t>(left.count(), 0));
   }
   int count;
@@ -203,15 +227,28 @@ void Zygote::wait() {
     count = ::poll(polled.data(), polled.size(), timeout);
   }
   kill_late();
-  if (count <= 0) return;
-  for (std::size_t i = 0; i < pids.size(); ++i) {
-    if (polled[i + 3].revents != 0) read_child(children_.at(pids[i]));
+  if (tasks_.running()) tasks_.on_time();
+  if (count > 0) {
+    for (std::size_t i = 0; i < pids.size(); ++i) {
+      if (polled[i + 4].revents != 0) read_child(children_.at(pids[i]));
+    }
+    if (polled[3].revents != 0) tasks_.read_output();
+    if (polled[0].revents != 0) reap();
+    if ((polled[2].revents & POLLOUT) != 0) link_.flush();
+    if ((polled[2].revents & ~POLLOUT) != 0) read_link();
+    if (become_) return;
+    if (polled[1].revents != 0 && link_.accept()) greet();
   }
-  if (polled[0].revents != 0) reap();
-  if ((polled[2].revents & POLLOUT) != 0) link_.flush();
-  if ((polled[2].revents & ~POLLOUT) != 0) read_link();
-  if (become_) return;
-  if (polled[1].revents != 0 && link_.accept()) greet();
+  announce_ready();
+  go_on_with_tasks();
+}
+
+net::TimePoint Zygote::next_deadline() const {
+  net::TimePoint next = tasks_.limit();
+  for (const auto& [pid, child] : children_) {
+    next = std::min({next, child.kill_at, child.ready_at});
+  }
+  return next;
 }
 
 // Tells a new appd all there is.
@@ -228,7 +265,10 @@ void Zygote::greet() {
     for (const UniqueFd& listener : listeners_) descriptors.push_back(listener.get());
   }
   link_.send(hello, descriptors);
-  if (!has_loaded_) return;
+  if (!has_loaded_) {
+    if (auto task = tasks_.present()) link_.send(*std::move(task));
+    return;
+  }
   link_.send(loaded_);
   for (const auto& [pid, child] : children_) {
     link_.send(message::Forked{child.worker, pid});
@@ -259,14 +299,9 @@ void Zygote::take(message::Received received) {
                    Child* child = find(wanted.worker);
                    if (child == nullptr) return;
                    child->cause = message::ExitCause::Asked;
-                   ::kill(child->pid, SIGKILL);  // ours and not reaped: the pid is still its own
+                   child->signal(SIGKILL);  // ours and not reaped: the pid is still its own
                  },
-                 [&](const message::Tune& tune) {
-                   load_.settings = tune.settings;
-                   for (auto& [pid, child] : children_) {
-                     if (child.channel.open()) (void)child.channel.send(tune);
-                   }
-                 },
+                 [&](const message::Tune& wanted) { tune(wanted); },
                  [&](const message::Quit&) { drain_all(); },
                  [](const auto&) { net::LogLine("error", "appd_message_unexpected"); },
              },
@@ -289,7 +324,7 @@ bool Zygote::adopt_descriptors(std::vector<UniqueFd> descriptors) {
 }
 
 void Zygote::load(message::Load load, std::vector<UniqueFd> descriptors) {
-  if (has_loaded_) {
+  if (has_loaded_ || tasks_.running()) {
     net::LogLine("error", "appd_message_unexpected").add("message", "Load");
     return;
   }
@@ -299,11 +334,24 @@ void Zygote::load(message::Load load, std::vector<UniqueFd> descriptors) {
     link_.send(message::LoadFailed{false, "appd sent no usable scoreboard or sockets", ""});
     return;
   }
-  if (load_.preload == message::Preload::Off) {
-    report_loaded(false, "", 0);
+  if (!load_.command.empty()) {
+    prepare_command();
+  } else if (load_.preload == message::Preload::Off) {
+    prepared(false, "", 0);
   } else {
     import_app();
   }
+}
+
+void Zygote::prepare_command() {
+  auto argv = split_words(load_.command);
+  if (!argv) {  // appd has checked it
+    link_.send(message::LoadFailed{true, "the command " + argv.error().message, ""});
+    return;
+  }
+  argv_ = std::move(argv).value();
+  load_.worker_class = kCommandClass;
+  prepared(false, "", 0);
 }
 
 void Zygote::import_app() {
@@ -326,7 +374,7 @@ void Zygote::import_app() {
     net::LogLine("warn", "fork_hazard").add("app", load_.app).add("hazard", hazard);
   }
   auto took = std::chrono::duration_cast<std::chrono::milliseconds>(net::steady_now() - begin);
-  report_loaded(true, "", static_cast<std::uint32_t>(took.count()));
+  prepared(true, "", static_cast<std::uint32_t>(took.count()));
 }
 
 // Empty: nothing is known against forks.
@@ -338,13 +386,29 @@ std::string Zygote::fork_hazard(const char* culprit) const {
   return hooks_.fork_hazard(own, culprit);
 }
 
-void Zygote::report_loaded(bool preloaded, std::string note, std::uint32_t took_ms) {
-  has_loaded_ = true;
-  loaded_ = {preloaded, std::move(note), took_ms, preloaded ? load_.worker_class : ""};
+// The code is there. What is to be run once comes next, and then Loaded.
+void Zygote::prepared(bool preloaded, std::string note, std::uint32_t took_ms) {
+  bool class_is_known = preloaded || !argv_.empty();
+  loaded_ = {preloaded, std::move(note), took_ms, class_is_known ? load_.worker_class : "", false};
   // From here on there is something to drain. Before, a signal simply ends us.
   handle(SIGCHLD, on_child);  // the import may have replaced it
   handle(SIGTERM, on_quit);
   handle(SIGINT, on_quit);
+  if (load_.run_once.empty()) {
+    report_loaded();
+  } else {
+    tasks_.begin(load_);
+  }
+}
+
+void Zygote::go_on_with_tasks() {
+  if (auto news = tasks_.news()) link_.send(*std::move(news));
+  if (tasks_.succeeded() && !has_loaded_ && !quitting_) report_loaded();
+}
+
+void Zygote::report_loaded() {
+  has_loaded_ = true;
+  loaded_.ran_once = tasks_.succeeded();
   link_.send(loaded_);
 }
 
@@ -357,7 +421,7 @@ void Zygote::begin_again(const std::string& why) {
   std::vector<int> descriptors = {link_.fd(), scoreboard_.fd()};
   for (const UniqueFd& listener : listeners_) descriptors.push_back(listener.get());
   if (pair && pair->first.send(load, descriptors) &&
-      pair->first.send(message::Loaded{false, why, 0, ""})) {
+      pair->first.send(message::Loaded{false, why, 0, "", false})) {
     ::fcntl(link_.control(), F_SETFD, 0);
     hooks_.exec_again(pair->second.fd());
   }
@@ -374,7 +438,7 @@ void Zygote::resume(UniqueFd from) {
   link_.adopt(std::move(load->descriptors[0]));
   load->descriptors.erase(load->descriptors.begin());
   APPD_CHECK(adopt_descriptors(std::move(load->descriptors)));
-  report_loaded(false, std::get<message::Loaded>(loaded->message).note, 0);
+  prepared(false, std::get<message::Loaded>(loaded->message).note, 0);
 }
 
 void Zygote::fork_worker(std::uint32_t worker) {
@@ -382,6 +446,7 @@ void Zygote::fork_worker(std::uint32_t worker) {
     link_.send(message::ForkFailed{worker, EINVAL});
     return;
   }
+  if (!argv_.empty()) return start_command(worker);
   auto pair = message::channel_pair();
   if (!pair) {
     link_.send(message::ForkFailed{worker, pair.error().sys_errno});
@@ -408,6 +473,47 @@ void Zygote::fork_worker(std::uint32_t worker) {
   child.channel = std::move(pair->first);
   child.settings_revision = load_.settings.revision;
   link_.send(message::Forked{worker, pid});
+}
+
+void Zygote::start_command(std::uint32_t worker) {
+  off_t log_begin = log_size();
+  auto pid = launcher_.start({argv_, load_.directory});
+  if (!pid) {
+    const Error& error = pid.error();
+    bool not_found = error.sys_errno == ENOENT || error.sys_errno == EACCES;
+    link_.send(message::BootFailed{worker, not_found, error.message, ""});
+    return;
+  }
+  Child& child = children_[pid.value()];
+  child.worker = worker;
+  child.pid = pid.value();
+  child.settings_revision = load_.settings.revision;
+  child.command = true;
+  child.log_begin = log_begin;
+  child.started = net::steady_now();
+  child.ready_at = child.started + std::chrono::milliseconds(load_.settings.startsecs_ms);
+  link_.send(message::Forked{worker, child.pid});
+}
+
+// Commands are told nothing: what concerns them, we do.
+void Zygote::tune(const message::Tune& tune) {
+  load_.settings = tune.settings;
+  for (auto& [pid, child] : children_) {
+    if (child.channel.open()) (void)child.channel.send(tune);
+    if (!child.command) continue;
+    child.settings_revision = tune.settings.revision;
+    link_.send(message::Tuned{child.worker, child.settings_revision});
+  }
+}
+
+// A command that has stayed up is ready.
+void Zygote::announce_ready() {
+  for (auto& [pid, child] : children_) {
+    if (child.ready_at > net::steady_now()) continue;
+    child.ready_at = net::kNever;
+    child.ready = true;
+    link_.send(message::Ready{child.worker, child.settings_revision, kCommandClass});
+  }
 }
 
 // In the fork: leave behind what belongs to the zygote.
@@ -457,37 +563,57 @@ void Zygote::read_child(Child& child) {
 void Zygote::reap() {
   std::uint64_t rung = 0;
   if (::read(signals_.get(), &rung, sizeof(rung)) < 0 && errno != EAGAIN) return;
-  int status = 0;
-  pid_t pid;
-  while ((pid = ::waitpid(-1, &status, WNOHANG)) > 0) {
+  for (;;) {
+    siginfo_t info{};
+    if (::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) < 0 || info.si_pid == 0) return;
+    pid_t pid = info.si_pid;
     auto found = children_.find(pid);
-    if (found == children_.end()) continue;  // an orphan that came to us
-    Child& child = found->second;
-    read_child(child);  // its last words
-    if (scoreboard_.valid()) {
-      ScoreboardSlot& slot = scoreboard_.slot(child.worker);
-      end_taking(slot, scoreboard_.takers());
-      slot.pid.store(0);
-    }
-    link_.send(message::Exited{child.worker, pid, status, child.cause, std::move(child.detail)});
-    children_.erase(found);
+    bool worker = found != children_.end();
+    bool task = tasks_.running() && tasks_.pid() == pid;
+    // What a command leaves behind in its group goes with it. As long as it is not reaped, the
+    // number is no one else's.
+    if (task || (worker && found->second.command)) ::kill(-pid, SIGKILL);
+    int status = 0;
+    ::waitpid(pid, &status, 0);
+    if (task) tasks_.ended(status);
+    if (worker) ended(found->second, status);  // else an orphan that came to us
+    if (worker) children_.erase(found);
   }
+}
+
+void Zygote::ended(Child& child, int status) {
+  read_child(child);  // its last words
+  if (scoreboard_.valid()) {
+    ScoreboardSlot& slot = scoreboard_.slot(child.worker);
+    end_taking(slot, scoreboard_.takers());
+    slot.pid.store(0);
+  }
+  if (child.command && !child.ready && child.cause == message::ExitCause::Own) {
+    std::string how = describe_early_end(argv_[0], status, net::steady_now() - child.started,
+                                         load_.settings.startsecs_ms);
+    link_.send(message::BootFailed{child.worker, false, std::move(how), log_tail(child.log_begin)});
+  }
+  link_.send(
+      message::Exited{child.worker, child.pid, status, child.cause, std::move(child.detail)});
 }
 
 void Zygote::drain(Child& child) {
   if (child.kill_at != net::kNever) return;
   if (child.cause == message::ExitCause::Own) child.cause = message::ExitCause::Asked;
+  child.ready_at = net::kNever;
   auto limit = load_.settings.graceful_timeout_ms;
   if (limit != 0) {
-    child.kill_at = net::steady_now() + std::chrono::milliseconds(limit) + kKillGrace;
+    child.kill_at = net::steady_now() + std::chrono::milliseconds(limit);
+    if (!child.command) child.kill_at += kKillGrace;  // it has a deadline of its own
   }
   // The message cannot be overlooked, the signal is heard even in the middle of a request.
   if (child.channel.open()) (void)child.channel.send(message::Drain{child.worker});
-  ::kill(child.pid, SIGTERM);
+  child.signal(child.command ? static_cast<int>(load_.settings.stop_signal) : SIGTERM);
 }
 
 void Zygote::drain_all() {
   quitting_ = true;
+  tasks_.cancel(std::chrono::milliseconds(load_.settings.graceful_timeout_ms));
   for (auto& [pid, child] : children_) drain(child);
 }
 
@@ -497,7 +623,7 @@ void Zygote::kill_late() {
     if (child.kill_at > now) continue;
     child.kill_at = net::kNever;
     if (child.detail.empty()) child.detail = "killed: still there after graceful_timeout";
-    ::kill(pid, SIGKILL);
+    child.signal(SIGKILL);
   }
 }
 

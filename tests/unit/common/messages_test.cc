@@ -32,6 +32,8 @@ Settings unusual_settings() {
   settings.ws_ping_timeout_ms = 7;
   settings.ws_per_message_deflate = false;
   settings.websocket_drain_ms = 60'000;
+  settings.startsecs_ms = 250;
+  settings.stop_signal = 2;
   return settings;
 }
 
@@ -48,6 +50,9 @@ std::vector<Message> samples() {
            "uvloop",
            "off",
            "/shop",
+           "sleep 1",
+           {"manage.py migrate", "true"},
+           7'000,
            unusual_settings()},
       Fork{3},
       Drain{4},
@@ -55,7 +60,7 @@ std::vector<Message> samples() {
       Tune{unusual_settings()},
       Quit{},
       Hello{2, 4711, "shop", 7, "3.11.2"},
-      Loaded{true, "threads after import", 250, "gevent"},
+      Loaded{true, "threads after import", 250, "gevent", true},
       LoadFailed{true, "AttributeError: no app", "Traceback (most recent call last):\n"},
       Forked{6, 99},
       ForkFailed{7, 11},
@@ -64,6 +69,8 @@ std::vector<Message> samples() {
       Tuned{10, 13},
       Stuck{11, 30'000, "GET /slow"},
       Exited{12, 98, 9, ExitCause::Timeout, "GET /slow"},
+      RunningOnce{1, 2, "manage.py migrate"},
+      RunOnceFailed{"exited with status 1", "no such table\n"},
   };
 }
 
