@@ -90,6 +90,17 @@ constexpr auto kFields = std::to_array<SpecField>({
      WebSockets},
     {"ws_drain_timeout", "--ws-drain-timeout", "TIME",
      "how long WebSockets may stay in a leaving worker", "5s", WebSockets},
+    {"command", "--command", "COMMAND",
+     "a program and its arguments in place of an app; no shell runs it", "", Commands},
+    {"startsecs", "--startsecs", "TIME", "how long a command must stay up to be ready", "1s",
+     Commands},
+    {"stop_signal", "--stop-signal", "TERM|INT|QUIT|HUP|USR1|USR2|KILL",
+     "what tells a command to go", "TERM", Commands},
+    {"run_once", "--run-once", "COMMAND",
+     "run by each rollout before its workers start, e.g. migrations; may be repeated", "",
+     Commands},
+    {"run_once_timeout", "--run-once-timeout", "TIME", "longest time of each of those", "5m",
+     Commands},
 });
 
 // Fields of requests that are arguments too.

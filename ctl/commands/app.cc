@@ -41,6 +41,12 @@ Outcome<v1::AppSpec> resolved(v1::AppSpec spec, const Io& io) {
 
 ExitCode create(Session& session, const CreateOptions& options) {
   const std::string doing = "create " + options.id;
+  const v1::AppSpec& given = options.flags.spec;
+  if (given.command().empty() && (given.app().empty() || given.bind().empty())) {
+    return session.fail(
+        usage_error("an app needs --app and --bind, a pool of commands needs --command"),
+        {doing, options.id, "", {}});
+  }
   Outcome<v1::AppSpec> spec = resolved(options.flags.spec, session.io());
   if (!spec) return session.fail(spec.error(), {doing, options.id, "", {}});
   v1::CreateAppRequest request;
@@ -151,9 +157,7 @@ void add_create(CLI::App& command, Action& action) {
   auto options = std::make_shared<CreateOptions>();
   add_name(command, options->id)->required();
   add_spec_flags(command, options->flags);
-  for (const char* needed : {"--directory", "--app", "--bind"}) {
-    command.get_option(needed)->required();
-  }
+  command.get_option("--directory")->required();
   add_change_options(command, options->change);
   // There is nothing yet that could carry an etag.
   command.remove_option(command.get_option("--etag"));

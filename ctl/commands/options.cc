@@ -25,6 +25,8 @@ std::string group_title(FieldGroup group) {
       return "Proxies in front, and the access log";
     case FieldGroup::WebSockets:
       return "WebSockets";
+    case FieldGroup::Commands:
+      return "Commands: pools of them, and those that a rollout runs once";
   }
   return "";
 }

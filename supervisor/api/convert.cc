@@ -95,6 +95,8 @@ v1::Failure::Cause to_proto(model::FailureCause cause) {
       return v1::Failure::SPAWN_FAILED;
     case model::FailureCause::BindFailed:
       return v1::Failure::BIND_FAILED;
+    case model::FailureCause::RunOnceFailed:
+      return v1::Failure::RUN_ONCE_FAILED;
   }
   return v1::Failure::CAUSE_UNSPECIFIED;
 }

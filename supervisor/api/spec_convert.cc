@@ -202,6 +202,11 @@ const Field kFields[] = {
     DURATION(ws_ping_timeout),
     OPTIONAL(ws_per_message_deflate),
     DURATION(ws_drain_timeout),
+    TEXT(command),
+    DURATION(startsecs),
+    TEXT(stop_signal),
+    LIST(run_once),
+    DURATION(run_once_timeout),
 };
 
 #undef TEXT

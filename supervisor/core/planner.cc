@@ -1,6 +1,7 @@
 // The rules of the pool, from the top: stop, listen, replace, keep in number, keep in tune, retire.
 #include "supervisor/core/planner.h"
 
+#include <algorithm>
 #include <set>
 #include <utility>
 
@@ -51,10 +52,10 @@ class Planner {
     if (have_.rollouts.empty() && have_.listening) act(CloseListeners{});
   }
 
-  // What has not served yet has nothing to drain.
+  // What has not served yet has nothing to drain, but a task is given the time to end well.
   void retire(RolloutKey key, const Rollout& rollout) {
     if (rollout.phase == RolloutPhase::Retiring) return;
-    if (rollout.phase == RolloutPhase::Preparing) {
+    if (rollout.phase == RolloutPhase::Preparing && rollout.task.empty()) {
       act(KillRollout{key});
     } else {
       act(RetireRollout{key});
@@ -82,7 +83,7 @@ class Planner {
       retire(*coming, *have_.find(*coming));
       coming.reset();
     }
-    if (coming) return;
+    if (coming || a_task_ends()) return;
     auto serving = have_.serving();
     const Rollout* current = serving ? have_.find(*serving) : nullptr;
     if (current != nullptr && !current->zygote_gone &&
@@ -97,11 +98,20 @@ class Planner {
     }
   }
 
+  // Two rollouts' tasks never run at once.
+  bool a_task_ends() const {
+    return std::any_of(have_.rollouts.begin(), have_.rollouts.end(),
+                       [](const auto& entry) { return !entry.second.task.empty(); });
+  }
+
   void bring_up(RolloutKey key, const Rollout& rollout) {
     if (rollout.number != want_.rollout) return;  // on its way out, see replace()
     if (rollout.phase != RolloutPhase::Preparing) keep_in_tune(key, rollout);
     if (rollout.phase != RolloutPhase::Switching) {
-      Time limit = rollout.phase_began + rollout.spec.boot_timeout;
+      // The zygote ends a task in time; should it hang itself, we do.
+      Time limit = rollout.phase_began + (rollout.task.empty()
+                                              ? rollout.spec.boot_timeout
+                                              : rollout.spec.run_once_timeout + kTaskMargin);
       if (now_ >= limit) {
         act(FailRollout{key, model::FailureCause::BootTimeout});
         return;

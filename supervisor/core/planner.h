@@ -60,6 +60,8 @@ struct Plan {
 
 // How much longer than graceful_timeout a retiring rollout may take before it is killed.
 inline constexpr std::chrono::seconds kRetireMargin{5};
+// The same of a task of run_once and run_once_timeout.
+inline constexpr std::chrono::seconds kTaskMargin{15};
 
 // The actions of one plan are independent of each other's outcome and done in order. The caller
 // marks each as begun (transitions.h) before it plans again.

@@ -8,6 +8,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "common/messages.h"
 #include "supervisor/core/restart_policy.h"
@@ -27,6 +28,7 @@ struct Desired {
   std::int64_t generation = 0;
   std::int64_t rollout = 0;
   bool deleting = false;
+  bool ran_once = false;  // the run_once tasks of this rollout are done
 
   bool running() const { return !deleting && spec.run_mode == model::RunMode::Running; }
 };
@@ -37,7 +39,8 @@ struct Worker {
   std::int64_t settings_revision = 0;  // confirmed by the worker
   Time asked;                          // when it was asked for
   std::optional<Time> ready;
-  bool killed = false;  // for hanging in its import
+  bool killed = false;     // for hanging in its import
+  bool explained = false;  // it has said why it ends
   model::WallTime start_time;
   std::optional<model::WallTime> ready_time;
 };
@@ -56,6 +59,8 @@ struct Rollout {
   model::AppSpec spec;  // what it was loaded from
   RolloutPhase phase = RolloutPhase::Preparing;
   Time phase_began;
+  std::vector<std::string> run_once;  // what its zygote runs before the first worker
+  std::string task;                   // the one that runs now
   std::map<WorkerId, Worker> workers;
   message::Settings settings;  // what its workers were told last
   bool connected = false;      // its zygote has said Hello and listens to us

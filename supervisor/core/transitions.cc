@@ -1,9 +1,9 @@
 // The events of a rollout, one function each.
 #include "supervisor/core/transitions.h"
 
-#include <sys/wait.h>
-
 #include <cstring>
+
+#include "common/exit_status.h"
 
 namespace appd::core {
 namespace {
@@ -40,6 +40,8 @@ class Transition {
     rollout_.preloaded = loaded.preloaded;
     rollout_.preload_note = loaded.note;
     learn_class(loaded.worker_class);
+    rollout_.task.clear();
+    out_.ran_once = loaded.ran_once;
     if (!loaded.note.empty()) out_.notes.push_back("preload is off: " + loaded.note);
     if (rollout_.phase == RolloutPhase::Preparing) set_phase(rollout_, RolloutPhase::Warming, now_);
   }
@@ -47,6 +49,21 @@ class Transition {
   void operator()(const message::LoadFailed& failed) {
     lose(failed.not_found ? FailureCause::AppNotFound : FailureCause::ImportFailed, failed.summary,
          failed.traceback);
+  }
+
+  // Each task has its own time, and none of it is the import's.
+  void operator()(const message::RunningOnce& running) {
+    rollout_.task = running.command;
+    if (rollout_.phase != RolloutPhase::Retiring) {
+      set_phase(rollout_, RolloutPhase::Preparing, now_);
+    }
+    out_.notes.push_back("run_once " + std::to_string(running.number) + " of " +
+                         std::to_string(running.count) + ": " + running.command);
+  }
+
+  void operator()(const message::RunOnceFailed& failed) {
+    rollout_.task.clear();
+    lose(FailureCause::RunOnceFailed, failed.summary, failed.output);
   }
 
   void operator()(const message::Forked& forked) {
@@ -78,8 +95,16 @@ class Transition {
   }
 
   void operator()(const message::BootFailed& failed) {
-    in_trouble(failed.not_found ? FailureCause::AppNotFound : FailureCause::ImportFailed,
-               failed.summary, failed.traceback);
+    auto it = rollout_.workers.find(failed.worker);
+    if (it != rollout_.workers.end()) it->second.explained = true;
+    if (it != rollout_.workers.end() && it->second.pid == 0) {  // a command that cannot be run
+      rollout_.workers.erase(it);
+      rollout_.restarts.died(now_.steady, std::nullopt);
+    }
+    auto cause =
+        rollout_.spec.command.empty() ? FailureCause::ImportFailed : FailureCause::WorkerDied;
+    in_trouble(failed.not_found ? FailureCause::AppNotFound : cause, failed.summary,
+               failed.traceback);
   }
 
   void operator()(const message::Tuned& tuned) {
@@ -172,6 +197,7 @@ class Transition {
     std::optional<milliseconds> ready_for;
     if (worker.ready) ready_for = duration_cast<milliseconds>(now_.steady - *worker.ready);
     rollout_.restarts.died(now_.steady, ready_for);
+    if (worker.explained) return;  // and told, in more words than its exit has
     if (!worker.ready || rollout_.restarts.early_deaths() >= kDeathsThatFail) {
       in_trouble(worker.killed ? FailureCause::BootTimeout : FailureCause::WorkerDied,
                  "worker " + std::to_string(id) + " " + reason, "");
@@ -197,6 +223,7 @@ void begin(const Action& action, const Desired& want, AppState& app, RolloutKey 
             rollout.number = want.rollout;
             rollout.spec = want.spec;
             rollout.settings = model::live_settings(want.spec, want.generation);
+            if (!want.ran_once) rollout.run_once = want.spec.run_once;
             rollout.phase_began = now.steady;
           },
           [&](const ForkWorker& a) { app.find(a.rollout)->workers[a.worker].asked = now.steady; },
@@ -252,16 +279,6 @@ model::Failure fail(RolloutKey key, model::FailureCause cause, std::string messa
       model::Failure{cause, std::move(message), std::move(traceback), rollout.number, now.wall};
   app.starts.died(now.steady, std::nullopt);
   return *app.failure;
-}
-
-std::string describe_exit(int wait_status) {
-  if (WIFEXITED(wait_status)) {
-    return "exited with status " + std::to_string(WEXITSTATUS(wait_status));
-  }
-  int signal = WTERMSIG(wait_status);
-  const char* name = ::sigabbrev_np(signal);
-  return "was killed by signal " + std::to_string(signal) +
-         (name != nullptr ? " (SIG" + std::string(name) + ")" : "");
 }
 
 }  // namespace appd::core

@@ -30,7 +30,8 @@ struct OrphanGone {
 using RolloutEvent =
     std::variant<message::Hello, message::Loaded, message::LoadFailed, message::Forked,
                  message::ForkFailed, message::Ready, message::BootFailed, message::Tuned,
-                 message::Exited, SpawnFailed, ZygoteGone, OrphanGone>;
+                 message::Exited, message::RunningOnce, message::RunOnceFailed, SpawnFailed,
+                 ZygoteGone, OrphanGone>;
 
 // What the caller has to publish, log or conclude from an event.
 struct Consequences {
@@ -47,6 +48,8 @@ struct Consequences {
   // The rollout serves, but workers cannot be had as asked: changes that wait for them fail.
   std::optional<model::Failure> trouble;
   std::vector<std::string> notes;
+  // The rollout's run_once tasks are done, and are not to be run again.
+  bool ran_once = false;
 };
 
 // Marks an action as begun. `new_key` is used by StartRollout.
@@ -57,8 +60,5 @@ Consequences apply(const RolloutEvent& event, RolloutKey key, AppState& app, Now
 // The rollout did not make it: doomed, remembered, and not tried again before its time.
 model::Failure fail(RolloutKey key, model::FailureCause cause, std::string message,
                     std::string traceback, AppState& app, Now now);
-
-// "exited with status 3", "was killed by signal 9 (SIGKILL)" from waitpid(2)'s status.
-std::string describe_exit(int wait_status);
 
 }  // namespace appd::core

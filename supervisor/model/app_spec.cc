@@ -50,6 +50,8 @@ message::Settings live_settings(const AppSpec& spec, std::int64_t generation) {
   settings.ws_ping_timeout_ms = ms(spec.ws_ping_timeout);
   settings.ws_per_message_deflate = spec.ws_per_message_deflate;
   settings.websocket_drain_ms = ms(spec.ws_drain_timeout);
+  settings.startsecs_ms = ms(spec.startsecs);
+  settings.stop_signal = static_cast<std::uint32_t>(stop_signal_number(spec.stop_signal));
   return settings;
 }
 
@@ -57,6 +59,8 @@ AppSpec with_code_of(const AppSpec& present, const AppSpec& good, std::string_vi
   AppSpec spec = present;
   spec.directory = good.directory;
   spec.app = good.app;
+  spec.command = good.command;
+  spec.run_once = good.run_once;
   spec.python = good.python;
   spec.env = good.env;
   spec.preload = good.preload;

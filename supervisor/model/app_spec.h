@@ -20,7 +20,8 @@ using message::Preload;
 // Every field has its default here; the API documents the same values (apps.proto).
 struct AppSpec {
   std::string directory;
-  std::string app;  // "module", "module:callable", "module:factory('prod', debug=True)"
+  // "module", "module:callable", "module:factory('prod', debug=True)"; empty: there is a command
+  std::string app;
   std::vector<std::string> bind;
   std::int32_t workers = 1;
   std::int32_t threads = 1;
@@ -57,6 +58,11 @@ struct AppSpec {
   Milliseconds ws_ping_timeout{20'000};
   bool ws_per_message_deflate = true;
   Milliseconds ws_drain_timeout{5'000};
+  std::string command;  // a program and its arguments (common/words.h) in place of an app
+  Milliseconds startsecs{1'000};
+  std::string stop_signal = "TERM";
+  std::vector<std::string> run_once;  // commands, one after another, before a rollout's workers
+  Milliseconds run_once_timeout{300'000};
 
   bool operator==(const AppSpec&) const = default;
 };
@@ -78,6 +84,8 @@ message::Settings live_settings(const AppSpec& spec, std::int64_t generation);
 // Whether going from one spec to the other needs a new zygote (code, interpreter, environment,
 // sockets). `served` is the class that the workers of `from` really have; empty: not known.
 bool needs_rollout(const AppSpec& from, const AppSpec& to, std::string_view served);
+// Of a signal that may tell a command to go, by its name without SIG; 0 for another name.
+int stop_signal_number(std::string_view name);
 // Makes what needs a rollout as it is in `good` and keeps all else of `present`; `served` as above.
 AppSpec with_code_of(const AppSpec& present, const AppSpec& good, std::string_view served);
 

@@ -71,5 +71,7 @@ class Checker {
 
 // The rules of what clients, proxies and WebSockets may do, and of the access log.
 void check_front(Checker& check, const AppSpec& spec);
+// The rules of commands and of run_once: what is only for one kind of pool is refused in the other.
+void check_commands(Checker& check, const AppSpec& spec);
 
 }  // namespace appd::model

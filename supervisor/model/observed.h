@@ -25,6 +25,7 @@ enum class FailureCause {
   WorkerDied,
   SpawnFailed,
   BindFailed,
+  RunOnceFailed,
 };
 
 // Why a rollout did not make it.
@@ -64,6 +65,8 @@ struct AppRecord {
   std::int64_t rollout = 1;     // the copy of the code that is wanted; reload adds one
   std::int64_t revision = 0;    // the newest in its history, from 1
   bool deleting = false;
+  // The rollout whose run_once tasks are done.
+  std::int64_t run_once_rollout = 0;
   // The spec and generation that last served as asked; absent until the first success.
   std::optional<AppSpec> last_good_spec;
   std::string operation;  // id of the newest operation

@@ -61,7 +61,8 @@ void check_app(Checker& check, const std::string& app) {
   const std::size_t colon = app.find(':');
   const std::string_view view = app;
   if (app.empty()) {
-    check.refuse("app", std::string("the app's callable must be given: ") + kAdvice);
+    check.refuse("app", std::string("the app's callable must be given: ") + kAdvice +
+                            "; or give a command to run in its place");
   } else if (app.size() > kMaxAppUri) {
     check.refuse("app", "must be at most " + std::to_string(kMaxAppUri) + " bytes long, but has " +
                             std::to_string(app.size()) + ": " + kAdvice);
@@ -216,8 +217,10 @@ std::vector<Violation> validate(const AppSpec& spec) {
   Checker check(violations);
   check.absolute_path("directory", spec.directory, "the app's directory",
                       "give the directory that holds the app's code");
-  check_app(check, spec.app);
-  check_bind(check, spec.bind);
+  if (spec.command.empty()) {
+    check_app(check, spec.app);
+    check_bind(check, spec.bind);
+  }
   check.range("workers", spec.workers, 1, kMaxWorkers, "the number of worker processes",
               "choose a number in that range; to run none, set run_mode to STOPPED");
   check_class(check, spec);
@@ -239,6 +242,7 @@ std::vector<Violation> validate(const AppSpec& spec) {
   check_socket_mode(check, spec.unix_socket_mode);
   check_root_path(check, spec.root_path);
   check_front(check, spec);
+  check_commands(check, spec);
   return violations;
 }
 

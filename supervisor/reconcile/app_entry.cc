@@ -20,6 +20,7 @@ const core::Rollout* shown_rollout(const core::AppState& state) {
 // What a rollout serves as; without one, what the app's next one will.
 std::string class_of(const AppEntry& app, const core::Rollout* rollout) {
   const model::AppSpec& spec = app.record.spec;
+  if (!spec.command.empty()) return "command";
   if (rollout == nullptr) return model::effective_worker_class(spec.worker_class, "", spec.threads);
   return model::effective_worker_class(spec.worker_class, rollout->worker_class,
                                        static_cast<std::int32_t>(rollout->settings.threads));

@@ -23,7 +23,8 @@ struct AppEntry {
   std::int64_t observed_generation = 0;
 
   core::Desired desired() const {
-    return {record.spec, record.generation, record.rollout, record.deleting};
+    return {record.spec, record.generation, record.rollout, record.deleting,
+            record.run_once_rollout == record.rollout};
   }
 };
 

@@ -259,6 +259,8 @@ Answer<model::AppView> Reconciler::edit_spec(AppEntry& app, Edit edit, const Cal
     ++record.version;
     record.update_time = system_clock::now();
   }
+  // Whoever starts an app starts the code that is there now, perhaps for the first time.
+  if (other_mode && runs) record.run_once_rollout = 0;
   if (new_rollout) {
     ++record.rollout;
     // Live settings since the last rollout are part of what serves now.

@@ -22,6 +22,12 @@ std::int64_t revision_base() {
 // "2 s", "1.5 s"
 std::string seconds(model::Milliseconds time) { return fmt::format("{} s", time.count() / 1000.0); }
 
+// Why a rollout is given up whose time is over.
+std::string overdue(const core::Rollout& rollout) {
+  if (!rollout.task.empty()) return "run_once \"" + rollout.task + "\" did not end in time";
+  return "not ready within boot_timeout (" + seconds(rollout.spec.boot_timeout) + ")";
+}
+
 // A plan's actions call for the next plan; more rounds than this in one turn would be a bug.
 constexpr int kMostRounds = 16;
 
@@ -207,9 +213,7 @@ void Reconciler::act(AppEntry& app, const core::Action& action) {
                  },
                  [&](const core::KillRollout& a) { runtime_.kill(a.rollout); },
                  [&](const core::FailRollout& a) {
-                   const core::Rollout& rollout = *app.state.find(a.rollout);
-                   std::string message =
-                       "not ready within boot_timeout (" + seconds(rollout.spec.boot_timeout) + ")";
+                   std::string message = overdue(*app.state.find(a.rollout));
                    on_rollout_failed(app,
                                      core::fail(a.rollout, a.cause, message, "", app.state, now()));
                  },
@@ -249,6 +253,7 @@ void Reconciler::on_event(core::RolloutKey key, const core::RolloutEvent& event)
   for (core::WorkerId id : consequences.changed) publish_worker(app, key, id);
   for (const auto& exit : consequences.exits) publish_exit(app, key, exit);
   for (const std::string& text : consequences.notes) note(app.record.id, text);
+  if (consequences.ran_once) remember_run_once(app, key);
   if (consequences.rollout_failed) on_rollout_failed(app, *consequences.rollout_failed);
   if (consequences.trouble) {
     log_->warn("workers cannot be had, retrying app={} why=\"{}\"", app.record.id,
@@ -273,6 +278,20 @@ void Reconciler::on_rollout_failed(AppEntry& app, const model::Failure& failure)
              failure.rollout, serving, failure.message);
   fail_operations(app, failure, serving);
   if (serving) roll_back_spec(app, failure);
+}
+
+// From now on no zygote of this rollout runs its tasks again.
+void Reconciler::remember_run_once(AppEntry& app, core::RolloutKey key) {
+  const core::Rollout* rollout = app.state.find(key);
+  if (rollout == nullptr || rollout->number != app.record.rollout) return;
+  if (app.record.run_once_rollout == rollout->number) return;
+  app.record.run_once_rollout = rollout->number;
+  store::Change change;
+  change.put_app = app.record;
+  if (auto stored = store_->commit(change, system_clock::now()); !stored) {
+    log_->error("cannot store that run_once is done app={} why=\"{}\"", app.record.id,
+                stored.error().message);
+  }
 }
 
 void Reconciler::on_serving(AppEntry& app) {

@@ -106,6 +106,7 @@ class Reconciler : public Control {
   void set_socket_mode(const AppEntry& app);
   void on_event(core::RolloutKey key, const core::RolloutEvent& event);
   void on_rollout_failed(AppEntry& app, const model::Failure& failure);
+  void remember_run_once(AppEntry& app, core::RolloutKey key);
   void on_serving(AppEntry& app);
   void update_operations(AppEntry& app);
   void fail_operations(AppEntry& app, const model::Failure& failure, bool rollouts_only);

@@ -58,6 +58,7 @@ void Reconciler::roll_back_spec(AppEntry& app, const model::Failure& failure) {
   model::AppRecord record = app.record;
   record.spec = model::with_code_of(record.spec, *record.last_good_spec, served_class(app.state));
   if (record.spec == app.record.spec) return;
+  record.run_once_rollout = record.rollout;  // this code's tasks were run when it came
   ++record.generation;
   ++record.version;
   ++record.revision;

@@ -70,6 +70,12 @@ void PidRef::signal(int number) const {
   if (pidfd_) ::syscall(SYS_pidfd_send_signal, pidfd_.get(), number, nullptr, 0);
 }
 
+void PidRef::signal_group(int number) const {
+  // While it is there, its number is the group's too.
+  bool there = pidfd_ && ::syscall(SYS_pidfd_send_signal, pidfd_.get(), 0, nullptr, 0) == 0;
+  if (!there || ::kill(-pid_, number) < 0) signal(number);
+}
+
 std::optional<int> PidRef::reap() const {
   siginfo_t info{};
   if (::waitid(P_PIDFD, static_cast<id_t>(pidfd_.get()), &info, WEXITED | WNOHANG) < 0 ||

@@ -31,6 +31,8 @@ class PidRef {
   static Result<PidRef> open_own_child(pid_t pid);
 
   void signal(int number) const;
+  // To it and, if it leads a process group (commands do), to all of the group.
+  void signal_group(int number) const;
   // The status of an ended child of ours, as from waitpid(2), which ends its zombie; empty if it is
   // no child of ours or still runs.
   std::optional<int> reap() const;

@@ -58,6 +58,9 @@ Result<void> Runtime::spawn(core::RolloutKey key, const std::string& app,
   load.loop = spec.loop;
   load.lifespan = spec.lifespan;
   load.root_path = spec.root_path;
+  load.command = spec.command;
+  load.run_once = rollout.run_once;
+  load.run_once_timeout_ms = static_cast<std::uint32_t>(spec.run_once_timeout.count());
   load.settings = rollout.settings;
   zygote.load_descriptors.push_back(TRY(duplicate(scoreboard.fd())));
   for (int fd : listeners.descriptors()) zygote.load_descriptors.push_back(TRY(duplicate(fd)));

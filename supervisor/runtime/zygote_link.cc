@@ -7,6 +7,7 @@
 
 #include <cerrno>
 
+#include "common/exit_status.h"
 #include "supervisor/runtime/output.h"
 
 namespace appd::runtime {
@@ -54,18 +55,18 @@ void ZygoteLink::retire() {
   if (channel_.open()) {
     send(message::Quit{});
   } else {
-    for (const auto& [id, worker] : workers_) worker.signal(SIGTERM);
+    for (const auto& [id, worker] : workers_) worker.signal_group(SIGTERM);
   }
 }
 
 void ZygoteLink::kill() {
   process_.signal(SIGKILL);
-  for (const auto& [id, worker] : workers_) worker.signal(SIGKILL);
+  for (const auto& [id, worker] : workers_) worker.signal_group(SIGKILL);
 }
 
 void ZygoteLink::kill_worker(core::WorkerId id) {
   auto it = workers_.find(id);
-  if (it != workers_.end()) it->second.signal(SIGKILL);
+  if (it != workers_.end()) it->second.signal_group(SIGKILL);
 }
 
 void ZygoteLink::on_channel(std::uint32_t events) {
@@ -131,7 +132,7 @@ void ZygoteLink::on_process() {
   receive_all();  // what it said before it ended comes first
   close_channel();
   auto status = process_.reap();
-  std::string how = status ? core::describe_exit(*status) : "ended";
+  std::string how = status ? describe_exit(*status) : "ended";
   poller_.remove(process_.fd());
   process_ = {};
   if (!files_.socket.empty()) {

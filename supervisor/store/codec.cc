@@ -51,6 +51,8 @@ std::string_view name_of(model::FailureCause value) {
       return "spawn_failed";
     case model::FailureCause::BindFailed:
       return "bind_failed";
+    case model::FailureCause::RunOnceFailed:
+      return "run_once_failed";
   }
   return {};
 }
@@ -187,7 +189,8 @@ void each_field(model::AppSpec& spec, Visit&& visit) {
          client_body_timeout, send_timeout, warmup_paths, backlog, unix_socket_mode, root_path,
          loop, lifespan, worker_connections, forwarded_allow_ips, proxy_protocol, proxy_allow_ips,
          access_log, access_log_format, ws_max_size, ws_ping_interval, ws_ping_timeout,
-         ws_per_message_deflate, ws_drain_timeout] = spec;
+         ws_per_message_deflate, ws_drain_timeout, command, startsecs, stop_signal, run_once,
+         run_once_timeout] = spec;
   visit("directory", directory);
   visit("app", app);
   visit("bind", bind);
@@ -226,6 +229,11 @@ void each_field(model::AppSpec& spec, Visit&& visit) {
   visit("ws_ping_timeout_ms", ws_ping_timeout);
   visit("ws_per_message_deflate", ws_per_message_deflate);
   visit("ws_drain_timeout_ms", ws_drain_timeout);
+  visit("command", command);
+  visit("startsecs_ms", startsecs);
+  visit("stop_signal", stop_signal);
+  visit("run_once", run_once);
+  visit("run_once_timeout_ms", run_once_timeout);
 }
 
 template <typename Visit>

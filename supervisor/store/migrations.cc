@@ -13,6 +13,7 @@
 //     last_good_spec  JSON or NULL
 //     operation       id of the newest
 //     create_time, update_time
+//     run_once_rollout  the rollout whose run_once tasks are done
 //   operations      one row an operation
 //     sequence        order of creation
 //     id              UUID
@@ -154,8 +155,13 @@ UPDATE operations SET revision = 1
 WHERE end_time IS NULL AND id IN (SELECT operation FROM revisions);
 )sql";
 
+// Specs have command, startsecs, stop_signal, run_once and run_once_timeout.
+constexpr const char* kVersion4 = R"sql(
+ALTER TABLE apps ADD COLUMN run_once_rollout INTEGER NOT NULL DEFAULT 0;
+)sql";
+
 // kMigrations[n] takes version n to version n + 1.
-constexpr std::array kMigrations = {kVersion1, kVersion2, kVersion3};
+constexpr std::array kMigrations = {kVersion1, kVersion2, kVersion3, kVersion4};
 
 }  // namespace
 

@@ -180,6 +180,38 @@ TEST(Planner, AbandonsARolloutThatAnotherReloadHasSuperseded) {
   EXPECT_EQ(world.count<StartRollout>(), 1U);
 }
 
+TEST(Planner, ATaskHasItsOwnTimeAndNotThatOfTheImport) {
+  World world;
+  world.want.spec.run_once = {"migrate"};
+  world.settle();
+  world.pass(world.want.spec.boot_timeout - 1ms);
+  world.tell(world.newest, message::RunningOnce{1, 1, "migrate"});
+  world.pass(world.want.spec.run_once_timeout);
+  Plan waiting = world.settle();
+  EXPECT_EQ(world.count<FailRollout>(), 0U) << "the zygote ends it";
+  ASSERT_TRUE(waiting.deadline.has_value());
+  world.pass(kTaskMargin);
+  world.settle();
+  EXPECT_EQ(world.count<FailRollout>(), 1U);
+}
+
+TEST(Planner, LetsTheTaskOfASupersededRolloutEndInsteadOfKillingItsZygote) {
+  World world;
+  world.start_and_serve();
+  world.want.rollout = 2;
+  world.settle();
+  world.tell(world.newest, message::RunningOnce{1, 1, "migrate"});
+  world.want.rollout = 3;
+  world.done.clear();
+  world.settle();
+  EXPECT_EQ(world.count<KillRollout>(), 0U);
+  EXPECT_EQ(world.count<RetireRollout>(), 1U);
+  EXPECT_EQ(world.count<StartRollout>(), 0U) << "its own tasks must wait for that";
+  world.tell(world.newest, ZygoteGone{"exited with status 0", ""});
+  world.settle();
+  EXPECT_EQ(world.count<StartRollout>(), 1U);
+}
+
 TEST(Planner, GrowsTheServingRolloutEvenWhileAnotherComesUp) {
   World world;
   RolloutKey old = world.start_and_serve();

@@ -111,9 +111,69 @@ TEST(Transitions, LearnsTheClassFromTheZygoteOrFromAWorker) {
   EXPECT_EQ(rollout.worker_class, "asgi");
 }
 
-TEST(Transitions, DescribesExits) {
-  EXPECT_EQ(describe_exit(0x0300), "exited with status 3");
-  EXPECT_EQ(describe_exit(SIGTERM), "was killed by signal 15 (SIGTERM)");
+TEST(Transitions, ATaskThatFailsFailsTheRolloutWithItsLastLines) {
+  World world;
+  world.want.spec.run_once = {"migrate"};
+  world.start_and_serve();
+  world.want.rollout = 2;
+  world.settle();
+  world.tell(world.newest, message::Hello{});
+  auto running = world.tell(world.newest, message::RunningOnce{1, 1, "migrate"});
+  EXPECT_EQ(running.notes.at(0), "run_once 1 of 1: migrate");
+  auto seen = world.tell(world.newest, message::RunOnceFailed{"migrate exited", "no such table"});
+  ASSERT_TRUE(seen.rollout_failed.has_value());
+  EXPECT_EQ(seen.rollout_failed->cause, FailureCause::RunOnceFailed);
+  EXPECT_EQ(seen.rollout_failed->traceback, "no such table");
+  EXPECT_EQ(world.have.serving(), RolloutKey{1});
+}
+
+TEST(Transitions, TasksThatAreDoneAreToldAsSuch) {
+  World world;
+  world.want.spec.run_once = {"migrate"};
+  world.settle();
+  EXPECT_EQ(world.have.find(world.newest)->run_once, world.want.spec.run_once);
+  world.tell(world.newest, message::RunningOnce{1, 1, "migrate"});
+  auto seen = world.tell(world.newest, message::Loaded{false, "", 0, "", true});
+  EXPECT_TRUE(seen.ran_once);
+  EXPECT_EQ(world.have.find(world.newest)->task, "");
+}
+
+TEST(Transitions, TasksThatWereDoneAreNotGivenToTheNextZygote) {
+  World world;
+  world.want.spec.run_once = {"migrate"};
+  world.want.ran_once = true;
+  world.settle();
+  EXPECT_TRUE(world.have.find(world.newest)->run_once.empty());
+}
+
+TEST(Transitions, ACommandThatEndsTooEarlyIsToldWithItsOutput) {
+  World world;
+  world.want.spec.app.clear();
+  world.want.spec.command = "worker";
+  RolloutKey key = world.start_and_serve();
+  world.tell(key, message::Exited{1, 1001, 9, message::ExitCause::Own, ""});
+  world.settle();
+  world.tell(key, message::Forked{1, 1003});
+  auto told = world.tell(key, message::BootFailed{1, false, "worker exited early", "last words"});
+  auto seen = world.tell(key, message::Exited{1, 1003, 256, message::ExitCause::Own, ""});
+  ASSERT_TRUE(told.trouble.has_value());
+  EXPECT_EQ(told.trouble->cause, FailureCause::WorkerDied);
+  EXPECT_FALSE(seen.trouble.has_value()) << "what was said in full is not said again in short";
+  EXPECT_EQ(world.have.failure->traceback, "last words");
+}
+
+TEST(Transitions, ACommandThatCannotBeRunLeavesNoWorkerAndWaits) {
+  World world;
+  world.want.spec.app.clear();
+  world.want.spec.command = "worker";
+  RolloutKey key = world.start_and_serve();
+  world.tell(key, message::Exited{1, 1001, 9, message::ExitCause::Own, ""});
+  world.settle();
+  auto seen = world.tell(key, message::BootFailed{1, true, "run worker: no such file", ""});
+  ASSERT_TRUE(seen.trouble.has_value());
+  EXPECT_EQ(seen.trouble->cause, FailureCause::AppNotFound);
+  EXPECT_FALSE(world.have.find(key)->workers.contains(1));
+  EXPECT_TRUE(world.settle().deadline.has_value()) << "tried again later";
 }
 
 }  // namespace

@@ -49,6 +49,8 @@ TEST(LiveSettings, CarryEveryFieldOfTheSpec) {
   spec.ws_ping_timeout = Milliseconds{72};
   spec.ws_per_message_deflate = false;
   spec.ws_drain_timeout = Milliseconds{73};
+  spec.startsecs = Milliseconds{74};
+  spec.stop_signal = "QUIT";
   const message::Settings expected{.revision = 9,
                                    .threads = 3,
                                    .timeout_ms = 1,
@@ -71,7 +73,9 @@ TEST(LiveSettings, CarryEveryFieldOfTheSpec) {
                                    .ws_ping_interval_ms = 71,
                                    .ws_ping_timeout_ms = 72,
                                    .ws_per_message_deflate = false,
-                                   .websocket_drain_ms = 73};
+                                   .websocket_drain_ms = 73,
+                                   .startsecs_ms = 74,
+                                   .stop_signal = 3};
   EXPECT_EQ(live_settings(spec, 9), expected);
 }
 

@@ -116,6 +116,20 @@ TEST_F(Migrations, Version3KeepsTheAuditAndTheRequests) {
   EXPECT_EQ(*raw().text("SELECT text FROM audit"), "reloaded web (release 7) by uid 0 pid 1");
 }
 
+TEST_F(Migrations, Version4RemembersOfNoRolloutThatItsTasksAreDone) {
+  {
+    Database database = raw();
+    ASSERT_TRUE(migrate(database, 0, 3));
+    ASSERT_TRUE(database.run(R"sql(INSERT INTO apps (id, uid, spec, generation, version, rollout,
+        revision, deleting, operation, create_time, update_time)
+        VALUES ('web', 'u', '{"workers":3}', 3, 5, 7, 1, 0, 'o', 1, 2))sql"));
+  }
+  const auto apps = open()->apps();
+  ASSERT_TRUE(apps) << apps.error().message;
+  EXPECT_EQ(apps->front().run_once_rollout, 0);
+  EXPECT_EQ(apps->front().spec.workers, 3);
+}
+
 TEST_F(Migrations, AStepThatFailsLeavesTheFileAsItWas) {
   Database database = raw();
   ASSERT_TRUE(database.run("CREATE TABLE audit (x)"));  // stands in the way of version 1's

@@ -89,6 +89,11 @@ inline model::AppSpec full_spec() {
   spec.ws_ping_timeout = Milliseconds{1012};
   spec.ws_per_message_deflate = false;
   spec.ws_drain_timeout = Milliseconds{1013};
+  spec.command = "celery -A proj worker";
+  spec.startsecs = Milliseconds{1014};
+  spec.stop_signal = "INT";
+  spec.run_once = {"manage.py migrate", "true"};
+  spec.run_once_timeout = Milliseconds{1015};
   return spec;
 }
 
@@ -104,6 +109,7 @@ inline model::AppRecord app(const std::string& id) {
   record.deleting = true;
   record.last_good_spec = model::AppSpec{};
   record.operation = "operation-of-" + id;
+  record.run_once_rollout = 6;
   record.create_time = at(1);
   record.update_time = at(2);
   return record;
