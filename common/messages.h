@@ -26,7 +26,7 @@ namespace appd::message {
 inline constexpr std::size_t kMaxMessage = 128 * 1024;
 inline constexpr std::size_t kMaxTraceback = 32 * 1024;
 inline constexpr std::size_t kMaxDescriptors = 64;
-inline constexpr std::uint32_t kProtocolVersion = 2;
+inline constexpr std::uint32_t kProtocolVersion = 3;
 
 enum class Preload : std::uint8_t { Auto, On, Off };
 
@@ -65,6 +65,12 @@ struct Settings {
   bool ws_per_message_deflate = true;
   // How long WebSockets may stay when their worker is told to go, before close code 1012.
   std::uint32_t websocket_drain_ms = 5'000;
+  // What a new worker is asked before it takes its first client; empty: nothing.
+  std::string health_path;
+  std::uint16_t health_status_first = 200;  // the answers that are taken for healthy
+  std::uint16_t health_status_last = 200;
+  std::uint32_t health_timeout_ms = 5'000;  // of each try
+  std::uint32_t health_tries = 3;
 
   bool operator==(const Settings&) const = default;
 };
@@ -121,6 +127,7 @@ struct LoadFailed {
 struct Forked {
   std::uint32_t worker = 0;
   std::int32_t pid = 0;
+  bool draining = false;  // it has been told to go, by an earlier appd
 };
 struct ForkFailed {
   std::uint32_t worker = 0;
@@ -131,11 +138,16 @@ struct Ready {  // also worker → zygote: accepts from now on
   std::int64_t settings_revision = 0;
   std::string worker_class;  // as in Loaded, which cannot know it without preload
 };
-struct BootFailed {  // also worker → zygote: the import in the worker failed (not preloaded)
+enum class BootFailure : std::uint8_t {
+  Import,     // in the worker: it is not preloaded
+  NotFound,   // the module was imported but has no such callable
+  Unhealthy,  // the app answers, but not as health_path asks for
+};
+struct BootFailed {  // also worker → zygote: it takes no client and ends
   std::uint32_t worker = 0;
-  bool not_found = false;
+  BootFailure cause = BootFailure::Import;
   std::string summary;
-  std::string traceback;
+  std::string traceback;  // or what the app has answered
 };
 struct Tuned {  // also worker → zygote: the settings are in effect
   std::uint32_t worker = 0;

@@ -25,6 +25,8 @@ std::string group_title(FieldGroup group) {
       return "Proxies in front, and the access log";
     case FieldGroup::WebSockets:
       return "WebSockets";
+    case FieldGroup::Rollouts:
+      return "How new code proves itself";
   }
   return "";
 }

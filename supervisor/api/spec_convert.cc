@@ -202,6 +202,16 @@ const Field kFields[] = {
     DURATION(ws_ping_timeout),
     OPTIONAL(ws_per_message_deflate),
     DURATION(ws_drain_timeout),
+    TEXT(health_path),
+    TEXT(health_status),
+    DURATION(health_timeout),
+    OPTIONAL(health_tries),
+    OPTIONAL(max_surge),
+    OPTIONAL(memory_budget),
+    OPTIONAL(canary),
+    DURATION(bake),
+    OPTIONAL(max_error_rate),
+    OPTIONAL(max_latency_factor),
 };
 
 #undef TEXT

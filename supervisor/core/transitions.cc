@@ -18,6 +18,18 @@ constexpr int kDeathsThatFail = 3;
 
 bool unproven(const Rollout& rollout) { return rollout.phase < RolloutPhase::Serving; }
 
+FailureCause cause_of(message::BootFailure failure) {
+  switch (failure) {
+    case message::BootFailure::Import:
+      return FailureCause::ImportFailed;
+    case message::BootFailure::NotFound:
+      return FailureCause::AppNotFound;
+    case message::BootFailure::Unhealthy:
+      return FailureCause::ProbeFailed;
+  }
+  return FailureCause::ImportFailed;
+}
+
 void set_phase(Rollout& rollout, RolloutPhase phase, Now now) {
   rollout.phase = phase;
   rollout.phase_began = now.steady;
@@ -53,6 +65,7 @@ class Transition {
     auto [entry, adopted] = rollout_.workers.try_emplace(forked.worker);
     Worker& worker = entry->second;
     if (adopted) worker.asked = now_.steady;
+    if (forked.draining) worker.state = WorkerState::Draining;
     worker.pid = forked.pid;
     worker.start_time = now_.wall;
     changed(forked.worker);
@@ -78,8 +91,8 @@ class Transition {
   }
 
   void operator()(const message::BootFailed& failed) {
-    in_trouble(failed.not_found ? FailureCause::AppNotFound : FailureCause::ImportFailed,
-               failed.summary, failed.traceback);
+    if (Worker* worker = find(failed.worker)) worker->boot_failed = true;
+    in_trouble(cause_of(failed.cause), failed.summary, failed.traceback);
   }
 
   void operator()(const message::Tuned& tuned) {
@@ -172,6 +185,11 @@ class Transition {
     std::optional<milliseconds> ready_for;
     if (worker.ready) ready_for = duration_cast<milliseconds>(now_.steady - *worker.ready);
     rollout_.restarts.died(now_.steady, ready_for);
+    if (worker.boot_failed) return;
+    if (worker.ready && rollout_.baking()) {
+      return in_trouble(FailureCause::WorkerDied,
+                        "worker " + std::to_string(id) + ", a canary, " + reason, "");
+    }
     if (!worker.ready || rollout_.restarts.early_deaths() >= kDeathsThatFail) {
       in_trouble(worker.killed ? FailureCause::BootTimeout : FailureCause::WorkerDied,
                  "worker " + std::to_string(id) + " " + reason, "");
@@ -216,9 +234,16 @@ void begin(const Action& action, const Desired& want, AppState& app, RolloutKey 
             app.failure.reset();
             app.failed_rollout = 0;
           },
+          [&](const BeginBake& a) {
+            app.find(a.rollout)->bake.emplace(Rollout::Bake{now.steady, {}});
+          },
+          [&](const AbandonRollout& a) {
+            set_phase(*app.find(a.rollout), RolloutPhase::Retiring, now);
+          },
           [&](const RetireRollout& a) {
             Rollout& rollout = *app.find(a.rollout);
             set_phase(rollout, RolloutPhase::Retiring, now);
+            rollout.told_to_go = true;
             for (auto& [id, worker] : rollout.workers) worker.state = WorkerState::Draining;
           },
           [&](const KillRollout& a) {
@@ -246,7 +271,6 @@ model::Failure fail(RolloutKey key, model::FailureCause cause, std::string messa
                     std::string traceback, AppState& app, Now now) {
   Rollout& rollout = *app.find(key);
   set_phase(rollout, RolloutPhase::Retiring, now);
-  rollout.doomed = true;
   app.failed_rollout = rollout.number;
   app.failure =
       model::Failure{cause, std::move(message), std::move(traceback), rollout.number, now.wall};

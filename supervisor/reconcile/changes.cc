@@ -259,6 +259,7 @@ Answer<model::AppView> Reconciler::edit_spec(AppEntry& app, Edit edit, const Cal
     ++record.version;
     record.update_time = system_clock::now();
   }
+  if (other_mode) record.failed_rollout = 0;
   if (new_rollout) {
     ++record.rollout;
     // Live settings since the last rollout are part of what serves now.

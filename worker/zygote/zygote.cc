@@ -231,7 +231,8 @@ void Zygote::greet() {
   if (!has_loaded_) return;
   link_.send(loaded_);
   for (const auto& [pid, child] : children_) {
-    link_.send(message::Forked{child.worker, pid});
+    bool draining = child.cause == message::ExitCause::Asked;
+    link_.send(message::Forked{child.worker, pid, draining});
     if (!child.ready) continue;
     link_.send(message::Ready{child.worker, child.settings_revision, loaded_.worker_class});
   }
@@ -407,7 +408,7 @@ void Zygote::fork_worker(std::uint32_t worker) {
   child.pid = pid;
   child.channel = std::move(pair->first);
   child.settings_revision = load_.settings.revision;
-  link_.send(message::Forked{worker, pid});
+  link_.send(message::Forked{worker, pid, false});
 }
 
 // In the fork: leave behind what belongs to the zygote.

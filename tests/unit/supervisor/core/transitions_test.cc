@@ -16,7 +16,7 @@ TEST(Transitions, AWorkerThatDiesBeforeItIsReadyFailsTheRollout) {
   World world;
   world.settle();
   world.load(world.newest);
-  world.tell(world.newest, message::Forked{1, 1001});
+  world.tell(world.newest, message::Forked{1, 1001, false});
   auto seen =
       world.tell(world.newest, message::Exited{1, 1001, SIGSEGV, message::ExitCause::Own, ""});
   ASSERT_TRUE(seen.rollout_failed.has_value());
@@ -28,9 +28,9 @@ TEST(Transitions, AnImportErrorInAWorkerFailsTheRolloutWithItsTraceback) {
   World world;
   world.settle();
   world.load(world.newest);
-  world.tell(world.newest, message::Forked{1, 1001});
-  auto seen =
-      world.tell(world.newest, message::BootFailed{1, false, "ValueError: no", "Traceback x"});
+  world.tell(world.newest, message::Forked{1, 1001, false});
+  auto seen = world.tell(world.newest, message::BootFailed{1, message::BootFailure::Import,
+                                                           "ValueError: no", "Traceback x"});
   ASSERT_TRUE(seen.rollout_failed.has_value());
   EXPECT_EQ(seen.rollout_failed->cause, FailureCause::ImportFailed);
   EXPECT_EQ(seen.rollout_failed->traceback, "Traceback x");

@@ -49,6 +49,10 @@ TEST(LiveSettings, CarryEveryFieldOfTheSpec) {
   spec.ws_ping_timeout = Milliseconds{72};
   spec.ws_per_message_deflate = false;
   spec.ws_drain_timeout = Milliseconds{73};
+  spec.health_path = "/healthz";
+  spec.health_status = "200-399";
+  spec.health_timeout = Milliseconds{74};
+  spec.health_tries = 75;
   const message::Settings expected{.revision = 9,
                                    .threads = 3,
                                    .timeout_ms = 1,
@@ -71,7 +75,12 @@ TEST(LiveSettings, CarryEveryFieldOfTheSpec) {
                                    .ws_ping_interval_ms = 71,
                                    .ws_ping_timeout_ms = 72,
                                    .ws_per_message_deflate = false,
-                                   .websocket_drain_ms = 73};
+                                   .websocket_drain_ms = 73,
+                                   .health_path = "/healthz",
+                                   .health_status_first = 200,
+                                   .health_status_last = 399,
+                                   .health_timeout_ms = 74,
+                                   .health_tries = 75};
   EXPECT_EQ(live_settings(spec, 9), expected);
 }
 
@@ -99,6 +108,14 @@ TEST(NeedsRollout, OnlyForWhatARunningWorkerCannotTakeOver) {
     s.ws_max_size = 5;
     s.ws_ping_interval = s.ws_ping_timeout = s.ws_drain_timeout = Milliseconds{5};
     s.ws_per_message_deflate = false;
+    s.health_path = "/healthz";
+    s.health_status = "204";
+    s.health_timeout = Milliseconds{5};
+    s.health_tries = 1;
+    s.max_surge = s.canary = 1;
+    s.memory_budget = 5;
+    s.bake = Milliseconds{5};
+    s.max_error_rate = s.max_latency_factor = 5;
   }));
   EXPECT_TRUE(rollout([](AppSpec& s) { s.directory = "/x"; }));
   EXPECT_TRUE(rollout([](AppSpec& s) { s.app = "x:app"; }));

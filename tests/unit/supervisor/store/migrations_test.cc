@@ -116,6 +116,23 @@ TEST_F(Migrations, Version3KeepsTheAuditAndTheRequests) {
   EXPECT_EQ(*raw().text("SELECT text FROM audit"), "reloaded web (release 7) by uid 0 pid 1");
 }
 
+TEST_F(Migrations, Version4KeepsTheAppsOfVersion3AndDoesNotKnowWhichRolloutServes) {
+  {
+    Database database = raw();
+    ASSERT_TRUE(migrate(database, 0, 2));
+    ASSERT_TRUE(database.run(kTwoApps));
+    ASSERT_TRUE(migrate(database, 2, 3));
+  }
+  const auto apps = open()->apps();
+  ASSERT_TRUE(apps) << apps.error().message;
+  ASSERT_EQ(apps->size(), 2U);
+  EXPECT_EQ(apps->back().spec.workers, 17);
+  EXPECT_EQ(apps->back().spec.health_path, "");
+  EXPECT_EQ(apps->back().rollout, 4);
+  EXPECT_EQ(apps->back().failed_rollout, 0);
+  EXPECT_EQ(apps->back().good_rollout, 0);
+}
+
 TEST_F(Migrations, AStepThatFailsLeavesTheFileAsItWas) {
   Database database = raw();
   ASSERT_TRUE(database.run("CREATE TABLE audit (x)"));  // stands in the way of version 1's
