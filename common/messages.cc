@@ -22,7 +22,8 @@ void fields(Archive& a, T& m) {
       m.limit_request_fields, m.limit_request_field_size, m.limit_request_body,
       m.worker_connections, m.forwarded_allow_ips, m.proxy_protocol, m.proxy_allow_ips,
       m.access_log, m.access_log_format, m.ws_max_size, m.ws_ping_interval_ms, m.ws_ping_timeout_ms,
-      m.ws_per_message_deflate, m.websocket_drain_ms, m.startsecs_ms, m.stop_signal);
+      m.ws_per_message_deflate, m.websocket_drain_ms, m.startsecs_ms, m.stop_signal, m.health_path,
+      m.health_status_first, m.health_status_last, m.health_timeout_ms, m.health_tries);
   } else if constexpr (std::same_as<M, Load>) {
     a(m.app, m.rollout, m.directory, m.app_uri, m.preload, m.warmup_paths, m.worker_class, m.loop,
       m.lifespan, m.root_path, m.command, m.run_once, m.run_once_timeout_ms, m.settings);
@@ -42,7 +43,7 @@ void fields(Archive& a, T& m) {
   } else if constexpr (std::same_as<M, LoadFailed>) {
     a(m.not_found, m.summary, m.traceback);
   } else if constexpr (std::same_as<M, Forked>) {
-    a(m.worker, m.pid);
+    a(m.worker, m.pid, m.draining);
   } else if constexpr (std::same_as<M, ForkFailed>) {
     a(m.worker, m.sys_errno);
   } else if constexpr (std::same_as<M, Ready>) {
@@ -50,7 +51,7 @@ void fields(Archive& a, T& m) {
   } else if constexpr (std::same_as<M, Tuned>) {
     a(m.worker, m.settings_revision);
   } else if constexpr (std::same_as<M, BootFailed>) {
-    a(m.worker, m.not_found, m.summary, m.traceback);
+    a(m.worker, m.cause, m.summary, m.traceback);
   } else if constexpr (std::same_as<M, Stuck>) {
     a(m.worker, m.after_ms, m.request);
   } else {
@@ -122,6 +123,11 @@ class Reader {
     std::uint8_t raw = 0;
     get_enum(static_cast<std::uint8_t>(Preload::Off), raw);
     value = static_cast<Preload>(raw);
+  }
+  void get(BootFailure& value) {
+    std::uint8_t raw = 0;
+    get_enum(static_cast<std::uint8_t>(BootFailure::Unhealthy), raw);
+    value = static_cast<BootFailure>(raw);
   }
   void get(ExitCause& value) {
     std::uint8_t raw = 0;

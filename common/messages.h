@@ -68,6 +68,12 @@ struct Settings {
   // Of commands: how long one must stay up to be ready, and what tells it to go.
   std::uint32_t startsecs_ms = 1'000;
   std::uint32_t stop_signal = 15;  // SIGTERM
+  // What a new worker is asked before it takes its first client; empty: nothing.
+  std::string health_path;
+  std::uint16_t health_status_first = 200;  // the answers that are taken for healthy
+  std::uint16_t health_status_last = 200;
+  std::uint32_t health_timeout_ms = 5'000;  // of each try
+  std::uint32_t health_tries = 3;
 
   bool operator==(const Settings&) const = default;
 };
@@ -138,6 +144,7 @@ struct LoadFailed {
 struct Forked {
   std::uint32_t worker = 0;
   std::int32_t pid = 0;
+  bool draining = false;  // it has been told to go, by an earlier appd
 };
 struct ForkFailed {
   std::uint32_t worker = 0;
@@ -148,13 +155,19 @@ struct Ready {  // also worker → zygote: accepts from now on
   std::int64_t settings_revision = 0;
   std::string worker_class;  // as in Loaded, which cannot know it without preload
 };
-// Also worker → zygote: the import in the worker failed (not preloaded). Of a command: it could not
-// be executed, and then there was never a process, or it ended too early.
+enum class BootFailure : std::uint8_t {
+  Import,     // in the worker: it is not preloaded
+  NotFound,   // the module was imported but has no such callable, or there is no such command
+  Unhealthy,  // the app answers, but not as health_path asks for
+  Ended,      // of a command: too early to be ready
+};
+// Also worker → zygote: it takes no client and ends. A command that could not be executed has never
+// been a process.
 struct BootFailed {
   std::uint32_t worker = 0;
-  bool not_found = false;
+  BootFailure cause = BootFailure::Import;
   std::string summary;
-  std::string traceback;  // or its last lines of output
+  std::string traceback;  // or what the app has answered, or a command's last lines of output
 };
 struct Tuned {  // also worker → zygote: the settings are in effect
   std::uint32_t worker = 0;

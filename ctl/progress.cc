@@ -17,7 +17,9 @@ std::string progress_line(const v1::Operation& operation, std::chrono::milliseco
   if (progress.draining_workers() > 0) {
     line += "  " + std::to_string(progress.draining_workers()) + " draining";
   }
-  return line + "  " + format_elapsed(elapsed);
+  line += "  " + format_elapsed(elapsed);
+  if (!operation.detail().empty()) line += "  " + escape_line(operation.detail());
+  return line;
 }
 
 void Progress::show(const v1::Operation& operation) {

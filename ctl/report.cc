@@ -59,6 +59,15 @@ std::string kind_text(v1::Operation::Kind kind) {
   return kind == v1::Operation::KIND_UNSPECIFIED ? "change" : words(v1::Operation::Kind_Name(kind));
 }
 
+// "Rollout 6 serves on with 4 workers"
+std::string serving_text(const v1::Operation& operation, const v1::App* now) {
+  if (now == nullptr || now->observed().rollout() == 0) {
+    return "The old code serves on with " + workers(operation.progress().ready_workers());
+  }
+  return "Rollout " + std::to_string(now->observed().rollout()) + " serves on with " +
+         workers(now->observed().ready_workers());
+}
+
 std::string with_reason(const std::string& message, const std::string& reason) {
   std::string text = escape_line(message);
   if (!reason.empty()) text += (text.empty() ? "" : " ") + ("[" + escape_line(reason) + "]");
@@ -110,7 +119,7 @@ std::string render_success(const v1::Operation& operation, const ChangeSummary& 
   return out + format_elapsed(summary.elapsed) + "\n";
 }
 
-std::string render_failure(const v1::Operation& operation, const Style& style) {
+std::string render_failure(const v1::Operation& operation, const v1::App* now, const Style& style) {
   const std::string app = escape_line(short_name(operation.app()));
   const std::string kind = kind_text(operation.kind());
   const v1::Failure& failure = operation.failure();
@@ -120,11 +129,13 @@ std::string render_failure(const v1::Operation& operation, const Style& style) {
   if (operation.has_failure()) why += " (" + cause_text(failure.cause()) + ")";
   std::string out = escape_block(failure.traceback());
   if (!out.empty() && out.back() != '\n') out += '\n';
+  if (!out.empty() && failure.cause() == v1::Failure::PROBE_FAILED) {
+    out = "The health check was answered with\n\n" + out + "\n";
+  }
   switch (operation.phase()) {
     case v1::Operation::ROLLED_BACK:
       out += headline(style, kind + " of " + app + " was rolled back: " + why);
-      out += "  The old code serves on with " + workers(operation.progress().ready_workers()) +
-             ". Put the cause right and try again.\n";
+      out += "  " + serving_text(operation, now) + ". Put the cause right and try again.\n";
       break;
     case v1::Operation::SUPERSEDED:
       out += headline(style, kind + " of " + app + " was superseded by a later change");
@@ -132,6 +143,9 @@ std::string render_failure(const v1::Operation& operation, const Style& style) {
       break;
     default:
       out += headline(style, kind + " of " + app + " failed: " + why);
+      if (now != nullptr && now->observed().ready_workers() > 0) {
+        out += "  " + serving_text(operation, now) + ".\n";
+      }
       if (operation.kind() != v1::Operation::DELETE) {
         out += "  appd keeps what was asked for; `appctl get " + app +
                "` shows what it does about it.\n";

@@ -34,8 +34,9 @@ struct ChangeSummary {
 
 // "myapp: 17 workers ready (was 4), rollout 3, 0.041s", of an operation that succeeded.
 std::string render_success(const v1::Operation& operation, const ChangeSummary& summary);
-// The traceback and why, for stderr, of an operation that did not succeed.
-std::string render_failure(const v1::Operation& operation, const Style& style);
+// For stderr, of an operation that did not succeed: the traceback or the answer to the health
+// check, why, and what serves now, for which `app` is looked at if it could be had.
+std::string render_failure(const v1::Operation& operation, const v1::App* app, const Style& style);
 // How to go on watching an operation that this command no longer waits for.
 std::string follow_hint(const std::string& operation);
 

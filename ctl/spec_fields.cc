@@ -8,6 +8,7 @@
 #include <array>
 #include <cctype>
 #include <charconv>
+#include <cmath>
 #include <cstdint>
 #include <map>
 
@@ -101,6 +102,24 @@ constexpr auto kFields = std::to_array<SpecField>({
      Commands},
     {"run_once_timeout", "--run-once-timeout", "TIME", "longest time of each of those", "5m",
      Commands},
+    {"health_path", "--health-path", "PATH",
+     "what a new worker must answer before it takes a client, e.g. /healthz", "", Rollouts},
+    {"health_status", "--health-status", "STATUS", "the right answer: 200, or a range: 200-399",
+     "200", Rollouts},
+    {"health_timeout", "--health-timeout", "TIME", "longest wait for it, each try", "5s", Rollouts},
+    {"health_tries", "--health-tries", "N", "tries before the worker is given up, 1 to 100", "3",
+     Rollouts},
+    {"max_surge", "--max-surge", "N",
+     "workers beyond those wanted while a pool is replaced; 0: all at once", "0", Rollouts},
+    {"memory_budget", "--memory-budget", "BYTES",
+     "memory of the app while its pool is replaced; 0: the host's", "0", Rollouts},
+    {"canary", "--canary", "N", "new workers that prove themselves beside the old pool; 0: none",
+     "0", Rollouts},
+    {"bake", "--bake", "TIME", "for how long", "1m", Rollouts},
+    {"max_error_rate", "--max-error-rate", "PERCENT",
+     "of a canary's requests that may fail before it is taken back", "1", Rollouts},
+    {"max_latency_factor", "--max-latency-factor", "FACTOR",
+     "of a canary's 95th percentile to the old pool's; 0: not compared", "3", Rollouts},
 });
 
 // Fields of requests that are arguments too.
@@ -160,6 +179,25 @@ Result<std::int64_t> parse_integer(std::string_view text, bool is_size, std::int
     return bad("'" + std::string(text) + "' is out of range");
   }
   return value * found->bytes;
+}
+
+// "2.5"; of a percentage also "2.5%".
+Result<double> parse_number(std::string_view text) {
+  std::string_view digits = text;
+  if (digits.ends_with('%')) digits.remove_suffix(1);
+  double value = 0;
+  const auto [end, code] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+  if (code != std::errc() || end != digits.data() + digits.size() || !std::isfinite(value)) {
+    return bad("'" + std::string(text) + "' is no number");
+  }
+  return value;
+}
+
+// The shortest text that reads back as the same number.
+std::string number_text(double value) {
+  char text[32];
+  const auto [end, code] = std::to_chars(text, text + sizeof(text), value);
+  return code == std::errc() ? std::string(text, end) : "";
 }
 
 std::string size_text(std::int64_t bytes) {
@@ -240,6 +278,9 @@ Result<void> assign_one(v1::AppSpec& spec, const SpecField& field, const std::st
     case FieldDescriptor::CPPTYPE_INT64:
       reflection.SetInt64(&spec, &descriptor,
                           TRY(parse_integer(text, field.placeholder == "BYTES", INT64_MAX)));
+      break;
+    case FieldDescriptor::CPPTYPE_DOUBLE:
+      reflection.SetDouble(&spec, &descriptor, TRY(parse_number(text)));
       break;
     default:
       APPD_CHECK(!"a kind of field that this table does not know");
@@ -345,6 +386,8 @@ std::string text_of(const v1::AppSpec& spec, const SpecField& field) {
       return std::to_string(reflection.GetInt32(spec, &descriptor));
     case FieldDescriptor::CPPTYPE_INT64:
       return size_text(reflection.GetInt64(spec, &descriptor));
+    case FieldDescriptor::CPPTYPE_DOUBLE:
+      return number_text(reflection.GetDouble(spec, &descriptor));
     default:
       return reflection.GetString(spec, &descriptor);
   }

@@ -13,7 +13,7 @@
 
 namespace appd::ctl {
 
-enum class FieldGroup { App, Pool, Times, Limits, Front, WebSockets, Commands };
+enum class FieldGroup { App, Pool, Times, Limits, Front, WebSockets, Commands, Rollouts };
 
 struct SpecField {
   std::string_view name;         // the API's: "limit_request_line"

@@ -129,7 +129,10 @@ ExitCode await_end(Session& session, const Change& change, const ChangeOptions& 
   }
   const ExitCode code = exit_code(operation);
   if (code != ExitCode::Done) {
-    session.complain(render_failure(operation, session.io().err_style));
+    v1::GetAppRequest request;
+    request.set_name(operation.app());
+    Outcome<v1::App> now = session.client().get_app(request);
+    session.complain(render_failure(operation, now ? &*now : nullptr, session.io().err_style));
   } else if (!session.json()) {
     ChangeSummary summary{change.what, change.ready_before,
                           std::chrono::duration_cast<milliseconds>(Clock::now() - change.began)};

@@ -27,6 +27,8 @@ std::string group_title(FieldGroup group) {
       return "WebSockets";
     case FieldGroup::Commands:
       return "Commands: pools of them, and those that a rollout runs once";
+    case FieldGroup::Rollouts:
+      return "How new code proves itself";
   }
   return "";
 }

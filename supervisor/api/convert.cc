@@ -95,6 +95,10 @@ v1::Failure::Cause to_proto(model::FailureCause cause) {
       return v1::Failure::SPAWN_FAILED;
     case model::FailureCause::BindFailed:
       return v1::Failure::BIND_FAILED;
+    case model::FailureCause::ProbeFailed:
+      return v1::Failure::PROBE_FAILED;
+    case model::FailureCause::CanaryFailed:
+      return v1::Failure::CANARY_FAILED;
     case model::FailureCause::RunOnceFailed:
       return v1::Failure::RUN_ONCE_FAILED;
   }
@@ -197,7 +201,6 @@ void to_proto(const model::Operation& operation, v1::Operation& out) {
   out.set_generation(operation.generation);
   out.set_rollout(operation.rollout);
   out.set_reason(operation.reason);
-  out.set_revision(operation.revision);
 }
 
 void to_proto(const model::Event& event, v1::WatchResponse& out) {

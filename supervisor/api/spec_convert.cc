@@ -207,6 +207,16 @@ const Field kFields[] = {
     TEXT(stop_signal),
     LIST(run_once),
     DURATION(run_once_timeout),
+    TEXT(health_path),
+    TEXT(health_status),
+    DURATION(health_timeout),
+    OPTIONAL(health_tries),
+    OPTIONAL(max_surge),
+    OPTIONAL(memory_budget),
+    OPTIONAL(canary),
+    DURATION(bake),
+    OPTIONAL(max_error_rate),
+    OPTIONAL(max_latency_factor),
 };
 
 #undef TEXT

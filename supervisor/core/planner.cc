@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <set>
+#include <string>
 #include <utility>
 
 namespace appd::core {
@@ -10,13 +11,30 @@ namespace {
 
 using model::WorkerState;
 
+// "2 s", "300 ms"
+std::string in_seconds(std::chrono::milliseconds time) {
+  const std::int64_t ms = time.count();
+  return ms % 1000 == 0 ? std::to_string(ms / 1000) + " s" : std::to_string(ms) + " ms";
+}
+
+// Why a rollout is given up whose time is over.
+std::string overdue(const Rollout& rollout) {
+  if (!rollout.task.empty()) return "run_once \"" + rollout.task + "\" did not end in time";
+  return "not ready within boot_timeout (" + in_seconds(rollout.spec.boot_timeout) + ")";
+}
+
+// How often a canary is looked at.
+std::chrono::milliseconds look_interval(std::chrono::milliseconds bake) {
+  return std::clamp(bake / 20, std::chrono::milliseconds(100), std::chrono::milliseconds(1000));
+}
+
 class Planner {
  public:
   Planner(const Desired& want, const AppState& have, Time now)
       : want_(want), have_(have), now_(now) {}
 
   Plan run() {
-    for (const auto& [key, rollout] : have_.rollouts) watch_retirement(key, rollout);
+    for (const auto& [key, rollout] : have_.rollouts) let_go(key, rollout);
     if (!want_.running()) {
       stop();
       return std::move(plan_);
@@ -32,7 +50,7 @@ class Planner {
   }
 
  private:
-  void act(Action action) { plan_.actions.push_back(action); }
+  void act(Action action) { plan_.actions.push_back(std::move(action)); }
 
   void wake_at(Time when) {
     if (!plan_.deadline || when < *plan_.deadline) plan_.deadline = when;
@@ -47,45 +65,61 @@ class Planner {
     }
   }
 
+  std::int32_t wanted() const { return want_.spec.workers; }
+
+  const Rollout* serving() const {
+    auto key = have_.serving();
+    return key ? have_.find(*key) : nullptr;
+  }
+
   void stop() {
-    for (const auto& [key, rollout] : have_.rollouts) retire(key, rollout);
+    for (const auto& [key, rollout] : have_.rollouts) {
+      if (rollout.phase == RolloutPhase::Retiring) continue;
+      // What has not served yet has nothing to drain, but a task is given the time to end well.
+      if (rollout.phase == RolloutPhase::Preparing && rollout.task.empty()) {
+        act(KillRollout{key});
+      } else {
+        act(RetireRollout{key});
+      }
+    }
     if (have_.rollouts.empty() && have_.listening) act(CloseListeners{});
   }
 
-  // What has not served yet has nothing to drain, but a task is given the time to end well.
-  void retire(RolloutKey key, const Rollout& rollout) {
-    if (rollout.phase == RolloutPhase::Retiring) return;
-    if (rollout.phase == RolloutPhase::Preparing && rollout.task.empty()) {
+  // Of what is on its way out, a rollout without workers is killed: one that is about to be ready
+  // may have a client before we know. Others drain, but those that were taken back half-way only as
+  // far as the pool can spare their workers.
+  void let_go(RolloutKey key, const Rollout& rollout) {
+    if (rollout.phase != RolloutPhase::Retiring || rollout.killed) return;
+    if (rollout.told_to_go) {
+      Time limit = rollout.phase_began + rollout.spec.graceful_timeout + kRetireMargin;
+      if (now_ < limit) return wake_at(limit);
       act(KillRollout{key});
-    } else {
+    } else if (rollout.workers.empty() && !rollout.adopted) {
+      act(KillRollout{key});
+    } else if (std::int32_t spare = spare_of(rollout); spare >= rollout.ready()) {
       act(RetireRollout{key});
+    } else {
+      drain(key, rollout, rollout.staying() - rollout.ready() + spare);
     }
   }
 
-  void watch_retirement(RolloutKey key, const Rollout& rollout) {
-    if (rollout.phase != RolloutPhase::Retiring || rollout.killed) return;
-    if (rollout.doomed) {
-      act(KillRollout{key});
-      return;
-    }
-    Time limit = rollout.phase_began + rollout.spec.graceful_timeout + kRetireMargin;
-    if (now_ >= limit) {
-      act(KillRollout{key});
-    } else {
-      wake_at(limit);
-    }
+  // How many of its ready workers may go so that, with those of the serving one, as many as wanted
+  // stay.
+  std::int32_t spare_of(const Rollout& rollout) const {
+    const Rollout* others = want_.running() ? serving() : nullptr;
+    if (others == nullptr) return rollout.ready();
+    return std::max(others->ready() + rollout.ready() - wanted(), 0);
   }
 
   // Starts the wanted rollout unless it is there, on its way, or has failed while another serves.
   void replace() {
     auto coming = have_.coming();
     if (coming && have_.find(*coming)->number != want_.rollout) {
-      retire(*coming, *have_.find(*coming));
+      supersede(*coming, *have_.find(*coming));
       coming.reset();
     }
     if (coming || a_task_ends()) return;
-    auto serving = have_.serving();
-    const Rollout* current = serving ? have_.find(*serving) : nullptr;
+    const Rollout* current = serving();
     if (current != nullptr && !current->zygote_gone &&
         (current->number == want_.rollout || have_.failed_rollout == want_.rollout)) {
       return;
@@ -98,6 +132,16 @@ class Planner {
     }
   }
 
+  void supersede(RolloutKey key, const Rollout& rollout) {
+    if (rollout.phase != RolloutPhase::Preparing) {
+      act(AbandonRollout{key});
+    } else if (rollout.task.empty()) {
+      act(KillRollout{key});
+    } else {
+      act(RetireRollout{key});  // its task is given the time to end well
+    }
+  }
+
   // Two rollouts' tasks never run at once.
   bool a_task_ends() const {
     return std::any_of(have_.rollouts.begin(), have_.rollouts.end(),
@@ -107,13 +151,13 @@ class Planner {
   void bring_up(RolloutKey key, const Rollout& rollout) {
     if (rollout.number != want_.rollout) return;  // on its way out, see replace()
     if (rollout.phase != RolloutPhase::Preparing) keep_in_tune(key, rollout);
-    if (rollout.phase != RolloutPhase::Switching) {
+    if (rollout.phase != RolloutPhase::Switching && !rollout.baking()) {
       // The zygote ends a task in time; should it hang itself, we do.
       Time limit = rollout.phase_began + (rollout.task.empty()
                                               ? rollout.spec.boot_timeout
                                               : rollout.spec.run_once_timeout + kTaskMargin);
       if (now_ >= limit) {
-        act(FailRollout{key, model::FailureCause::BootTimeout});
+        act(FailRollout{key, model::FailureCause::BootTimeout, overdue(rollout)});
         return;
       }
       wake_at(limit);
@@ -122,15 +166,14 @@ class Planner {
       case RolloutPhase::Preparing:  // until the zygote has loaded the app
         break;
       case RolloutPhase::Warming:
-        if (rollout.workers.empty()) fork(key);
-        if (rollout.ready() > 0) act(Advance{key, RolloutPhase::Switching});
+        warm(key, rollout);
         break;
       case RolloutPhase::Switching:
-        if (rollout.ready() >= want_.spec.workers) {
+        if (rollout.ready() >= wanted()) {
           act(Advance{key, RolloutPhase::Serving});
           if (auto old = have_.serving()) act(RetireRollout{*old});
         } else {
-          keep_in_number(key, rollout);
+          take_over(key, rollout);
           for (const auto& [id, worker] : rollout.workers) watch_boot(key, rollout, id, worker);
         }
         break;
@@ -140,11 +183,62 @@ class Planner {
     }
   }
 
+  // A canary is compared with another rollout: not when there is none, nor with its own code.
+  bool has_canary(const Rollout& rollout) const {
+    const Rollout* old = serving();
+    return want_.spec.canary > 0 && old != nullptr && old->number != rollout.number;
+  }
+
+  void warm(RolloutKey key, const Rollout& rollout) {
+    bool canary = has_canary(rollout);
+    std::int32_t first = canary ? std::min(want_.spec.canary, wanted()) : 1;
+    fork_when_due(key, rollout, first - rollout.staying());
+    if (rollout.ready() < first) return;
+    if (!canary) {
+      act(Advance{key, RolloutPhase::Switching});
+    } else if (!rollout.bake) {
+      act(BeginBake{key});
+    } else {
+      bake(key, *rollout.bake);
+    }
+  }
+
+  void bake(RolloutKey key, const Rollout::Bake& bake) {
+    Time end = bake.began + want_.spec.bake;
+    CanaryJudgement judgement = judge(want_.spec, bake.figures, now_ >= end);
+    if (judgement.verdict == CanaryVerdict::Worse) {
+      act(FailRollout{key, model::FailureCause::CanaryFailed, judgement.text});
+    } else if (now_ >= end) {
+      act(Advance{key, RolloutPhase::Switching});
+    } else {
+      wake_at(std::min(end, now_ + look_interval(want_.spec.bake)));
+    }
+  }
+
+  // All at once the old ones stay until the last new one is ready. In steps, some new ones come up,
+  // and when they are ready as many old ones go; the next come up when those have gone.
+  void take_over(RolloutKey key, const Rollout& rollout) {
+    auto old = have_.serving();
+    std::int32_t surge = old ? surge_of(want_.spec, rollout.surge) : kAnySurge;
+    std::int32_t missing = wanted() - rollout.staying();
+    if (missing < 0) drain(key, rollout, -missing);
+    fork_when_due(key, rollout, std::min(missing, room(surge)));
+    if (surge >= wanted()) return;
+    const Rollout& leaving = *have_.find(*old);
+    drain(*old, leaving, leaving.ready() + rollout.ready() - wanted());
+  }
+
+  // How many workers may be forked now.
+  std::int32_t room(std::int32_t surge) const {
+    if (surge >= wanted()) return kAnySurge;
+    auto given = static_cast<std::int32_t>(given_.size());
+    return std::max(wanted() + surge - have_.workers() - given, 0);
+  }
+
   void keep(RolloutKey key, const Rollout& rollout) {
     if (rollout.zygote_gone) return;  // its orphans serve until a new zygote's workers do
     keep_in_tune(key, rollout);
-    // While another rollout comes up, the old one loses no capacity and needs no more of it.
-    if (!have_.coming() || rollout.staying() < want_.spec.workers) keep_in_number(key, rollout);
+    keep_in_number(key, rollout);
     for (const auto& [id, worker] : rollout.workers) watch_boot(key, rollout, id, worker);
   }
 
@@ -164,14 +258,32 @@ class Planner {
   }
 
   void keep_in_number(RolloutKey key, const Rollout& rollout) {
-    std::int32_t missing = want_.spec.workers - rollout.staying();
-    if (missing > 0) {
-      when_due(rollout.restarts, [&] {
-        for (std::int32_t i = 0; i < missing; ++i) fork(key);
-      });
-    } else if (missing < 0) {
-      drain(key, rollout, -missing);
+    std::int32_t missing = wanted() - rollout.staying();
+    std::int32_t surge = kAnySurge;
+    if (auto coming = have_.coming()) {
+      // While another rollout comes up, this one loses no capacity that the other does not have,
+      // and needs no more of it.
+      const Rollout& next = *have_.find(*coming);
+      if (next.phase == RolloutPhase::Switching) {
+        missing -= next.ready();
+        surge = surge_of(want_.spec, next.surge);
+      }
+      missing = std::max(missing, 0);
     }
+    for (const auto& [other_key, other] : have_.rollouts) {
+      // Taken back half-way: what it gives back is taken over in steps too.
+      bool carries = other.phase == RolloutPhase::Retiring && !other.told_to_go && !other.killed;
+      if (carries) surge = std::min(surge, surge_of(want_.spec, other.surge));
+    }
+    if (missing < 0) drain(key, rollout, -missing);
+    fork_when_due(key, rollout, std::min(missing, room(surge)));
+  }
+
+  void fork_when_due(RolloutKey key, const Rollout& rollout, std::int32_t number) {
+    if (number <= 0) return;
+    when_due(rollout.restarts, [&] {
+      for (std::int32_t i = 0; i < number; ++i) fork(key);
+    });
   }
 
   void fork(RolloutKey key) {
@@ -184,9 +296,10 @@ class Planner {
   void drain(RolloutKey key, const Rollout& rollout, std::int32_t surplus) {
     for (WorkerState state : {WorkerState::Starting, WorkerState::Ready}) {
       for (auto it = rollout.workers.rbegin(); it != rollout.workers.rend() && surplus > 0; ++it) {
-        if (it->second.state != state || it->second.pid == 0) continue;
-        act(DrainWorker{key, it->first});
+        if (it->second.state != state) continue;
         --surplus;
+        // What is asked for and not there yet cannot be told; it is when it has come.
+        if (it->second.pid != 0) act(DrainWorker{key, it->first});
       }
     }
   }

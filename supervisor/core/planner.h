@@ -3,6 +3,7 @@
 #pragma once
 
 #include <optional>
+#include <string>
 #include <variant>
 #include <vector>
 
@@ -35,6 +36,14 @@ struct Advance {
   RolloutKey rollout;
   RolloutPhase phase;
 };
+// The canary is up: from now on it is compared with what serves.
+struct BeginBake {
+  RolloutKey rollout;
+};
+// It is not wanted any more, but what it carries of the capacity is, until others do.
+struct AbandonRollout {
+  RolloutKey rollout;
+};
 // Drain all its workers; the zygote exits after the last.
 struct RetireRollout {
   RolloutKey rollout;
@@ -46,11 +55,12 @@ struct KillRollout {
 struct FailRollout {
   RolloutKey rollout;
   model::FailureCause cause;
+  std::string message;
 };
 
-using Action =
-    std::variant<OpenListeners, CloseListeners, StartRollout, ForkWorker, DrainWorker, KillWorker,
-                 TuneRollout, Advance, RetireRollout, KillRollout, FailRollout>;
+using Action = std::variant<OpenListeners, CloseListeners, StartRollout, ForkWorker, DrainWorker,
+                            KillWorker, TuneRollout, Advance, BeginBake, AbandonRollout,
+                            RetireRollout, KillRollout, FailRollout>;
 
 struct Plan {
   std::vector<Action> actions;

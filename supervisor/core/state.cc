@@ -51,6 +51,12 @@ std::int32_t AppState::ready() const {
   return ready;
 }
 
+std::int32_t AppState::workers() const {
+  std::size_t workers = 0;
+  for (const auto& [key, rollout] : rollouts) workers += rollout.workers.size();
+  return static_cast<std::int32_t>(workers);
+}
+
 WorkerId AppState::free_worker_id(const std::set<WorkerId>& given) const {
   WorkerId id = 1;
   auto taken = [&](WorkerId candidate) {

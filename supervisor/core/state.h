@@ -11,7 +11,9 @@
 #include <vector>
 
 #include "common/messages.h"
+#include "supervisor/core/canary.h"
 #include "supervisor/core/restart_policy.h"
+#include "supervisor/core/surge.h"
 #include "supervisor/model/observed.h"
 
 namespace appd::core {
@@ -39,8 +41,8 @@ struct Worker {
   std::int64_t settings_revision = 0;  // confirmed by the worker
   Time asked;                          // when it was asked for
   std::optional<Time> ready;
-  bool killed = false;     // for hanging in its import
-  bool explained = false;  // it has said why it ends
+  bool killed = false;       // for hanging in its import
+  bool boot_failed = false;  // it has said why it will end
   model::WallTime start_time;
   std::optional<model::WallTime> ready_time;
 };
@@ -48,10 +50,10 @@ struct Worker {
 // Preparing → Warming → Switching → Serving → Retiring; Retiring is also where failure leads.
 enum class RolloutPhase {
   Preparing,  // the zygote starts and imports
-  Warming,    // one worker comes up
+  Warming,    // one worker comes up, or the canary, which serves for a while
   Switching,  // the others come up, the old rollout still serves
   Serving,
-  Retiring,  // told to drain all and exit
+  Retiring,  // on its way out: told to drain all and exit, unless others lack its capacity
 };
 
 struct Rollout {
@@ -65,8 +67,18 @@ struct Rollout {
   message::Settings settings;  // what its workers were told last
   bool connected = false;      // its zygote has said Hello and listens to us
   bool zygote_gone = false;    // its workers, if any, are orphans
-  bool doomed = false;         // it failed: to be killed, not drained
-  bool killed = false;         // and has been
+  bool adopted = false;        // from an earlier appd: it may have workers that it has not told yet
+  bool told_to_go = false;     // retiring: its workers drain
+  bool killed = false;
+  // How many workers more than wanted there may be while it replaces another, as far as memory
+  // goes.
+  std::int32_t surge = kAnySurge;
+  // How its canary did beside the old rollout.
+  struct Bake {
+    Time began;
+    BakeFigures figures;
+  };
+  std::optional<Bake> bake;
   bool preloaded = false;
   std::string preload_note;
   std::string python_version;
@@ -75,6 +87,7 @@ struct Rollout {
 
   std::int32_t ready() const;
   std::int32_t draining() const;
+  bool baking() const { return phase == RolloutPhase::Warming && bake.has_value(); }
   std::int32_t staying() const { return static_cast<std::int32_t>(workers.size()) - draining(); }
 };
 
@@ -93,6 +106,8 @@ struct AppState {
   std::optional<RolloutKey> serving() const;
   std::optional<RolloutKey> coming() const;
   std::int32_t ready() const;
+  // Processes of all rollouts, those that are asked for and those that drain included.
+  std::int32_t workers() const;
   // The smallest id that no living worker of any rollout has and that is not in `given`.
   WorkerId free_worker_id(const std::set<WorkerId>& given) const;
 };

@@ -18,6 +18,20 @@ constexpr int kDeathsThatFail = 3;
 
 bool unproven(const Rollout& rollout) { return rollout.phase < RolloutPhase::Serving; }
 
+FailureCause cause_of(message::BootFailure failure) {
+  switch (failure) {
+    case message::BootFailure::Import:
+      return FailureCause::ImportFailed;
+    case message::BootFailure::NotFound:
+      return FailureCause::AppNotFound;
+    case message::BootFailure::Unhealthy:
+      return FailureCause::ProbeFailed;
+    case message::BootFailure::Ended:
+      return FailureCause::WorkerDied;
+  }
+  return FailureCause::ImportFailed;
+}
+
 void set_phase(Rollout& rollout, RolloutPhase phase, Now now) {
   rollout.phase = phase;
   rollout.phase_began = now.steady;
@@ -70,6 +84,7 @@ class Transition {
     auto [entry, adopted] = rollout_.workers.try_emplace(forked.worker);
     Worker& worker = entry->second;
     if (adopted) worker.asked = now_.steady;
+    if (forked.draining) worker.state = WorkerState::Draining;
     worker.pid = forked.pid;
     worker.start_time = now_.wall;
     changed(forked.worker);
@@ -96,15 +111,12 @@ class Transition {
 
   void operator()(const message::BootFailed& failed) {
     auto it = rollout_.workers.find(failed.worker);
-    if (it != rollout_.workers.end()) it->second.explained = true;
+    if (it != rollout_.workers.end()) it->second.boot_failed = true;
     if (it != rollout_.workers.end() && it->second.pid == 0) {  // a command that cannot be run
       rollout_.workers.erase(it);
       rollout_.restarts.died(now_.steady, std::nullopt);
     }
-    auto cause =
-        rollout_.spec.command.empty() ? FailureCause::ImportFailed : FailureCause::WorkerDied;
-    in_trouble(failed.not_found ? FailureCause::AppNotFound : cause, failed.summary,
-               failed.traceback);
+    in_trouble(cause_of(failed.cause), failed.summary, failed.traceback);
   }
 
   void operator()(const message::Tuned& tuned) {
@@ -197,7 +209,11 @@ class Transition {
     std::optional<milliseconds> ready_for;
     if (worker.ready) ready_for = duration_cast<milliseconds>(now_.steady - *worker.ready);
     rollout_.restarts.died(now_.steady, ready_for);
-    if (worker.explained) return;  // and told, in more words than its exit has
+    if (worker.boot_failed) return;  // and told, in more words than its exit has
+    if (worker.ready && rollout_.baking()) {
+      return in_trouble(FailureCause::WorkerDied,
+                        "worker " + std::to_string(id) + ", a canary, " + reason, "");
+    }
     if (!worker.ready || rollout_.restarts.early_deaths() >= kDeathsThatFail) {
       in_trouble(worker.killed ? FailureCause::BootTimeout : FailureCause::WorkerDied,
                  "worker " + std::to_string(id) + " " + reason, "");
@@ -243,9 +259,16 @@ void begin(const Action& action, const Desired& want, AppState& app, RolloutKey 
             app.failure.reset();
             app.failed_rollout = 0;
           },
+          [&](const BeginBake& a) {
+            app.find(a.rollout)->bake.emplace(Rollout::Bake{now.steady, {}});
+          },
+          [&](const AbandonRollout& a) {
+            set_phase(*app.find(a.rollout), RolloutPhase::Retiring, now);
+          },
           [&](const RetireRollout& a) {
             Rollout& rollout = *app.find(a.rollout);
             set_phase(rollout, RolloutPhase::Retiring, now);
+            rollout.told_to_go = true;
             for (auto& [id, worker] : rollout.workers) worker.state = WorkerState::Draining;
           },
           [&](const KillRollout& a) {
@@ -273,7 +296,6 @@ model::Failure fail(RolloutKey key, model::FailureCause cause, std::string messa
                     std::string traceback, AppState& app, Now now) {
   Rollout& rollout = *app.find(key);
   set_phase(rollout, RolloutPhase::Retiring, now);
-  rollout.doomed = true;
   app.failed_rollout = rollout.number;
   app.failure =
       model::Failure{cause, std::move(message), std::move(traceback), rollout.number, now.wall};

@@ -43,7 +43,7 @@ struct Consequences {
     bool expected = false;
   };
   std::vector<Exit> exits;
-  // The rollout has failed and is doomed.
+  // The rollout has failed and is on its way out.
   std::optional<model::Failure> rollout_failed;
   // The rollout serves, but workers cannot be had as asked: changes that wait for them fail.
   std::optional<model::Failure> trouble;
@@ -57,7 +57,7 @@ void begin(const Action& action, const Desired& want, AppState& app, RolloutKey 
 
 Consequences apply(const RolloutEvent& event, RolloutKey key, AppState& app, Now now);
 
-// The rollout did not make it: doomed, remembered, and not tried again before its time.
+// The rollout did not make it: on its way out, remembered, and not tried again before its time.
 model::Failure fail(RolloutKey key, model::FailureCause cause, std::string message,
                     std::string traceback, AppState& app, Now now);
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "supervisor/model/status_range.h"
 #include "supervisor/model/worker_class.h"
 
 namespace appd::model {
@@ -52,6 +53,12 @@ message::Settings live_settings(const AppSpec& spec, std::int64_t generation) {
   settings.websocket_drain_ms = ms(spec.ws_drain_timeout);
   settings.startsecs_ms = ms(spec.startsecs);
   settings.stop_signal = static_cast<std::uint32_t>(stop_signal_number(spec.stop_signal));
+  settings.health_path = spec.health_path;
+  const StatusRange healthy = parse_status_range(spec.health_status).value_or(StatusRange{});
+  settings.health_status_first = healthy.first;
+  settings.health_status_last = healthy.last;
+  settings.health_timeout_ms = ms(spec.health_timeout);
+  settings.health_tries = static_cast<std::uint32_t>(spec.health_tries);
   return settings;
 }
 

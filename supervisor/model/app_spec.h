@@ -63,6 +63,16 @@ struct AppSpec {
   std::string stop_signal = "TERM";
   std::vector<std::string> run_once;  // commands, one after another, before a rollout's workers
   Milliseconds run_once_timeout{300'000};
+  std::string health_path;            // empty: new workers are not asked
+  std::string health_status = "200";  // or "200-399"
+  Milliseconds health_timeout{5'000};
+  std::int32_t health_tries = 3;
+  std::int32_t max_surge = 0;      // workers beyond the wanted ones while rolling; 0: all at once
+  std::int64_t memory_budget = 0;  // bytes of all the app's processes; 0: no limit but the host's
+  std::int32_t canary = 0;         // workers that serve beside the old rollout first
+  Milliseconds bake{60'000};       // and for how long
+  double max_error_rate = 1;       // percent of a canary's requests
+  double max_latency_factor = 3;   // of its 95th percentile to the old rollout's; 0: not compared
 
   bool operator==(const AppSpec&) const = default;
 };

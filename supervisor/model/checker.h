@@ -41,6 +41,21 @@ class Checker {
     }
     refuse(field, "must be " + choices + ", but got " + in_quotes(value) + ": choose one of these");
   }
+  // The target of a request, "/login?next=/".
+  void request_path(const std::string& field, const std::string& value, const char* example,
+                    bool may_be_empty = false) {
+    constexpr std::size_t kMost = 2048;
+    if (value.empty() && may_be_empty) return;
+    const bool blank = value.find(' ') != std::string::npos;
+    if (value.empty() || value.front() != '/' || blank || has_control_character(value)) {
+      refuse(field,
+             "must begin with \"/\" and contain neither blanks nor control characters, but got " +
+                 in_quotes(value) + ": write a path like \"" + example + "\"");
+    } else if (value.size() > kMost) {
+      refuse(field, "must be at most " + std::to_string(kMost) + " bytes long, but has " +
+                        std::to_string(value.size()) + ": choose a shorter path");
+    }
+  }
   void absolute_path(const char* field, const std::string& value, const char* what,
                      const char* advice) {
     if (value.empty()) {
@@ -73,5 +88,7 @@ class Checker {
 void check_front(Checker& check, const AppSpec& spec);
 // The rules of commands and of run_once: what is only for one kind of pool is refused in the other.
 void check_commands(Checker& check, const AppSpec& spec);
+// The rules of how a new rollout proves itself and takes over.
+void check_rollout(Checker& check, const AppSpec& spec);
 
 }  // namespace appd::model

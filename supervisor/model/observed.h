@@ -25,6 +25,8 @@ enum class FailureCause {
   WorkerDied,
   SpawnFailed,
   BindFailed,
+  ProbeFailed,
+  CanaryFailed,
   RunOnceFailed,
 };
 
@@ -69,6 +71,10 @@ struct AppRecord {
   std::int64_t run_once_rollout = 0;
   // The spec and generation that last served as asked; absent until the first success.
   std::optional<AppSpec> last_good_spec;
+  // The rollout that served last as asked; 0: none, or not known.
+  std::int64_t good_rollout = 0;
+  // The rollout that was refused and is not tried again while an earlier one serves; 0: none.
+  std::int64_t failed_rollout = 0;
   std::string operation;  // id of the newest operation
   WallTime create_time;
   WallTime update_time;
@@ -124,6 +130,7 @@ struct Operation {
   std::int64_t rollout = 0;
   std::int64_t revision = 0;  // the one that it wrote; 0: it changed neither spec nor rollout
   std::string reason;         // the user's words
+  std::string detail;         // what goes on now, for people; not stored
   std::string error_message;  // set when done without success
   std::optional<Failure> failure;
   std::int32_t ready_workers = 0;

@@ -15,7 +15,6 @@ namespace {
 constexpr std::size_t kMaxAppUri = 1000;
 constexpr std::size_t kMaxBinds = 32;
 constexpr std::size_t kMaxWarmupPaths = 32;
-constexpr std::size_t kMaxWarmupPath = 2048;
 constexpr std::size_t kMaxRootPath = 1024;
 constexpr std::size_t kMaxEnv = 1000;
 // execve(2): one string may take 128 KiB; all of them and the spec must fit in a 1 MiB request.
@@ -138,19 +137,7 @@ void check_warmup(Checker& check, const std::vector<std::string>& paths) {
     return;
   }
   for (std::size_t i = 0; i < paths.size(); ++i) {
-    const std::string& path = paths[i];
-    const std::string field = "warmup_paths[" + std::to_string(i) + "]";
-    const bool blank = path.find(' ') != std::string::npos;
-    if (path.empty() || path.front() != '/' || blank || has_control_character(path)) {
-      check.refuse(field,
-                   "must begin with \"/\" and contain neither blanks nor control characters, "
-                   "but got " +
-                       in_quotes(path) + ": write a path like \"/login?next=/\"");
-    } else if (path.size() > kMaxWarmupPath) {
-      check.refuse(field, "must be at most " + std::to_string(kMaxWarmupPath) +
-                              " bytes long, but has " + std::to_string(path.size()) +
-                              ": choose a shorter path");
-    }
+    check.request_path("warmup_paths[" + std::to_string(i) + "]", paths[i], "/login?next=/");
   }
 }
 
@@ -243,6 +230,7 @@ std::vector<Violation> validate(const AppSpec& spec) {
   check_root_path(check, spec.root_path);
   check_front(check, spec);
   check_commands(check, spec);
+  check_rollout(check, spec);
   return violations;
 }
 

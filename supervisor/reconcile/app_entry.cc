@@ -114,6 +114,26 @@ model::OperationPhase phase_of(const AppEntry& app, const core::Desired& want) {
   return draining ? OperationPhase::Draining : OperationPhase::Applying;
 }
 
+std::string detail_of(const AppEntry& app, const core::Desired& want, core::Time now) {
+  auto coming = app.state.coming();
+  if (!coming || !want.running()) return "";
+  const core::Rollout& rollout = *app.state.find(*coming);
+  if (rollout.baking()) {
+    using std::chrono::duration_cast;
+    using std::chrono::seconds;
+    const auto passed = duration_cast<seconds>(now - rollout.bake->began);
+    const auto whole = std::chrono::ceil<seconds>(want.spec.bake);
+    return "canary: " + std::to_string(rollout.ready()) + " serving, " +
+           std::to_string(passed.count()) + " s of " + std::to_string(whole.count()) + " s, " +
+           core::judge(want.spec, rollout.bake->figures, false).text;
+  }
+  if (rollout.phase == core::RolloutPhase::Switching && app.state.serving() &&
+      core::surge_of(want.spec, rollout.surge) < want.spec.workers) {
+    return "in steps of " + std::to_string(core::surge_of(want.spec, rollout.surge));
+  }
+  return "";
+}
+
 std::string_view served_class(const core::AppState& state) {
   auto newest = state.coming() ? state.coming() : state.serving();
   return newest ? std::string_view(state.find(*newest)->worker_class) : std::string_view();

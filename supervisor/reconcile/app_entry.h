@@ -2,11 +2,13 @@
 #pragma once
 
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
 #include "supervisor/core/planner.h"
 #include "supervisor/model/observed.h"
+#include "supervisor/reconcile/gauge.h"
 #include "supervisor/runtime/runtime.h"
 
 namespace appd::reconcile {
@@ -19,6 +21,7 @@ struct AppEntry {
   // While a change of bind has not proved itself: the sockets that the serving rollout listens on.
   std::optional<runtime::ListenerSet> former_listeners;
   std::optional<core::Time> deadline;           // of the last plan
+  std::optional<BakeGauge> gauge;               // while a canary is compared
   std::optional<model::AppObserved> published;  // what watchers saw last
   std::int64_t observed_generation = 0;
 
@@ -37,6 +40,9 @@ model::WorkerView worker_view(const AppEntry& app, core::RolloutKey key, core::W
 
 // Where a change of this app stands, for the progress of its operations.
 model::OperationPhase phase_of(const AppEntry& app, const core::Desired& want);
+
+// What goes on in a rollout, beyond its phase; may be empty.
+std::string detail_of(const AppEntry& app, const core::Desired& want, core::Time now);
 
 // The class that the newest rollout's workers have; empty: not known yet. Valid while the state is.
 std::string_view served_class(const core::AppState& state);

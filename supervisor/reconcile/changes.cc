@@ -261,6 +261,7 @@ Answer<model::AppView> Reconciler::edit_spec(AppEntry& app, Edit edit, const Cal
   }
   // Whoever starts an app starts the code that is there now, perhaps for the first time.
   if (other_mode && runs) record.run_once_rollout = 0;
+  if (other_mode) record.failed_rollout = 0;
   if (new_rollout) {
     ++record.rollout;
     // Live settings since the last rollout are part of what serves now.

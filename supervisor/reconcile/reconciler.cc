@@ -1,8 +1,6 @@
 // The loop of the core thread, and what each event means for an app.
 #include "supervisor/reconcile/reconciler.h"
 
-#include <spdlog/fmt/fmt.h>
-
 #include <algorithm>
 
 namespace appd::reconcile {
@@ -19,13 +17,13 @@ std::int64_t revision_base() {
   return std::chrono::duration_cast<std::chrono::milliseconds>(since_epoch).count() * 1000;
 }
 
-// "2 s", "1.5 s"
-std::string seconds(model::Milliseconds time) { return fmt::format("{} s", time.count() / 1000.0); }
-
-// Why a rollout is given up whose time is over.
-std::string overdue(const core::Rollout& rollout) {
-  if (!rollout.task.empty()) return "run_once \"" + rollout.task + "\" did not end in time";
-  return "not ready within boot_timeout (" + seconds(rollout.spec.boot_timeout) + ")";
+// What served serves on, what is wanted goes on to prove itself, and of all else the end had been
+// decided.
+core::RolloutPhase phase_of_adopted(const model::AppRecord& app, std::int64_t number) {
+  if (number == app.failed_rollout) return core::RolloutPhase::Retiring;
+  if (number == app.good_rollout) return core::RolloutPhase::Serving;
+  if (number == app.rollout) return core::RolloutPhase::Preparing;
+  return app.good_rollout == 0 ? core::RolloutPhase::Serving : core::RolloutPhase::Retiring;
 }
 
 // A plan's actions call for the next plan; more rounds than this in one turn would be a bug.
@@ -56,6 +54,7 @@ Reconciler::~Reconciler() = default;
 Result<void> Reconciler::load() {
   for (model::AppRecord& record : TRY(store_->apps())) {
     std::string id = record.id;
+    apps_[id].state.failed_rollout = record.failed_rollout;
     apps_[id].record = std::move(record);
     dirty_.insert(id);
   }
@@ -78,8 +77,8 @@ void Reconciler::adopt(runtime::Adopted adopted) {
   rollout.number = adopted.hello.rollout;
   rollout.spec = app.record.spec;
   rollout.phase_began = steady_clock::now();
-  // An older number has served and serves until the wanted one does.
-  if (rollout.number < app.record.rollout) rollout.phase = core::RolloutPhase::Serving;
+  rollout.adopted = true;
+  rollout.phase = phase_of_adopted(app.record, rollout.number);
   app_of_[adopted.key] = app.record.id;
   if (app.listeners.empty() && !adopted.listeners.empty()) {
     app.listeners = runtime::ListenerSet::adopt(app.record.spec.bind, std::move(adopted.listeners));
@@ -163,6 +162,7 @@ core::Desired Reconciler::desired(const AppEntry& app) const {
 
 void Reconciler::settle(AppEntry& app) {
   core::Desired want = desired(app);
+  read_gauge(app);
   for (int round = 0;; ++round) {
     core::Plan plan = core::plan(want, app.state, steady_clock::now());
     app.deadline = plan.deadline;
@@ -203,8 +203,14 @@ void Reconciler::act(AppEntry& app, const core::Action& action) {
                    runtime_.tune(a.rollout, app.state.find(a.rollout)->settings);
                  },
                  [&](const core::Advance& a) {
+                   if (a.phase == core::RolloutPhase::Switching) on_switching(app, a.rollout);
                    if (a.phase == core::RolloutPhase::Serving) on_serving(app);
                  },
+                 [&](const core::BeginBake&) {
+                   app.gauge.emplace();
+                   read_gauge(app);
+                 },
+                 [&](const core::AbandonRollout&) {},
                  [&](const core::RetireRollout& a) {
                    runtime_.retire(a.rollout);
                    for (const auto& [id, worker] : app.state.find(a.rollout)->workers) {
@@ -213,9 +219,8 @@ void Reconciler::act(AppEntry& app, const core::Action& action) {
                  },
                  [&](const core::KillRollout& a) { runtime_.kill(a.rollout); },
                  [&](const core::FailRollout& a) {
-                   std::string message = overdue(*app.state.find(a.rollout));
-                   on_rollout_failed(app,
-                                     core::fail(a.rollout, a.cause, message, "", app.state, now()));
+                   on_rollout_failed(
+                       app, core::fail(a.rollout, a.cause, a.message, "", app.state, now()));
                  },
              },
              action);
@@ -300,8 +305,13 @@ void Reconciler::on_serving(AppEntry& app) {
   }
   log_->info("rollout serves app={} rollout={} workers={}", app.record.id, app.record.rollout,
              app.record.spec.workers);
-  if (app.record.last_good_spec == app.record.spec) return;
+  if (app.record.last_good_spec == app.record.spec && app.record.failed_rollout == 0 &&
+      app.record.good_rollout == app.record.rollout) {
+    return;
+  }
   app.record.last_good_spec = app.record.spec;
+  app.record.good_rollout = app.record.rollout;
+  app.record.failed_rollout = 0;
   store::Change change;
   change.put_app = app.record;
   if (auto stored = store_->commit(change, system_clock::now()); !stored) {
@@ -325,12 +335,14 @@ void Reconciler::update_operations(AppEntry& app) {
     }
     operation->wanted_workers = want.running() ? want.spec.workers : 0;
     operation->phase = phase_of(app, want);
+    operation->detail = done ? "" : detail_of(app, want, steady_clock::now());
     if (done) {
       book_.end(*operation, model::OperationPhase::Succeeded, "", std::nullopt,
                 system_clock::now());
     }
     if (operation->phase != before.phase || operation->ready_workers != before.ready_workers ||
-        operation->draining_workers != before.draining_workers) {
+        operation->draining_workers != before.draining_workers ||
+        operation->detail != before.detail) {
       publish_operation(*operation);
     }
   }
@@ -339,7 +351,10 @@ void Reconciler::update_operations(AppEntry& app) {
 void Reconciler::fail_operations(AppEntry& app, const model::Failure& failure, bool rollouts_only) {
   for (model::Operation* operation : book_.open(app.record.id)) {
     if (rollouts_only && operation->rollout != failure.rollout) continue;
-    operation->ready_workers = app.state.ready();  // those that serve on
+    auto serving = app.state.serving();
+    operation->detail.clear();
+    // Those that serve on.
+    operation->ready_workers = serving ? app.state.find(*serving)->ready() : app.state.ready();
     auto phase = rollouts_only ? model::OperationPhase::RolledBack : model::OperationPhase::Failed;
     book_.end(*operation, phase, failure.message, failure, system_clock::now());
     publish_operation(*operation);

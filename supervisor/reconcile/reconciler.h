@@ -96,6 +96,7 @@ class Reconciler : public Control {
   // rollback.cc: back to what was, asked for or not.
   Answer<model::Operation> do_rollback(const RollbackApp& request);
   void roll_back_spec(AppEntry& app, const model::Failure& failure);
+  model::Revision take_back(model::AppRecord& record, const model::Failure& failure);
 
   // reconciler.cc: the loop.
   void turn();
@@ -115,6 +116,11 @@ class Reconciler : public Control {
   void store_ended();
   std::optional<core::Time> next_deadline();
   void adopt(runtime::Adopted adopted);
+
+  // rollouts.cc: what a rollout is decided by.
+  void read_gauge(AppEntry& app);
+  void on_switching(AppEntry& app, core::RolloutKey key);
+  void note_bake(const AppEntry& app, const core::Rollout& rollout);
 
   // publish.cc: what watchers and the log see.
   void publish(const std::string& app, decltype(model::Event::what) what);

@@ -47,18 +47,34 @@ Answer<model::Operation> Reconciler::do_rollback(const RollbackApp& request) {
   return *book_.find(edited.value().record.operation);
 }
 
-// What is wanted is again what serves, so that a restart does not bring the refused change back.
+// What is wanted is again what serves, so that a restart does not bring the refused change back,
+// and the refused rollout is remembered.
 void Reconciler::roll_back_spec(AppEntry& app, const model::Failure& failure) {
   if (app.former_listeners) {
     app.listeners.abandon(*app.former_listeners);
     app.listeners = *std::exchange(app.former_listeners, std::nullopt);
     set_socket_mode(app);
   }
-  if (!app.record.last_good_spec) return;
   model::AppRecord record = app.record;
-  record.spec = model::with_code_of(record.spec, *record.last_good_spec, served_class(app.state));
-  if (record.spec == app.record.spec) return;
-  record.run_once_rollout = record.rollout;  // this code's tasks were run when it came
+  record.failed_rollout = app.state.failed_rollout;
+  store::Change change;
+  if (record.last_good_spec) {
+    record.spec = model::with_code_of(record.spec, *record.last_good_spec, served_class(app.state));
+  }
+  if (record.spec != app.record.spec) {
+    record.run_once_rollout = record.rollout;  // this code's tasks were run when it came
+    change.put_revision = take_back(record, failure);
+    change.audit = "rolled back " + record.id + " to its last good spec";
+  }
+  change.put_app = record;
+  if (auto stored = store_->commit(change, std::chrono::system_clock::now()); !stored) {
+    log_->error("cannot store the roll-back app={} why=\"{}\"", record.id, stored.error().message);
+  }
+  app.record = std::move(record);
+}
+
+// Makes of a record with another spec the next revision of it.
+model::Revision Reconciler::take_back(model::AppRecord& record, const model::Failure& failure) {
   ++record.generation;
   ++record.version;
   ++record.revision;
@@ -76,14 +92,7 @@ void Reconciler::roll_back_spec(AppEntry& app, const model::Failure& failure) {
   if (auto history = store_->revisions(record.id)) {
     revision.restores = core::revision_with(*history, record.spec);
   }
-  store::Change change;
-  change.put_app = record;
-  change.put_revision = std::move(revision);
-  change.audit = "rolled back " + record.id + " to its last good spec";
-  if (auto stored = store_->commit(change, record.update_time); !stored) {
-    log_->error("cannot store the roll-back app={} why=\"{}\"", record.id, stored.error().message);
-  }
-  app.record = std::move(record);
+  return revision;
 }
 
 void Reconciler::rollback_app(RollbackApp request, Reply<model::Operation> reply) {

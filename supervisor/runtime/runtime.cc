@@ -149,7 +149,7 @@ void Runtime::fork_worker(core::RolloutKey key, core::WorkerId id) {
 }
 
 void Runtime::drain_worker(core::RolloutKey key, core::WorkerId id) {
-  zygotes_.at(key).link->send(message::Drain{id});
+  zygotes_.at(key).link->drain_worker(id);
 }
 
 void Runtime::kill_worker(core::RolloutKey key, core::WorkerId id) {
@@ -168,6 +168,11 @@ void Runtime::kill(core::RolloutKey key) {
 }
 
 void Runtime::forget(core::RolloutKey key) { zygotes_.erase(key); }
+
+pid_t Runtime::zygote_pid(core::RolloutKey key) const {
+  auto it = zygotes_.find(key);
+  return it == zygotes_.end() ? 0 : it->second.link->pid();
+}
 
 const ScoreboardSlot* Runtime::figures(core::RolloutKey key, core::WorkerId id) const {
   auto it = zygotes_.find(key);

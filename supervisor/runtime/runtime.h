@@ -58,6 +58,8 @@ class Runtime {
 
   // The slot of a worker, while its rollout is there.
   const ScoreboardSlot* figures(core::RolloutKey key, core::WorkerId id) const;
+  // 0: it is not there.
+  pid_t zygote_pid(core::RolloutKey key) const;
   const Paths& paths() const { return paths_; }
 
  private:

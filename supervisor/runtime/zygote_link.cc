@@ -59,6 +59,15 @@ void ZygoteLink::retire() {
   }
 }
 
+void ZygoteLink::drain_worker(core::WorkerId id) {
+  auto it = workers_.find(id);
+  if (channel_.open()) {
+    send(message::Drain{id});
+  } else if (it != workers_.end()) {
+    it->second.signal(SIGTERM);
+  }
+}
+
 void ZygoteLink::kill() {
   process_.signal(SIGKILL);
   for (const auto& [id, worker] : workers_) worker.signal_group(SIGKILL);

@@ -39,6 +39,8 @@ class ZygoteLink {
   void send(message::Message message, std::vector<UniqueFd> descriptors = {});
   // Drain everything and end: Quit, or SIGTERM to workers whose zygote is gone.
   void retire();
+  // The same with one of them.
+  void drain_worker(core::WorkerId id);
   void kill();
   void kill_worker(core::WorkerId id);
 

@@ -51,6 +51,10 @@ std::string_view name_of(model::FailureCause value) {
       return "spawn_failed";
     case model::FailureCause::BindFailed:
       return "bind_failed";
+    case model::FailureCause::ProbeFailed:
+      return "probe_failed";
+    case model::FailureCause::CanaryFailed:
+      return "canary_failed";
     case model::FailureCause::RunOnceFailed:
       return "run_once_failed";
   }
@@ -111,6 +115,7 @@ json to_json(const std::string& value) { return value; }
 json to_json(bool value) { return value; }
 json to_json(std::int32_t value) { return value; }
 json to_json(std::int64_t value) { return value; }
+json to_json(double value) { return value; }
 json to_json(model::Milliseconds value) { return value.count(); }
 json to_json(model::WallTime value) { return encode_time(value); }
 json to_json(const std::vector<std::string>& value) { return value; }
@@ -146,6 +151,11 @@ Result<void> from_json(const json& from, std::int32_t& to) {
     return damaged("is not a 32-bit integer");
   }
   to = static_cast<std::int32_t>(wide);
+  return {};
+}
+Result<void> from_json(const json& from, double& to) {
+  if (!from.is_number()) return damaged("is not a number");
+  to = from.get<double>();
   return {};
 }
 Result<void> from_json(const json& from, model::Milliseconds& to) {
@@ -190,7 +200,8 @@ void each_field(model::AppSpec& spec, Visit&& visit) {
          loop, lifespan, worker_connections, forwarded_allow_ips, proxy_protocol, proxy_allow_ips,
          access_log, access_log_format, ws_max_size, ws_ping_interval, ws_ping_timeout,
          ws_per_message_deflate, ws_drain_timeout, command, startsecs, stop_signal, run_once,
-         run_once_timeout] = spec;
+         run_once_timeout, health_path, health_status, health_timeout, health_tries, max_surge,
+         memory_budget, canary, bake, max_error_rate, max_latency_factor] = spec;
   visit("directory", directory);
   visit("app", app);
   visit("bind", bind);
@@ -234,6 +245,16 @@ void each_field(model::AppSpec& spec, Visit&& visit) {
   visit("stop_signal", stop_signal);
   visit("run_once", run_once);
   visit("run_once_timeout_ms", run_once_timeout);
+  visit("health_path", health_path);
+  visit("health_status", health_status);
+  visit("health_timeout_ms", health_timeout);
+  visit("health_tries", health_tries);
+  visit("max_surge", max_surge);
+  visit("memory_budget", memory_budget);
+  visit("canary", canary);
+  visit("bake_ms", bake);
+  visit("max_error_rate", max_error_rate);
+  visit("max_latency_factor", max_latency_factor);
 }
 
 template <typename Visit>

@@ -11,6 +11,8 @@
 //     revision        number of the newest
 //     deleting        0 or 1
 //     last_good_spec  JSON or NULL
+//     failed_rollout  refused, not to be tried again; 0: none
+//     good_rollout    served last as asked; 0: none, or from before version 5
 //     operation       id of the newest
 //     create_time, update_time
 //     run_once_rollout  the rollout whose run_once tasks are done
@@ -160,8 +162,16 @@ constexpr const char* kVersion4 = R"sql(
 ALTER TABLE apps ADD COLUMN run_once_rollout INTEGER NOT NULL DEFAULT 0;
 )sql";
 
+// Specs have the health check, canary, bake, max_error_rate, max_latency_factor, max_surge and
+// memory_budget; an app remembers which rollout serves, and which was refused.
+constexpr const char* kVersion5 = R"sql(
+ALTER TABLE apps ADD COLUMN failed_rollout INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE apps ADD COLUMN good_rollout INTEGER NOT NULL DEFAULT 0;
+)sql";
+
 // kMigrations[n] takes version n to version n + 1.
-constexpr std::array kMigrations = {kVersion1, kVersion2, kVersion3, kVersion4};
+constexpr std::array kMigrations = {kVersion1, kVersion2, kVersion3, kVersion4,
+                                   kVersion5};
 
 }  // namespace
 

@@ -40,6 +40,8 @@ Result<model::AppRecord> read_app(const Statement& row) {
   app.create_time = decode_time(row.number(10));
   app.update_time = decode_time(row.number(11));
   app.run_once_rollout = row.number(12);
+  app.failed_rollout = row.number(13);
+  app.good_rollout = row.number(14);
   return app;
 }
 
@@ -74,8 +76,8 @@ Result<void> write_app(Database& database, const model::AppRecord& app) {
       database,
       "INSERT OR REPLACE INTO apps (id, uid, spec, generation, version, rollout, revision, "
       "deleting,"
-      " last_good_spec, operation, create_time, update_time, run_once_rollout)"
-      " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)"));
+      " last_good_spec, operation, create_time, update_time, run_once_rollout, failed_rollout,"
+      " good_rollout) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"));
   return statement.bind(app.id)
       .bind(app.uid)
       .bind(TRY(encode_spec(app.spec)))
@@ -89,6 +91,8 @@ Result<void> write_app(Database& database, const model::AppRecord& app) {
       .bind(encode_time(app.create_time))
       .bind(encode_time(app.update_time))
       .bind(app.run_once_rollout)
+      .bind(app.failed_rollout)
+      .bind(app.good_rollout)
       .run();
 }
 
@@ -191,7 +195,8 @@ Result<std::vector<model::AppRecord>> Store::apps() {
   Statement rows = TRY(Statement::prepare(
       impl_->database,
       "SELECT id, uid, spec, generation, version, rollout, revision, deleting, last_good_spec,"
-      " operation, create_time, update_time, run_once_rollout FROM apps ORDER BY id"));
+      " operation, create_time, update_time, run_once_rollout, failed_rollout, good_rollout"
+      " FROM apps ORDER BY id"));
   std::vector<model::AppRecord> apps;
   while (TRY(rows.step())) {
     auto app = read_app(rows);

@@ -81,7 +81,7 @@ TEST(ZygoteCommand, OneThatIsNotThereIsNeverForked) {
   zygote.expect<message::Loaded>();
   zygote.send(message::Fork{1});
   auto failed = zygote.expect<message::BootFailed>();
-  EXPECT_TRUE(failed.not_found);
+  EXPECT_EQ(failed.cause, message::BootFailure::NotFound);
   EXPECT_NE(failed.summary.find("no-such-program"), std::string::npos) << failed.summary;
   EXPECT_NE(failed.summary.find("No such file"), std::string::npos) << failed.summary;
 }

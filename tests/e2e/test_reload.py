@@ -2,13 +2,16 @@
 
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from harness import http
 from harness.appd import CONFLICT, DONE, ROLLED_BACK, Appd
 from harness.apps import write_app
+from harness.events import Events
 from harness.load import Load
+from harness.waiting import wait_until
 
 CONNECTIONS = 64
 STEADY = ("--think", "5")
@@ -162,8 +165,6 @@ while not pathlib.Path({str(gate)!r}).exists():
     waiting = threading.Thread(target=lambda: first.append(appd.ctl("reload", "web").exit))
     waiting.start()
     try:
-        from harness.waiting import wait_until
-
         wait_until(lambda: appd.observed("web")["state"] == "UPDATING", "the first reload has begun")
         write_app(folder, version="3")
         appd.ok("reload", "web")
@@ -185,3 +186,57 @@ def test_fifty_reloads_back_to_back_end_with_the_newest_code(appd: Appd, port: i
     load.assert_nothing_lost()
     assert http.request(port, "/version").text == "last"
     assert len(appd.ready_pids("web")) == 2
+
+
+def test_a_reload_has_succeeded_when_the_last_old_worker_has_gone(
+    appd: Appd, events: Events, port: int, tmp_path: Path
+) -> None:
+    folder = write_app(tmp_path / "web")
+    appd.create("web", folder, port, "--workers", "2").expect(DONE)
+    old = appd.ready_pids("web")
+    answers: list[str] = []
+    slow = threading.Thread(target=lambda: answers.append(http.request(port, "/slow?ms=2500").text))
+    slow.start()
+    wait_until(lambda: any(worker["busy"] for worker in appd.workers("web")), "a request is in hand")
+    write_app(folder, version="2")
+    appd.ok("reload", "web")
+    assert not any(pid_is_there(pid) for pid in old)
+    slow.join()
+    assert answers == ["slept"]
+    operation = appd.get("web")["operation"]
+    events.wait_for(lambda event: phase_of(event, operation) == "SUCCEEDED", "the end")
+    phases = [phase_of(event, operation) for event in events.seen if phase_of(event, operation)]
+    in_order = iter(phases)
+    assert all(phase in in_order for phase in ("PREPARING", "WARMING", "SWITCHING", "DRAINING", "SUCCEEDED")), phases
+
+
+def pid_is_there(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists()
+
+
+def phase_of(event: dict[str, Any], operation: str) -> str | None:
+    of = event.get("operation", {})
+    return of["phase"] if of.get("name") == operation else None
+
+
+def test_two_deploys_at_once_end_in_one_defined_state(appd: Appd, port: int, tmp_path: Path) -> None:
+    appd.create("web", write_app(tmp_path / "1"), port, "--workers", "2").expect(DONE)
+    folders = {version: write_app(tmp_path / version, version=version) for version in ("2", "3")}
+    exits: dict[str, int] = {}
+
+    def deploy(version: str) -> None:
+        exits[version] = appd.ctl("set", "web", "--directory", str(folders[version])).exit
+
+    with Load(f"http://127.0.0.1:{port}/", connections=16, options=STEADY) as load:
+        deploys = [threading.Thread(target=deploy, args=(version,)) for version in folders]
+        for one in deploys:
+            one.start()
+        for one in deploys:
+            one.join()
+    load.assert_nothing_lost()
+    # What is set is what serves, and whoever's change it is not was told so, unless it had served before.
+    serves = http.request(port, "/version").text
+    assert appd.get("web")["spec"]["directory"] == str(folders[serves])
+    assert exits[serves] == DONE
+    assert set(exits.values()) <= {DONE, CONFLICT}
+    assert {worker["rollout"] for worker in appd.workers("web")} == {"3"}

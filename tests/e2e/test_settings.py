@@ -25,6 +25,16 @@ LIVE = [
     ("--ws-per-message-deflate", "off", "ws_per_message_deflate", False),
     ("--ws-drain-timeout", "7s", "ws_drain_timeout", "7s"),
     ("--unix-socket-mode", "0600", "unix_socket_mode", "0600"),
+    ("--health-path", "/version", "health_path", "/version"),
+    ("--health-status", "200-299", "health_status", "200-299"),
+    ("--health-timeout", "1500ms", "health_timeout", "1.500s"),
+    ("--health-tries", "2", "health_tries", 2),
+    ("--max-surge", "3", "max_surge", 3),
+    ("--memory-budget", "64GiB", "memory_budget", str(64 << 30)),
+    ("--canary", "2", "canary", 2),
+    ("--bake", "5s", "bake", "5s"),
+    ("--max-error-rate", "2.5%", "max_error_rate", 2.5),
+    ("--max-latency-factor", "1.5", "max_latency_factor", 1.5),
 ]
 ROLLED_OUT = [
     ("--root-path", "/shop", "root_path", "/shop"),

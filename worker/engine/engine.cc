@@ -125,7 +125,26 @@ void Engine::poll() {
 }
 
 void Engine::accept_clients(bool wanted) {
-  if (!shared_.draining) acceptor_.hold_back(!wanted);
+  has_room_ = wanted;
+  if (!shared_.draining && !excluding_) acceptor_.hold_back(!wanted);
+}
+
+void Engine::exclude_clients() {
+  excluding_ = true;
+  parking_->handover().leave(slot_);
+  acceptor_.hold_back(true);
+}
+
+void Engine::admit_clients() {
+  excluding_ = false;
+  if (shared_.draining) return;
+  parking_->handover().join(slot_);
+  acceptor_.hold_back(!has_room_);
+}
+
+void Engine::adopt(UniqueFd socket) {
+  add({std::move(socket), {}, 0, true});
+  publish_deadline();
 }
 
 // An alarm that is too early costs one wake-up, after which the next is set; so most changes of the
@@ -288,7 +307,7 @@ void Engine::publish_deadline() {
 }
 
 void Engine::give_away() {
-  if (parking_->give_away()) wake();
+  if (!excluding_ && parking_->give_away()) wake();
 }
 
 // What a sibling has given away. One at a time: while we are at it, others may have time too.
@@ -313,7 +332,7 @@ void Engine::bury_given() {
 bool Engine::finished() {
   if (!shared_.draining || open_ > 0) return false;
   // Whoever stays takes what is in the queue.
-  if (parking_->handover().has_takers()) return true;
+  if (excluding_ || parking_->handover().has_takers()) return true;
   auto client = parking_->handover().take();
   if (!client) return true;
   add(std::move(*client));  // its request is there already, so wait() returns at once
@@ -387,7 +406,7 @@ void Engine::drain() {
   shared_.timeouts.drain(shared_.now);
   acceptor_.stop();
   // EPOLLEXCLUSIVE may have woken only us for a client; nobody else would be woken for it again.
-  accept_some(kDrainAccepts);
+  if (!excluding_) accept_some(kDrainAccepts);
   acceptor_.close();
   publish_deadline();
 }

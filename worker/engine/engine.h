@@ -48,6 +48,11 @@ class Engine {
   void poll();
   // Whether new clients are taken from the accept queue, or left to the siblings.
   void accept_clients(bool wanted);
+  // Takes none at all, not even while it drains, until they are admitted.
+  void exclude_clients();
+  void admit_clients();
+  // Serves a connection of the host's own, which is in no accept queue.
+  void adopt(UniqueFd socket);
   // next() would give something at once, without poll().
   bool has_turns() const { return !turns_.empty(); }
   // From now on requests are handed out when their heads are complete; see Exchange::read_body().
@@ -136,6 +141,8 @@ class Engine {
   net::IntrusiveList<Connection, TurnTag> turns_;    // connections that can go on, in order
   net::IntrusiveList<Connection, TurnTag> in_hand_;  // in the gateway, oldest first
   bool watched_ready_ = false;
+  bool has_room_ = true;                 // as accept_clients() says
+  std::atomic<bool> excluding_ = false;  // as exclude_clients() says
 
   // Between the waiting thread and the others. While `woken_` is false the events belong to the
   // one that waits, while it is true to whoever holds the lock.

@@ -6,12 +6,14 @@
 #include <atomic>
 #include <cerrno>
 #include <csignal>
+#include <thread>
 
 #include "worker/engine/acceptor.h"
 #include "worker/engine/engine.h"
 #include "worker/gateway/monitor.h"
 #include "worker/gateway/serving.h"
 #include "worker/net/log_line.h"
+#include "worker/zygote/probe.h"
 
 namespace appd::zygote {
 namespace {
@@ -20,6 +22,9 @@ using std::chrono::milliseconds;
 
 constexpr int kExitFailed = 1;
 constexpr int kExitBootFailed = 3;
+
+// How long a worker that did not pass its health check may take to end by itself.
+constexpr std::chrono::seconds kUnhealthyGrace{1};
 
 // The signal handler's only way to the engine.
 engine::Engine* signalled_engine = nullptr;
@@ -38,12 +43,12 @@ void handle_signals(engine::Engine& engine) {
   ::sigaction(SIGINT, &action, nullptr);
 }
 
-int boot_failed(const WorkerSetup& setup, std::string summary, std::string traceback = {},
-                bool not_found = false) {
+int boot_failed(const WorkerSetup& setup, message::BootFailure cause, std::string summary,
+                std::string traceback = {}) {
   net::LogLine("warn", "boot_failed").add("worker", setup.worker).add("error", summary);
   if (setup.channel.open()) {
     (void)setup.channel.send(
-        message::BootFailed{setup.worker, not_found, std::move(summary), std::move(traceback)});
+        message::BootFailed{setup.worker, cause, std::move(summary), std::move(traceback)});
   }
   return kExitBootFailed;
 }
@@ -65,12 +70,14 @@ class Worker {
     bool by_threads = worker_class == "sync" || worker_class == "gthread";
     serving_ = by_threads ? make_crew_serving(std::move(parts))
                           : make_loop_serving(std::move(parts), worker_class);
-    serving_->on_ready = [this] { ready(); };
-    serving_->on_watched = [this] { read_link(); };
+    serving_->on_ready = [this] { began_to_serve(); };
+    serving_->on_watched = [this] { probing_ ? follow_probe() : read_link(); };
     serving_->on_drain = [this] { begin_drain(); };
     gateway::ServingEnd end = serving_->serve();
+    if (unhealthy_) return kExitBootFailed;
     if (!end.booted) {
-      return boot_failed(setup_, std::move(end.summary), std::move(end.traceback));
+      return boot_failed(setup_, message::BootFailure::Import, std::move(end.summary),
+                         std::move(end.traceback));
     }
     if (!end.failed) return 0;
     PyErr_Print();
@@ -78,12 +85,44 @@ class Worker {
   }
 
  private:
-  void ready() {
-    handle_signals(*engine_);
-    if (setup_.channel.open()) (void)engine_->watch(setup_.channel.fd());
+  void began_to_serve() {
     if (auto started = monitor_.start(engine_->waiting_fd()); !started) {
       net::LogLine("error", "monitor_not_started").add("error", started.error().message);
     }
+    if (engine_->settings().health_path.empty()) return ready();
+    auto probe = Probe::create(engine_->settings());
+    if (!probe || !engine_->watch((*probe)->fd())) {
+      return unhealthy({false, "the health check could not be begun: no descriptor", ""});
+    }
+    probe_ = std::move(probe).value();
+    probing_ = true;
+    probe_->start([this](const Probe::Verdict& verdict) {
+      unhealthy(verdict);
+      std::this_thread::sleep_for(kUnhealthyGrace);
+      ::_exit(kExitBootFailed);
+    });
+  }
+
+  void follow_probe() {
+    Probe::News news = probe_->take_news();
+    for (UniqueFd& connection : news.connections) engine_->adopt(std::move(connection));
+    if (!news.healthy) return;
+    probing_ = false;
+    engine_->unwatch(probe_->fd());
+    engine_->admit_clients();
+    ready();
+  }
+
+  // Any thread: the app may hold the interpreter's lock.
+  void unhealthy(const Probe::Verdict& verdict) {
+    unhealthy_ = true;
+    boot_failed(setup_, message::BootFailure::Unhealthy, verdict.summary, verdict.answer);
+    engine_->request_drain();
+  }
+
+  void ready() {
+    handle_signals(*engine_);
+    if (setup_.channel.open()) (void)engine_->watch(setup_.channel.fd());
     tell(message::Ready{setup_.worker, engine_->settings().revision, class_that_serves()});
   }
 
@@ -155,6 +194,9 @@ class Worker {
   }
 
   WorkerSetup setup_;
+  std::unique_ptr<Probe> probe_;         // what it says comes instead of the link's, while
+  bool probing_ = false;                 // this is so; under the interpreter's lock
+  std::atomic<bool> unhealthy_ = false;  // and has been told so
   std::atomic<bool> drain_begun_ = false;
   std::unique_ptr<engine::Engine> engine_;
   gateway::Monitor monitor_;
@@ -168,8 +210,8 @@ int run_worker(WorkerSetup setup, const gateway::Hooks& hooks) {
   if (!app) {
     auto loaded = hooks.load(setup.load);
     if (!loaded.app) {
-      return boot_failed(setup, std::move(loaded.summary), std::move(loaded.traceback),
-                         loaded.not_found);
+      auto cause = loaded.not_found ? message::BootFailure::NotFound : message::BootFailure::Import;
+      return boot_failed(setup, cause, std::move(loaded.summary), std::move(loaded.traceback));
     }
     setup.load.worker_class = loaded.worker_class;
     app = std::move(loaded.app);
@@ -181,8 +223,9 @@ int run_worker(WorkerSetup setup, const gateway::Hooks& hooks) {
   auto engine = engine::Engine::create(std::move(setup.listeners), std::move(setup.handover),
                                        setup.load.settings, *setup.slot);
   if (!engine) {
-    return boot_failed(setup, engine.error().message);
+    return boot_failed(setup, message::BootFailure::Import, engine.error().message);
   }
+  if (!setup.load.settings.health_path.empty()) (*engine)->exclude_clients();
   setup.slot->pid.store(::getpid(), std::memory_order_relaxed);
   auto* worker = new Worker(std::move(setup), std::move(engine).value());
   return worker->serve(std::move(app), std::move(names));

@@ -271,7 +271,8 @@ void Zygote::greet() {
   }
   link_.send(loaded_);
   for (const auto& [pid, child] : children_) {
-    link_.send(message::Forked{child.worker, pid});
+    bool draining = child.cause == message::ExitCause::Asked;
+    link_.send(message::Forked{child.worker, pid, draining});
     if (!child.ready) continue;
     link_.send(message::Ready{child.worker, child.settings_revision, loaded_.worker_class});
   }
@@ -472,7 +473,7 @@ void Zygote::fork_worker(std::uint32_t worker) {
   child.pid = pid;
   child.channel = std::move(pair->first);
   child.settings_revision = load_.settings.revision;
-  link_.send(message::Forked{worker, pid});
+  link_.send(message::Forked{worker, pid, false});
 }
 
 void Zygote::start_command(std::uint32_t worker) {
@@ -481,7 +482,8 @@ void Zygote::start_command(std::uint32_t worker) {
   if (!pid) {
     const Error& error = pid.error();
     bool not_found = error.sys_errno == ENOENT || error.sys_errno == EACCES;
-    link_.send(message::BootFailed{worker, not_found, error.message, ""});
+    auto cause = not_found ? message::BootFailure::NotFound : message::BootFailure::Ended;
+    link_.send(message::BootFailed{worker, cause, error.message, ""});
     return;
   }
   Child& child = children_[pid.value()];
@@ -591,7 +593,8 @@ void Zygote::ended(Child& child, int status) {
   if (child.command && !child.ready && child.cause == message::ExitCause::Own) {
     std::string how = describe_early_end(argv_[0], status, net::steady_now() - child.started,
                                          load_.settings.startsecs_ms);
-    link_.send(message::BootFailed{child.worker, false, std::move(how), log_tail(child.log_begin)});
+    link_.send(message::BootFailed{child.worker, message::BootFailure::Ended, std::move(how),
+                                   log_tail(child.log_begin)});
   }
   link_.send(
       message::Exited{child.worker, child.pid, status, child.cause, std::move(child.detail)});

@@ -34,6 +34,11 @@ Settings unusual_settings() {
   settings.websocket_drain_ms = 60'000;
   settings.startsecs_ms = 250;
   settings.stop_signal = 2;
+  settings.health_path = "/healthz";
+  settings.health_status_first = 204;
+  settings.health_status_last = 399;
+  settings.health_timeout_ms = 17;
+  settings.health_tries = 9;
   return settings;
 }
 
@@ -62,10 +67,10 @@ std::vector<Message> samples() {
       Hello{2, 4711, "shop", 7, "3.11.2"},
       Loaded{true, "threads after import", 250, "gevent", true},
       LoadFailed{true, "AttributeError: no app", "Traceback (most recent call last):\n"},
-      Forked{6, 99},
+      Forked{6, 99, true},
       ForkFailed{7, 11},
       Ready{8, 12, "tornado"},
-      BootFailed{9, true, "SyntaxError: invalid syntax", "Traceback\0with NUL"},
+      BootFailed{9, BootFailure::Unhealthy, "SyntaxError: invalid syntax", "Traceback\0with NUL"},
       Tuned{10, 13},
       Stuck{11, 30'000, "GET /slow"},
       Exited{12, 98, 9, ExitCause::Timeout, "GET /slow"},

@@ -143,7 +143,7 @@ TEST(RenderFailure, ShowsTheTracebackAndThatTheOldCodeServes) {
   operation.mutable_failure()->set_cause(v1::Failure::IMPORT_FAILED);
   operation.mutable_failure()->set_message("SyntaxError: invalid syntax (wsgi.py, line 3)");
   operation.mutable_failure()->set_traceback("Traceback:\n  File \"wsgi.py\", line 3\x1b[31m");
-  EXPECT_EQ(render_failure(operation, {}),
+  EXPECT_EQ(render_failure(operation, nullptr, {}),
             "Traceback:\n"
             "  File \"wsgi.py\", line 3\\x1b[31m\n"
             "appctl: reload of myapp was rolled back: SyntaxError: invalid syntax (wsgi.py, line 3)"
@@ -151,15 +151,32 @@ TEST(RenderFailure, ShowsTheTracebackAndThatTheOldCodeServes) {
             "  The old code serves on with 17 workers. Put the cause right and try again.\n");
 }
 
+TEST(RenderFailure, ShowsTheAnswerToTheHealthCheckAndWhatServes) {
+  v1::Operation operation = ended(v1::Operation::ROLLED_BACK);
+  operation.mutable_failure()->set_cause(v1::Failure::PROBE_FAILED);
+  operation.mutable_failure()->set_message(
+      "health check GET /healthz answered 503, expected 200 (3 tries)");
+  operation.mutable_failure()->set_traceback("HTTP/1.1 503 Service Unavailable\n\nno database");
+  v1::App now;
+  now.mutable_observed()->set_rollout(6);
+  now.mutable_observed()->set_ready_workers(4);
+  EXPECT_EQ(render_failure(operation, &now, {}),
+            "The health check was answered with\n\n"
+            "HTTP/1.1 503 Service Unavailable\n\nno database\n\n"
+            "appctl: reload of myapp was rolled back: health check GET /healthz answered 503, "
+            "expected 200 (3 tries) (probe failed)\n"
+            "  Rollout 6 serves on with 4 workers. Put the cause right and try again.\n");
+}
+
 TEST(RenderFailure, TellsSupersededFromFailed) {
-  EXPECT_NE(
-      render_failure(ended(v1::Operation::SUPERSEDED), {}).find("superseded by a later change"),
-      std::string::npos);
+  EXPECT_NE(render_failure(ended(v1::Operation::SUPERSEDED), nullptr, {})
+                .find("superseded by a later change"),
+            std::string::npos);
   v1::Operation failed = ended(v1::Operation::FAILED);
   failed.mutable_error()->set_message("no worker came up");
-  EXPECT_EQ(
-      render_failure(failed, {}).rfind("appctl: reload of myapp failed: no worker came up\n", 0),
-      0U);
+  EXPECT_EQ(render_failure(failed, nullptr, {})
+                .rfind("appctl: reload of myapp failed: no worker came up\n", 0),
+            0U);
 }
 
 }  // namespace

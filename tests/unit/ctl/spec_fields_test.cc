@@ -50,6 +50,14 @@ TEST(Assign, ReadsSizesDurationsAndChoices) {
   EXPECT_EQ(spec_with("run_mode", "STOPPED").run_mode(), v1::AppSpec::STOPPED);
 }
 
+TEST(Assign, ReadsNumbersAndPercentages) {
+  EXPECT_EQ(spec_with("max_error_rate", "2.5").max_error_rate(), 2.5);
+  EXPECT_EQ(spec_with("max_error_rate", "2.5%").max_error_rate(), 2.5);
+  EXPECT_EQ(
+      text_of(spec_with("max_latency_factor", "1.10"), *find_spec_field("max_latency_factor")),
+      "1.1");
+}
+
 TEST(Assign, ReadsSwitches) {
   for (const char* on : {"on", "true", "Yes", "1"}) {
     EXPECT_TRUE(spec_with("access_log", on).access_log()) << on;
@@ -91,6 +99,11 @@ TEST(Assign, RefusesWhatCannotBeRepresented) {
       {"access_log", ""},
       {"preload", "preload_unspecified"},
       {"timeout", "soon"},
+      {"max_error_rate", "few"},
+      {"max_error_rate", ""},
+      {"max_error_rate", "1 %"},
+      {"max_error_rate", "nan"},
+      {"max_error_rate", "inf"},
       {"env", "NOVALUE"},
       {"env", "=x"}};
   for (const auto& [name, value] : cases)

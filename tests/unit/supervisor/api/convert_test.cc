@@ -100,6 +100,7 @@ TEST(Convert, EveryFieldOfAnOperationIsFilled) {
                                    2,
                                    6,
                                    "because",
+                                   "canary: 1 worker",
                                    "it did not work",
                                    failure(),
                                    3,

@@ -29,6 +29,8 @@ v1::AppSpec full_spec() {
       reflection->SetInt32(&spec, field, 1000 + i);
     } else if (field->cpp_type() == FieldDescriptor::CPPTYPE_INT64) {
       reflection->SetInt64(&spec, field, 1000 + i);
+    } else if (field->cpp_type() == FieldDescriptor::CPPTYPE_DOUBLE) {
+      reflection->SetDouble(&spec, field, 1000.5 + i);
     } else if (field->cpp_type() == FieldDescriptor::CPPTYPE_BOOL) {
       v1::AppSpec defaults;
       to_proto(model::AppSpec{}, defaults);

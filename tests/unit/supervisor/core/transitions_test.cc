@@ -16,7 +16,7 @@ TEST(Transitions, AWorkerThatDiesBeforeItIsReadyFailsTheRollout) {
   World world;
   world.settle();
   world.load(world.newest);
-  world.tell(world.newest, message::Forked{1, 1001});
+  world.tell(world.newest, message::Forked{1, 1001, false});
   auto seen =
       world.tell(world.newest, message::Exited{1, 1001, SIGSEGV, message::ExitCause::Own, ""});
   ASSERT_TRUE(seen.rollout_failed.has_value());
@@ -28,9 +28,9 @@ TEST(Transitions, AnImportErrorInAWorkerFailsTheRolloutWithItsTraceback) {
   World world;
   world.settle();
   world.load(world.newest);
-  world.tell(world.newest, message::Forked{1, 1001});
-  auto seen =
-      world.tell(world.newest, message::BootFailed{1, false, "ValueError: no", "Traceback x"});
+  world.tell(world.newest, message::Forked{1, 1001, false});
+  auto seen = world.tell(world.newest, message::BootFailed{1, message::BootFailure::Import,
+                                                           "ValueError: no", "Traceback x"});
   ASSERT_TRUE(seen.rollout_failed.has_value());
   EXPECT_EQ(seen.rollout_failed->cause, FailureCause::ImportFailed);
   EXPECT_EQ(seen.rollout_failed->traceback, "Traceback x");
@@ -154,7 +154,7 @@ TEST(Transitions, ACommandThatEndsTooEarlyIsToldWithItsOutput) {
   world.tell(key, message::Exited{1, 1001, 9, message::ExitCause::Own, ""});
   world.settle();
   world.tell(key, message::Forked{1, 1003});
-  auto told = world.tell(key, message::BootFailed{1, false, "worker exited early", "last words"});
+  auto told = world.tell(key, message::BootFailed{1, message::BootFailure::Ended, "worker exited early", "last words"});
   auto seen = world.tell(key, message::Exited{1, 1003, 256, message::ExitCause::Own, ""});
   ASSERT_TRUE(told.trouble.has_value());
   EXPECT_EQ(told.trouble->cause, FailureCause::WorkerDied);
@@ -169,7 +169,7 @@ TEST(Transitions, ACommandThatCannotBeRunLeavesNoWorkerAndWaits) {
   RolloutKey key = world.start_and_serve();
   world.tell(key, message::Exited{1, 1001, 9, message::ExitCause::Own, ""});
   world.settle();
-  auto seen = world.tell(key, message::BootFailed{1, true, "run worker: no such file", ""});
+  auto seen = world.tell(key, message::BootFailed{1, message::BootFailure::NotFound, "run worker: no such file", ""});
   ASSERT_TRUE(seen.trouble.has_value());
   EXPECT_EQ(seen.trouble->cause, FailureCause::AppNotFound);
   EXPECT_FALSE(world.have.find(key)->workers.contains(1));

@@ -31,7 +31,7 @@ class World {
         if (std::holds_alternative<StartRollout>(action)) newest = ++last_key;
         begin(action, want, have, newest, now);
         if (auto* failed = std::get_if<FailRollout>(&action)) {
-          fail(failed->rollout, failed->cause, "late", "", have, now);
+          fail(failed->rollout, failed->cause, failed->message, "", have, now);
         }
         done.push_back(action);
       }
@@ -55,7 +55,7 @@ class World {
       if (worker.state == model::WorkerState::Starting) asked.push_back(id);
     }
     for (WorkerId id : asked) {
-      tell(key, message::Forked{id, static_cast<std::int32_t>(1000 + id)});
+      tell(key, message::Forked{id, static_cast<std::int32_t>(1000 + id), false});
       tell(key, message::Ready{id, have.find(key)->settings.revision, ""});
     }
     settle();

@@ -51,6 +51,10 @@ TEST(LiveSettings, CarryEveryFieldOfTheSpec) {
   spec.ws_drain_timeout = Milliseconds{73};
   spec.startsecs = Milliseconds{74};
   spec.stop_signal = "QUIT";
+  spec.health_path = "/healthz";
+  spec.health_status = "200-399";
+  spec.health_timeout = Milliseconds{74};
+  spec.health_tries = 75;
   const message::Settings expected{.revision = 9,
                                    .threads = 3,
                                    .timeout_ms = 1,
@@ -75,7 +79,12 @@ TEST(LiveSettings, CarryEveryFieldOfTheSpec) {
                                    .ws_per_message_deflate = false,
                                    .websocket_drain_ms = 73,
                                    .startsecs_ms = 74,
-                                   .stop_signal = 3};
+                                   .stop_signal = 3,
+                                   .health_path = "/healthz",
+                                   .health_status_first = 200,
+                                   .health_status_last = 399,
+                                   .health_timeout_ms = 74,
+                                   .health_tries = 75};
   EXPECT_EQ(live_settings(spec, 9), expected);
 }
 
@@ -103,6 +112,14 @@ TEST(NeedsRollout, OnlyForWhatARunningWorkerCannotTakeOver) {
     s.ws_max_size = 5;
     s.ws_ping_interval = s.ws_ping_timeout = s.ws_drain_timeout = Milliseconds{5};
     s.ws_per_message_deflate = false;
+    s.health_path = "/healthz";
+    s.health_status = "204";
+    s.health_timeout = Milliseconds{5};
+    s.health_tries = 1;
+    s.max_surge = s.canary = 1;
+    s.memory_budget = 5;
+    s.bake = Milliseconds{5};
+    s.max_error_rate = s.max_latency_factor = 5;
   }));
   EXPECT_TRUE(rollout([](AppSpec& s) { s.directory = "/x"; }));
   EXPECT_TRUE(rollout([](AppSpec& s) { s.app = "x:app"; }));

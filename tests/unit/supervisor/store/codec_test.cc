@@ -38,6 +38,7 @@ TEST(Codec, RefusesWhatItNeverWrites) {
       {"{\"env\":{\"A\":null}}", "env: is not a string"},
       {"{\"preload\":\"maybe\"}", "preload: unknown word \"maybe\""},
       {"{\"access_log\":1}", "access_log: is not a truth value"},
+      {"{\"max_error_rate\":\"1\"}", "max_error_rate: is not a number"},
       {"{\"timeout_ms\":true}", "timeout_ms: is not a 64-bit integer"},
   };
   for (const auto& [json, words] : cases) {
@@ -67,7 +68,7 @@ TEST(Codec, EveryWordOfAnEnumerationRoundTrips) {
     ASSERT_TRUE(again);
     EXPECT_EQ(*again, kind);
   }
-  for (int i = 0; i <= static_cast<int>(model::FailureCause::BindFailed); ++i) {
+  for (int i = 0; i <= static_cast<int>(model::FailureCause::RunOnceFailed); ++i) {
     const model::Failure failure{static_cast<model::FailureCause>(i), "m", "t", 2, at(0)};
     const auto again = decode_failure(*encode_failure(failure));
     ASSERT_TRUE(again);

@@ -130,6 +130,23 @@ TEST_F(Migrations, Version4RemembersOfNoRolloutThatItsTasksAreDone) {
   EXPECT_EQ(apps->front().spec.workers, 3);
 }
 
+TEST_F(Migrations, Version5KeepsTheAppsOfVersion4AndDoesNotKnowWhichRolloutServes) {
+  {
+    Database database = raw();
+    ASSERT_TRUE(migrate(database, 0, 2));
+    ASSERT_TRUE(database.run(kTwoApps));
+    ASSERT_TRUE(migrate(database, 2, 4));
+  }
+  const auto apps = open()->apps();
+  ASSERT_TRUE(apps) << apps.error().message;
+  ASSERT_EQ(apps->size(), 2U);
+  EXPECT_EQ(apps->back().spec.workers, 17);
+  EXPECT_EQ(apps->back().spec.health_path, "");
+  EXPECT_EQ(apps->back().rollout, 4);
+  EXPECT_EQ(apps->back().failed_rollout, 0);
+  EXPECT_EQ(apps->back().good_rollout, 0);
+}
+
 TEST_F(Migrations, AStepThatFailsLeavesTheFileAsItWas) {
   Database database = raw();
   ASSERT_TRUE(database.run("CREATE TABLE audit (x)"));  // stands in the way of version 1's

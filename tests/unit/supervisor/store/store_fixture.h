@@ -94,6 +94,16 @@ inline model::AppSpec full_spec() {
   spec.stop_signal = "INT";
   spec.run_once = {"manage.py migrate", "true"};
   spec.run_once_timeout = Milliseconds{1015};
+  spec.health_path = "/healthz";
+  spec.health_status = "200-399";
+  spec.health_timeout = Milliseconds{1014};
+  spec.health_tries = 15;
+  spec.max_surge = 16;
+  spec.memory_budget = std::int64_t{1} << 34;
+  spec.canary = 18;
+  spec.bake = Milliseconds{1019};
+  spec.max_error_rate = 2.5;
+  spec.max_latency_factor = 1.75;
   return spec;
 }
 
@@ -108,6 +118,8 @@ inline model::AppRecord app(const std::string& id) {
   record.revision = 8;
   record.deleting = true;
   record.last_good_spec = model::AppSpec{};
+  record.failed_rollout = 6;
+  record.good_rollout = 5;
   record.operation = "operation-of-" + id;
   record.run_once_rollout = 6;
   record.create_time = at(1);

@@ -21,6 +21,8 @@ void expect_same(const model::AppRecord& a, const model::AppRecord& b) {
   EXPECT_EQ(a.revision, b.revision);
   EXPECT_EQ(a.deleting, b.deleting);
   EXPECT_EQ(a.last_good_spec, b.last_good_spec);
+  EXPECT_EQ(a.failed_rollout, b.failed_rollout);
+  EXPECT_EQ(a.good_rollout, b.good_rollout);
   EXPECT_EQ(a.operation, b.operation);
   EXPECT_EQ(a.create_time, b.create_time);
   EXPECT_EQ(a.update_time, b.update_time);
