@@ -1,5 +1,6 @@
 """Frameworks as Debian ships them, each in the classes that fit it."""
 
+import http.client
 import json
 import re
 import threading
@@ -188,6 +189,41 @@ def test_cherrypy_serves_sessions_uploads_and_streams(appd: Appd, port: int, tmp
     assert web.request(port, "/stream?lines=500").text.splitlines()[-1] == "line 499"
     assert web.request(port, "/nowhere").status == 404
     assert json.loads(web.request(port, "/pid").body)["pid"] in appd.ready_pids("cherry")
+
+
+# --- Flask --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("worker_class", ["sync", "gthread", "gevent", "eventlet", "tornado"])
+def test_flask_reads_chunked_uploads(appd: Appd, port: int, tmp_path: Path, worker_class: str) -> None:
+    folder = copy_app("flask_uploads", tmp_path / "app")
+    appd.create("web", folder, port, "--worker-class", worker_class, app="flask_uploads:app").expect(DONE)
+    body = bytes(range(256)) * 4096
+    assert chunked(port, "/data", body) == body
+    assert chunked(port, "/stream", body) == body
+    assert json.loads(chunked(port, "/lines", b"one\ntwo\nthree")) == ["one\n", "two\n", "three"]
+    assert json.loads(chunked(port, "/form", b"a=1&b=2", "application/x-www-form-urlencoded")) == {"a": "1", "b": "2"}
+    parts, fields = multipart("file", "a.txt", b"text " * 10_000)
+    assert json.loads(chunked(port, "/form", parts, fields["Content-Type"])) == {"file": "text " * 10_000}
+    assert json.loads(chunked(port, "/input", body)) == {
+        "read": [len(body), 0, 0, 0],
+        "CONTENT_LENGTH": str(len(body)),
+        "HTTP_TRANSFER_ENCODING": None,
+        "wsgi.input_terminated": None,
+    }
+    assert chunked(port, "/data", b"") == b""
+
+
+def chunked(port: int, path: str, body: bytes, kind: str = "application/octet-stream") -> bytes:
+    pieces = (body[at : at + 10_000] for at in range(0, len(body), 10_000))
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    try:
+        connection.request("POST", path, pieces, {"Content-Type": kind, "Transfer-Encoding": "chunked"}, encode_chunked=True)
+        response = connection.getresponse()
+        assert response.status == 200
+        return response.read()
+    finally:
+        connection.close()
 
 
 # --- tornado ------------------------------------------------------------------------------------

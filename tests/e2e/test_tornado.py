@@ -117,6 +117,17 @@ def test_frames_sent_with_the_handshake_are_the_streams_first_bytes(sockets: Soc
     assert rest == b"\x81\x02hi\x88\x00"
 
 
+def test_kept_connection_may_become_a_websocket(sockets: Sockets) -> None:
+    with web.connect(sockets.port) as client:
+        for _ in range(3):
+            client.sendall(b"GET /counts?of=nothing HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert client.recv(4096).endswith(b"\r\n\r\n0")
+        client.sendall(HANDSHAKE)
+        assert client.recv(4096).startswith(b"HTTP/1.1 101 ")
+        client.sendall(b"\x81\x82\x00\x00\x00\x00hi\x88\x80\x00\x00\x00\x00")
+        assert web.read_to_end(client) == b"\x81\x02hi\x88\x00"
+
+
 def test_request_subprotocol_and_fields_of_the_answer(sockets: Sockets) -> None:
     async def look(client: Any) -> Any:
         return json.loads(await client.recv()), client.subprotocol, client.response_headers["x-own"]
@@ -312,6 +323,29 @@ def test_stream_that_never_ends_is_cut_off_at_graceful_timeout(appd: Appd, port:
         assert client.recv(4096).startswith(b"HTTP/1.1 101 ")
         appd.ok("reload", "sockets")
         assert client.recv(4096) == b""
+
+
+def test_worker_that_computes_keeps_its_sockets_and_gives_its_other_clients_away(
+    appd: Appd, port: int, tmp_path: Path
+) -> None:
+    sockets = create(appd, tmp_path / "app", port, "--workers", "2")
+
+    async def talk_beside() -> None:
+        clients = [await websockets.connect(sockets.url("/echo")) for _ in range(20)]
+        blocking = [asyncio.to_thread(web.request, port, "/block?s=0.3") for _ in range(4)]
+        blocked = asyncio.gather(*blocking)
+        for number in range(50):
+            for client in clients:
+                await client.send(str(number))
+            assert [await client.recv() for client in clients] == [str(number)] * len(clients)
+        assert [answer.text for answer in await blocked] == ["blocked"] * 4
+        for client in clients:
+            await client.close()
+
+    with Load(f"http://127.0.0.1:{port}/counts?of=open", options=("--think", "5"), connections=CONNECTIONS) as load:
+        asyncio.run(asyncio.wait_for(talk_beside(), 60))
+    load.assert_nothing_lost()
+    sockets.wait_for_nobody()
 
 
 def test_sockets_count_against_worker_connections(appd: Appd, port: int, tmp_path: Path) -> None:

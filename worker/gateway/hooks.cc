@@ -93,9 +93,9 @@ Result<std::string> Hooks::class_of(PyObject* app, const std::string& worker_cla
 std::string Hooks::warm_up(PyObject* app, const message::Load& load) const {
   PyRef list = list_of(load.warmup_paths);
   if (!list) return {};
-  return to_text(call("warm_up", "(OsOs)", app, load.worker_class.c_str(), list.get(),
-                      load.root_path.c_str())
-                     .get());
+  return to_text(
+      call("warm_up", "(OsOs)", app, load.worker_class.c_str(), list.get(), load.root_path.c_str())
+          .get());
 }
 
 std::string Hooks::fork_hazard(const std::vector<int>& own_descriptors, const char* culprit) const {

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,12 @@ class Counts(tornado.web.RequestHandler):
         self.set_header("X-Worker-Pid", os.getpid())
         self.set_header("X-Request-Number", self.request.headers.get("X-Request-Number", ""))
         self.write(str(counts[self.get_argument("of")]))
+
+
+class Block(tornado.web.RequestHandler):
+    def get(self) -> None:
+        time.sleep(float(self.get_argument("s")))
+        self.write("blocked")
 
 
 class Echo(WebSocketHandler):
@@ -160,6 +167,7 @@ class RawRouter(Router):
 application = tornado.web.Application(
     [
         ("/counts", Counts),
+        ("/block", Block),
         ("/echo", Echo),
         ("/compressed", Compressed),
         ("/hello", Hello),

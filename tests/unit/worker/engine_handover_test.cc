@@ -143,6 +143,27 @@ TEST_F(EngineHandover, ANewConnectionThatWasAcceptedButNotReadIsServedByASibling
   busy.answer(*in_hand, "");
 }
 
+TEST_F(EngineHandover, ADetachedConnectionIsNotGivenAwayWhateverItSends) {
+  HttpClient client(busy.port);
+  ASSERT_TRUE(client.send(kRequest));
+  ASSERT_TRUE(busy.serve("kept"));
+  ASSERT_EQ(body_of(client), "kept");
+  ASSERT_TRUE(client.send(kRequest));
+  Exchange* exchange = busy.take();
+  ASSERT_NE(exchange, nullptr);
+  std::string received;
+  UniqueFd socket = busy.engine->detach(*exchange, received);
+  ASSERT_TRUE(client.send(kRequest));
+  pollfd readable{socket.get(), POLLIN, 0};
+  ASSERT_EQ(::poll(&readable, 1, 5000), 1);
+  EXPECT_FALSE(busy.clients_wait());
+  busy.engine->give_away();
+  socket.reset();
+  busy.engine->close_upgraded(*exchange);
+  EXPECT_EQ(busy.slot.connections, 0U);
+  EXPECT_EQ(idle.engine->next(idle.lane), nullptr);
+}
+
 // Both have asked when the engine looks: the second waits in its list of turns.
 TEST_F(EngineHandover, ARequestThatCameInTheSameBatchDoesNotWaitForTheOneBeforeIt) {
   HttpClient one(busy.port);
