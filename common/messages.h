@@ -26,7 +26,7 @@ namespace appd::message {
 inline constexpr std::size_t kMaxMessage = 128 * 1024;
 inline constexpr std::size_t kMaxTraceback = 32 * 1024;
 inline constexpr std::size_t kMaxDescriptors = 64;
-inline constexpr std::uint32_t kProtocolVersion = 2;
+inline constexpr std::uint32_t kProtocolVersion = 3;
 
 enum class Preload : std::uint8_t { Auto, On, Off };
 
@@ -121,6 +121,7 @@ struct LoadFailed {
 struct Forked {
   std::uint32_t worker = 0;
   std::int32_t pid = 0;
+  std::uint64_t age_ms = 0;  // so long ago
 };
 struct ForkFailed {
   std::uint32_t worker = 0;
@@ -130,6 +131,7 @@ struct Ready {  // also worker → zygote: accepts from now on
   std::uint32_t worker = 0;
   std::int64_t settings_revision = 0;
   std::string worker_class;  // as in Loaded, which cannot know it without preload
+  std::uint64_t age_ms = 0;  // so long ago
 };
 struct BootFailed {  // also worker → zygote: the import in the worker failed (not preloaded)
   std::uint32_t worker = 0;
@@ -146,13 +148,23 @@ struct Stuck {  // worker → zygote only: a request is over the timeout; kill m
   std::uint32_t after_ms = 0;
   std::string request;  // "GET /slow"
 };
-enum class ExitCause : std::uint8_t { Asked, Own, Timeout };  // Own: nobody asked for it
+enum class ExitCause : std::uint8_t {
+  Asked,            // to drain, or to be killed
+  Own,              // nobody asked for it
+  Timeout,          // killed: it was stuck
+  GracefulTimeout,  // killed: told to go, it did not in time
+  OutOfMemory,      // killed by the kernel for that
+};
+// Times are milliseconds since 1970, UTC, and for display.
 struct Exited {
   std::uint32_t worker = 0;
   std::int32_t pid = 0;
   std::int32_t wait_status = 0;  // as from waitpid(2)
   ExitCause cause = ExitCause::Own;
   std::string detail;  // the request that ran too long, …
+  std::int64_t start_time = 0;
+  std::int64_t ready_time = 0;  // 0: it never was
+  std::int64_t end_time = 0;
 };
 
 using Message = std::variant<Load, Fork, Drain, Kill, Tune, Quit, Hello, Loaded, LoadFailed, Forked,

@@ -20,7 +20,9 @@
 
 #include "worker/net/clock.h"
 #include "worker/net/log_line.h"
+#include "worker/net/oom_record.h"
 #include "worker/zygote/appd_link.h"
+#include "worker/zygote/child.h"
 
 namespace appd::zygote {
 namespace {
@@ -76,18 +78,6 @@ std::string python_version() {
   return version.substr(0, version.find(' '));
 }
 
-// One living worker.
-struct Child {
-  std::uint32_t worker = 0;
-  pid_t pid = 0;
-  message::Channel channel;
-  bool ready = false;
-  std::int64_t settings_revision = 0;
-  message::ExitCause cause = message::ExitCause::Own;
-  std::string detail;
-  net::TimePoint kill_at = net::kNever;
-};
-
 class Zygote {
  public:
   Zygote(const gateway::Hooks& hooks, UniqueFd control)
@@ -133,6 +123,7 @@ class Zygote {
   bool quitting_ = false;
   gateway::PyRef app_;
   std::map<pid_t, Child> children_;
+  net::OomRecord oom_;
   std::optional<WorkerSetup> become_;  // in a fork: what it is to be
 };
 
@@ -230,10 +221,11 @@ void Zygote::greet() {
   link_.send(hello, descriptors);
   if (!has_loaded_) return;
   link_.send(loaded_);
+  net::TimePoint now = net::steady_now();
   for (const auto& [pid, child] : children_) {
-    link_.send(message::Forked{child.worker, pid});
-    if (!child.ready) continue;
-    link_.send(message::Ready{child.worker, child.settings_revision, loaded_.worker_class});
+    link_.send(child.forked_message(now));
+    if (child.ready == net::kNever) continue;
+    link_.send(child.ready_message(now, loaded_.worker_class));
   }
   link_.send_kept();
 }
@@ -387,6 +379,8 @@ void Zygote::fork_worker(std::uint32_t worker) {
     link_.send(message::ForkFailed{worker, pair.error().sys_errno});
     return;
   }
+  clear(scoreboard_.slot(worker));  // its last owner is gone, and was told of
+  oom_.note();
   if (app_ && !std::exchange(frozen_, true)) hooks_.freeze();
   PyOS_BeforeFork();
   pid_t pid = ::fork();
@@ -406,8 +400,9 @@ void Zygote::fork_worker(std::uint32_t worker) {
   child.worker = worker;
   child.pid = pid;
   child.channel = std::move(pair->first);
+  child.forked = net::steady_now();
   child.settings_revision = load_.settings.revision;
-  link_.send(message::Forked{worker, pid});
+  link_.send(child.forked_message(child.forked));
 }
 
 // In the fork: leave behind what belongs to the zygote.
@@ -441,8 +436,9 @@ void Zygote::read_child(Child& child) {
       child.detail = stuck->request + " after " + std::to_string(stuck->after_ms) + " ms";
       ::kill(child.pid, SIGKILL);
     } else if (auto* ready = std::get_if<message::Ready>(&message)) {
-      child.ready = true;
+      child.ready = net::steady_now();
       child.settings_revision = ready->settings_revision;
+      ready->age_ms = 0;
       if (!ready->worker_class.empty()) loaded_.worker_class = ready->worker_class;
       link_.send(std::move(message));
     } else if (auto* tuned = std::get_if<message::Tuned>(&message)) {
@@ -464,12 +460,17 @@ void Zygote::reap() {
     if (found == children_.end()) continue;  // an orphan that came to us
     Child& child = found->second;
     read_child(child);  // its last words
+    bool killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+    if (killed && child.cause == message::ExitCause::Own) {
+      child.detail = oom_.verdict(pid);
+      if (!child.detail.empty()) child.cause = message::ExitCause::OutOfMemory;
+    }
     if (scoreboard_.valid()) {
       ScoreboardSlot& slot = scoreboard_.slot(child.worker);
       end_taking(slot, scoreboard_.takers());
       slot.pid.store(0);
     }
-    link_.send(message::Exited{child.worker, pid, status, child.cause, std::move(child.detail)});
+    link_.send(child.exited_message(net::steady_now(), status));
     children_.erase(found);
   }
 }
@@ -496,7 +497,9 @@ void Zygote::kill_late() {
   for (auto& [pid, child] : children_) {
     if (child.kill_at > now) continue;
     child.kill_at = net::kNever;
-    if (child.detail.empty()) child.detail = "killed: still there after graceful_timeout";
+    if (child.cause == message::ExitCause::Asked) {
+      child.cause = message::ExitCause::GracefulTimeout;
+    }
     ::kill(pid, SIGKILL);
   }
 }
