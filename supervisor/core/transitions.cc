@@ -1,8 +1,6 @@
 // The events of a rollout, one function each.
 #include "supervisor/core/transitions.h"
 
-#include <sys/wait.h>
-
 #include <cstring>
 
 namespace appd::core {
@@ -52,9 +50,10 @@ class Transition {
   void operator()(const message::Forked& forked) {
     auto [entry, adopted] = rollout_.workers.try_emplace(forked.worker);
     Worker& worker = entry->second;
-    if (adopted) worker.asked = now_.steady;
+    milliseconds age(forked.age_ms);
+    if (adopted) worker.asked = now_.steady - age;
     worker.pid = forked.pid;
-    worker.start_time = now_.wall;
+    worker.start_time = now_.wall - age;
     changed(forked.worker);
   }
 
@@ -72,12 +71,14 @@ class Transition {
     learn_class(ready.worker_class);
     if (worker->state != WorkerState::Starting) return;
     worker->state = WorkerState::Ready;
-    worker->ready = now_.steady;
-    worker->ready_time = now_.wall;
+    milliseconds age(ready.age_ms);
+    worker->ready = now_.steady - age;
+    worker->ready_time = now_.wall - age;
     changed(ready.worker);
   }
 
   void operator()(const message::BootFailed& failed) {
+    if (Worker* worker = find(failed.worker)) worker->boot_error = failed.summary;
     in_trouble(failed.not_found ? FailureCause::AppNotFound : FailureCause::ImportFailed,
                failed.summary, failed.traceback);
   }
@@ -87,11 +88,8 @@ class Transition {
   }
 
   void operator()(const message::Exited& exited) {
-    std::string how = describe_exit(exited.wait_status);
-    if (exited.cause == message::ExitCause::Timeout) {
-      how = "was killed: a request ran longer than timeout (" + exited.detail + ")";
-    }
-    gone(exited.worker, how);
+    const Worker* worker = find(exited.worker);
+    gone(exited.worker, certify(exited, worker, rollout_));
   }
 
   void operator()(const SpawnFailed& failed) {
@@ -122,7 +120,11 @@ class Transition {
     }
   }
 
-  void operator()(const OrphanGone& orphan) { gone(orphan.worker, "ended without a zygote"); }
+  void operator()(const OrphanGone& orphan) {
+    if (const Worker* worker = find(orphan.worker)) {
+      gone(orphan.worker, certify_orphan(orphan.worker, *worker, rollout_, now_.wall));
+    }
+  }
 
  private:
   Worker* find(WorkerId id) {
@@ -152,29 +154,33 @@ class Transition {
     }
   }
 
-  void gone(WorkerId id, const std::string& how) {
+  // One that we did not know ended while no appd was there.
+  void gone(WorkerId id, model::Death death) {
+    Worker worker;
     auto it = rollout_.workers.find(id);
-    if (it == rollout_.workers.end()) return;
-    Worker worker = it->second;
-    rollout_.workers.erase(it);
-    bool expected =
-        worker.state == WorkerState::Draining || rollout_.phase == RolloutPhase::Retiring;
-    std::string reason = worker.killed ? "was killed: not ready within boot_timeout" : how;
-    if (!expected) {
-      ++app_.unexpected_exits;
-      miss(id, worker, reason);
+    bool known = it != rollout_.workers.end();
+    if (known) {
+      worker = std::move(it->second);
+      rollout_.workers.erase(it);
     }
+    worker.pid = death.pid;
+    bool expected = worker.state == WorkerState::Draining ||
+                    rollout_.phase == RolloutPhase::Retiring ||
+                    (!known && death.cause == model::DeathCause::Asked);
+    if (!expected) ++app_.unexpected_exits;
+    if (!expected && known) miss(worker, death);
     worker.state = WorkerState::Exited;
-    out_.exits.push_back({id, worker, reason, expected});
+    out_.exits.push_back({id, std::move(worker), std::move(death), expected});
   }
 
-  void miss(WorkerId id, const Worker& worker, const std::string& reason) {
+  void miss(const Worker& worker, const model::Death& death) {
     std::optional<milliseconds> ready_for;
     if (worker.ready) ready_for = duration_cast<milliseconds>(now_.steady - *worker.ready);
-    rollout_.restarts.died(now_.steady, ready_for);
+    rollout_.restarts.died(now_.steady, ready_for, worker.asked);
+    if (!worker.boot_error.empty()) return;  // BootFailed has said more
     if (!worker.ready || rollout_.restarts.early_deaths() >= kDeathsThatFail) {
       in_trouble(worker.killed ? FailureCause::BootTimeout : FailureCause::WorkerDied,
-                 "worker " + std::to_string(id) + " " + reason, "");
+                 "worker " + std::to_string(death.worker) + " " + death.reason, "");
     }
   }
 
@@ -252,16 +258,6 @@ model::Failure fail(RolloutKey key, model::FailureCause cause, std::string messa
       model::Failure{cause, std::move(message), std::move(traceback), rollout.number, now.wall};
   app.starts.died(now.steady, std::nullopt);
   return *app.failure;
-}
-
-std::string describe_exit(int wait_status) {
-  if (WIFEXITED(wait_status)) {
-    return "exited with status " + std::to_string(WEXITSTATUS(wait_status));
-  }
-  int signal = WTERMSIG(wait_status);
-  const char* name = ::sigabbrev_np(signal);
-  return "was killed by signal " + std::to_string(signal) +
-         (name != nullptr ? " (SIG" + std::string(name) + ")" : "");
 }
 
 }  // namespace appd::core

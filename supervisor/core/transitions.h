@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "supervisor/core/autopsy.h"
 #include "supervisor/core/planner.h"
 
 namespace appd::core {
@@ -38,7 +39,7 @@ struct Consequences {
   struct Exit {
     WorkerId id = 0;
     Worker worker;
-    std::string reason;
+    model::Death death;  // but for its figures, its number and what stands in the log
     bool expected = false;
   };
   std::vector<Exit> exits;
@@ -57,8 +58,5 @@ Consequences apply(const RolloutEvent& event, RolloutKey key, AppState& app, Now
 // The rollout did not make it: doomed, remembered, and not tried again before its time.
 model::Failure fail(RolloutKey key, model::FailureCause cause, std::string message,
                     std::string traceback, AppState& app, Now now);
-
-// "exited with status 3", "was killed by signal 9 (SIGKILL)" from waitpid(2)'s status.
-std::string describe_exit(int wait_status);
 
 }  // namespace appd::core
