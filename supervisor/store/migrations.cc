@@ -50,6 +50,9 @@
 //     id              order
 //     time
 //     text            what was done
+//   deaths          one row a worker that did not end as it should
+//     app, id         id counts from 1 for each app
+//     certificate     JSON
 //
 // Times are nanoseconds since 1970, UTC. A new field of a spec is a new schema version too, even if
 // no table changes: an older appd must refuse the file instead of dropping the field.
@@ -154,8 +157,17 @@ UPDATE operations SET revision = 1
 WHERE end_time IS NULL AND id IN (SELECT operation FROM revisions);
 )sql";
 
+constexpr const char* kVersion4 = R"sql(
+CREATE TABLE deaths (
+  app TEXT NOT NULL,
+  id INTEGER NOT NULL,
+  certificate TEXT NOT NULL,
+  PRIMARY KEY (app, id)
+) STRICT;
+)sql";
+
 // kMigrations[n] takes version n to version n + 1.
-constexpr std::array kMigrations = {kVersion1, kVersion2, kVersion3};
+constexpr std::array kMigrations = {kVersion1, kVersion2, kVersion3, kVersion4};
 
 }  // namespace
 

@@ -27,7 +27,7 @@ TEST_F(Migrations, Version1MakesTheTablesOfAnEmptyFile) {
   EXPECT_EQ(*database.number("PRAGMA user_version"), current_schema_version());
   EXPECT_EQ(*database.text("SELECT group_concat(name, ' ') FROM (SELECT name FROM sqlite_schema"
                            " WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name)"),
-            "apps audit operations requests revisions");
+            "apps audit deaths operations requests revisions");
 }
 
 TEST_F(Migrations, Version2KeepsTheSpecsOfVersion1AndTheirClass) {
@@ -114,6 +114,18 @@ TEST_F(Migrations, Version3KeepsTheAuditAndTheRequests) {
   }
   EXPECT_TRUE(open()->find_request("r1")->has_value());
   EXPECT_EQ(*raw().text("SELECT text FROM audit"), "reloaded web (release 7) by uid 0 pid 1");
+}
+
+TEST_F(Migrations, Version4AddsTheCertificatesOfDeath) {
+  {
+    Database database = raw();
+    ASSERT_TRUE(migrate(database, 0, 3));
+  }
+  auto store = open();
+  Change change;
+  change.deaths = {death("web", 1)};
+  ASSERT_TRUE(store->commit(change, at(0)));
+  EXPECT_EQ(store->deaths("web")->size(), 1U);
 }
 
 TEST_F(Migrations, AStepThatFailsLeavesTheFileAsItWas) {
