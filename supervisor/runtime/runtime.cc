@@ -166,6 +166,10 @@ void Runtime::kill(core::RolloutKey key) {
 
 void Runtime::forget(core::RolloutKey key) { zygotes_.erase(key); }
 
+std::string Runtime::log_tail(const std::string& app) const {
+  return runtime::log_tail(paths_.log(app), 0);
+}
+
 const ScoreboardSlot* Runtime::figures(core::RolloutKey key, core::WorkerId id) const {
   auto it = zygotes_.find(key);
   if (it == zygotes_.end() || !it->second.link->scoreboard().valid() || id >= kMaxSlots)

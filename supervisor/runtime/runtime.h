@@ -58,6 +58,8 @@ class Runtime {
 
   // The slot of a worker, while its rollout is there.
   const ScoreboardSlot* figures(core::RolloutKey key, core::WorkerId id) const;
+  // The last lines of the app's log.
+  std::string log_tail(const std::string& app) const;
   const Paths& paths() const { return paths_; }
 
  private:
