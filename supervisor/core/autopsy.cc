@@ -3,7 +3,6 @@
 
 #include <sys/wait.h>
 
-#include <csignal>
 #include <cstring>
 
 namespace appd::core {

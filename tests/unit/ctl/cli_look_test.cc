@@ -38,7 +38,7 @@ TEST_F(Cli, WorkersAsJsonAreOneObjectWithAList) {
 }
 
 TEST_F(Cli, TheDeadAreATableAndOneIsShownInFull) {
-  appd.deaths = [](const v1::ListDeathsRequest& request, v1::ListDeathsResponse& response) {
+  appd.deaths = [](const v1::ListDeathsRequest&, v1::ListDeathsResponse& response) {
     v1::Death& death = *response.add_deaths();
     death.set_name("apps/myapp/deaths/5");
     death.set_cause(v1::Death::OUT_OF_MEMORY);

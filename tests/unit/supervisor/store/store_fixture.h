@@ -7,6 +7,8 @@
 #include <cstdlib>
 #include <filesystem>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "supervisor/model/observed.h"
 #include "supervisor/store/store.h"
@@ -169,6 +171,18 @@ inline model::Death death(const std::string& of_app, std::int64_t id) {
   death.figures = {1, 2, 3, 4, 5, 6, {{"GET", "/slow", model::Milliseconds{1001}}}};
   death.log_tail = "the last line\n";
   return death;
+}
+
+inline Change put_app(const std::string& id) {
+  Change change;
+  change.put_app = app(id);
+  return change;
+}
+
+inline Change put_deaths(std::vector<model::Death> deaths) {
+  Change change;
+  change.deaths = std::move(deaths);
+  return change;
 }
 
 }  // namespace appd::store

@@ -289,9 +289,9 @@ TEST_F(StoreTest, ADirectoryThatIsNotThereIsAnError) {
 TEST_F(StoreTest, KeepsTheNewestHundredCertificatesOfEachApp) {
   auto store = open();
   for (int id = 1; id <= 103; ++id) {
-    ASSERT_TRUE(store->commit({.deaths = {death("web", id)}}, at(id)));
+    ASSERT_TRUE(store->commit(put_deaths({death("web", id)}), at(id)));
   }
-  ASSERT_TRUE(store->commit({.deaths = {death("a", 1), death("a", 2)}}, at(0)));
+  ASSERT_TRUE(store->commit(put_deaths({death("a", 1), death("a", 2)}), at(0)));
   const auto of_web = store->deaths("web");
   ASSERT_TRUE(of_web);
   ASSERT_EQ(of_web->size(), 100U);
@@ -307,8 +307,11 @@ TEST_F(StoreTest, KeepsTheNewestHundredCertificatesOfEachApp) {
 
 TEST_F(StoreTest, CertificatesGoWithTheirApp) {
   auto store = open();
-  ASSERT_TRUE(store->commit({.put_app = app("web"), .deaths = {death("web", 1)}}, at(0)));
-  ASSERT_TRUE(store->commit({.remove_app = "web"}, at(1)));
+  ASSERT_TRUE(store->commit(put_app("web"), at(0)));
+  ASSERT_TRUE(store->commit(put_deaths({death("web", 1)}), at(0)));
+  Change removal;
+  removal.remove_app = "web";
+  ASSERT_TRUE(store->commit(removal, at(1)));
   EXPECT_TRUE(store->deaths(std::nullopt)->empty());
 }
 
