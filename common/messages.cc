@@ -43,11 +43,11 @@ void fields(Archive& a, T& m) {
   } else if constexpr (std::same_as<M, LoadFailed>) {
     a(m.not_found, m.summary, m.traceback);
   } else if constexpr (std::same_as<M, Forked>) {
-    a(m.worker, m.pid, m.draining);
+    a(m.worker, m.pid, m.draining, m.age_ms);
   } else if constexpr (std::same_as<M, ForkFailed>) {
     a(m.worker, m.sys_errno);
   } else if constexpr (std::same_as<M, Ready>) {
-    a(m.worker, m.settings_revision, m.worker_class);
+    a(m.worker, m.settings_revision, m.worker_class, m.age_ms);
   } else if constexpr (std::same_as<M, Tuned>) {
     a(m.worker, m.settings_revision);
   } else if constexpr (std::same_as<M, BootFailed>) {
@@ -56,7 +56,7 @@ void fields(Archive& a, T& m) {
     a(m.worker, m.after_ms, m.request);
   } else {
     static_assert(std::same_as<M, Exited>);
-    a(m.worker, m.pid, m.wait_status, m.cause, m.detail);
+    a(m.worker, m.pid, m.wait_status, m.cause, m.detail, m.start_time, m.ready_time, m.end_time);
   }
 }
 
@@ -131,7 +131,7 @@ class Reader {
   }
   void get(ExitCause& value) {
     std::uint8_t raw = 0;
-    get_enum(static_cast<std::uint8_t>(ExitCause::Timeout), raw);
+    get_enum(static_cast<std::uint8_t>(ExitCause::OutOfMemory), raw);
     value = static_cast<ExitCause>(raw);
   }
   void get(std::string& text) {

@@ -145,6 +145,7 @@ struct Forked {
   std::uint32_t worker = 0;
   std::int32_t pid = 0;
   bool draining = false;  // it has been told to go, by an earlier appd
+  std::uint64_t age_ms = 0;  // so long ago
 };
 struct ForkFailed {
   std::uint32_t worker = 0;
@@ -154,6 +155,7 @@ struct Ready {  // also worker → zygote: accepts from now on
   std::uint32_t worker = 0;
   std::int64_t settings_revision = 0;
   std::string worker_class;  // as in Loaded, which cannot know it without preload
+  std::uint64_t age_ms = 0;  // so long ago
 };
 enum class BootFailure : std::uint8_t {
   Import,     // in the worker: it is not preloaded
@@ -178,13 +180,23 @@ struct Stuck {  // worker → zygote only: a request is over the timeout; kill m
   std::uint32_t after_ms = 0;
   std::string request;  // "GET /slow"
 };
-enum class ExitCause : std::uint8_t { Asked, Own, Timeout };  // Own: nobody asked for it
+enum class ExitCause : std::uint8_t {
+  Asked,            // to drain, or to be killed
+  Own,              // nobody asked for it
+  Timeout,          // killed: it was stuck
+  GracefulTimeout,  // killed: told to go, it did not in time
+  OutOfMemory,      // killed by the kernel for that
+};
+// Times are milliseconds since 1970, UTC, and for display.
 struct Exited {
   std::uint32_t worker = 0;
   std::int32_t pid = 0;
   std::int32_t wait_status = 0;  // as from waitpid(2)
   ExitCause cause = ExitCause::Own;
   std::string detail;  // the request that ran too long, …
+  std::int64_t start_time = 0;
+  std::int64_t ready_time = 0;  // 0: it never was
+  std::int64_t end_time = 0;
 };
 
 using Message =

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include <cerrno>
+#include <cstring>
 #include <new>
 
 namespace appd {
@@ -64,6 +65,20 @@ void begin_taking(ScoreboardSlot& slot, std::atomic<std::uint32_t>& takers) {
 void end_taking(ScoreboardSlot& slot, std::atomic<std::uint32_t>& takers) {
   if (slot.takes_clients.exchange(0) != 0) takers.fetch_sub(1);
 }
+
+const RequestInHand* newest_in_hand(const ScoreboardSlot& slot) {
+  const RequestInHand* newest = nullptr;
+  std::uint64_t latest = 0;
+  for (const RequestInHand& request : slot.in_hand) {
+    std::uint64_t started = request.started_ns.load(std::memory_order_relaxed);
+    if (started <= latest) continue;
+    latest = started;
+    newest = &request;
+  }
+  return newest;
+}
+
+void clear(ScoreboardSlot& slot) { std::memset(static_cast<void*>(&slot), 0, sizeof(slot)); }
 
 Scoreboard::Scoreboard(Scoreboard&& other) noexcept
     : memory_(std::move(other.memory_)), base_(std::exchange(other.base_, nullptr)) {}

@@ -6,7 +6,9 @@
 #pragma once
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
+#include <iterator>
 
 #include "common/result.h"
 #include "common/unique_fd.h"
@@ -15,6 +17,13 @@ namespace appd {
 
 inline constexpr std::uint32_t kMaxWorkers = 1024;           // of a spec
 inline constexpr std::uint32_t kMaxSlots = 2 * kMaxWorkers;  // while one rollout replaces another
+
+// One request in the app's hands. Written as the slot is; a reader may catch it half written.
+struct RequestInHand {
+  std::atomic<std::uint64_t> started_ns;  // CLOCK_MONOTONIC, 0: the entry is free
+  char method[16];                        // NUL-terminated
+  char path[168];
+};
 
 struct alignas(64) ScoreboardSlot {
   // Written by the worker's serving thread(s) under the interpreter's lock.
@@ -27,14 +36,21 @@ struct alignas(64) ScoreboardSlot {
   std::atomic<std::int32_t> pid;           // 0: the slot is free
   std::atomic<std::uint64_t> bytes_in;
   std::atomic<std::uint64_t> bytes_out;
-  char method[16];  // of the request begun last, NUL-terminated, may tear
-  char path[176];
+  std::atomic<std::uint64_t> beat_ns;      // of the monitor's last look while a request was held up
   std::atomic<std::uint64_t> latency[32];  // [i]: answered in less than 2^i microseconds
   // 1 while new clients are taken, and counted in ScoreboardHeader::takers. Set back by the worker
   // when it drains, or by the zygote when it has died.
   std::atomic<std::uint32_t> takes_clients;
+  RequestInHand in_hand[8];  // of more than these only `busy` tells
 };
-static_assert(sizeof(ScoreboardSlot) == 512);
+static_assert(sizeof(ScoreboardSlot) == 1920);
+inline constexpr std::size_t kShownInHand = std::size(ScoreboardSlot{}.in_hand);
+
+// Of the shown requests in hand the one that began last; nullptr: none.
+const RequestInHand* newest_in_hand(const ScoreboardSlot& slot);
+
+// Makes a slot what it was before its first worker. For the zygote, before a fork.
+void clear(ScoreboardSlot& slot);
 
 // The worker of the slot takes clients from now on, or no more; known to its siblings by `takers`.
 void begin_taking(ScoreboardSlot& slot, std::atomic<std::uint32_t>& takers);
@@ -42,7 +58,7 @@ void end_taking(ScoreboardSlot& slot, std::atomic<std::uint32_t>& takers);
 
 struct ScoreboardHeader {
   static constexpr std::uint32_t kMagic = 0x61707064;  // "appd"
-  static constexpr std::uint32_t kLayoutVersion = 1;
+  static constexpr std::uint32_t kLayoutVersion = 2;
   std::uint32_t magic;
   std::uint32_t layout_version;
   std::uint32_t slots;

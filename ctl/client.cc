@@ -202,6 +202,9 @@ Outcome<v1::Operation> Client::rollback_app(const v1::RollbackAppRequest& reques
 Outcome<v1::Operation> Client::get_operation(const v1::GetOperationRequest& request) {
   return impl_->call(*impl_->operations, &v1::Operations::Stub::GetOperation, request);
 }
+Outcome<v1::Death> Client::get_death(const v1::GetDeathRequest& request) {
+  return impl_->call(*impl_->workers, &v1::Workers::Stub::GetDeath, request);
+}
 Outcome<v1::ServerInfo> Client::get_server_info() {
   return impl_->call(*impl_->system, &v1::System::Stub::GetServerInfo, v1::GetServerInfoRequest());
 }
@@ -228,6 +231,13 @@ Outcome<v1::ListWorkersResponse> Client::list_workers(const std::string& parent)
   return impl_->pages(*impl_->workers, &v1::Workers::Stub::ListWorkers, request,
                       [](v1::ListWorkersResponse& whole, const v1::ListWorkersResponse& page) {
                         whole.mutable_workers()->MergeFrom(page.workers());
+                      });
+}
+
+Outcome<v1::ListDeathsResponse> Client::list_deaths(const v1::ListDeathsRequest& request) {
+  return impl_->pages(*impl_->workers, &v1::Workers::Stub::ListDeaths, request,
+                      [](v1::ListDeathsResponse& whole, const v1::ListDeathsResponse& page) {
+                        whole.mutable_deaths()->MergeFrom(page.deaths());
                       });
 }
 

@@ -62,6 +62,7 @@ class Client {
   Outcome<v1::Operation> scale_app(const v1::ScaleAppRequest& request);
   Outcome<v1::Operation> reload_app(const v1::ReloadAppRequest& request);
   Outcome<v1::Operation> rollback_app(const v1::RollbackAppRequest& request);
+  Outcome<v1::Death> get_death(const v1::GetDeathRequest& request);
   Outcome<v1::Operation> get_operation(const v1::GetOperationRequest& request);
   Outcome<v1::ServerInfo> get_server_info();
   // Answers when the operation is done or `timeout` is over. Outlasts a restart of appd.
@@ -70,6 +71,7 @@ class Client {
   // All pages in one answer; revision is the first page's, so a watch from there misses nothing.
   Outcome<v1::ListAppsResponse> list_apps();
   Outcome<v1::ListWorkersResponse> list_workers(const std::string& parent);
+  Outcome<v1::ListDeathsResponse> list_deaths(const v1::ListDeathsRequest& request);
   Outcome<v1::ListOperationsResponse> list_operations(const std::string& app);
   Outcome<v1::ListRevisionsResponse> list_revisions(const std::string& parent);
 

@@ -20,10 +20,6 @@ std::chrono::seconds age(const Timestamp& since, WallTime now) {
   return std::max(seconds - std::chrono::seconds(since.seconds()), std::chrono::seconds(0));
 }
 
-std::string age_text(bool known, const Timestamp& since, WallTime now) {
-  return known ? format_age(age(since, now)) : "-";
-}
-
 std::string state_text(const v1::App& app) {
   const auto state = app.observed().state();
   if (state == v1::AppObserved::STATE_UNSPECIFIED) return "unknown";
@@ -89,15 +85,6 @@ std::string failure_line(const v1::AppObserved& observed, WallTime now) {
   return line + ")";
 }
 
-// Label and value in two columns, as `get` shows them; the label column fits the longest field
-// name.
-std::string label_line(std::string_view label, std::string_view value) {
-  constexpr std::size_t kLabelWidth = 28;
-  std::string line = "  " + std::string(label);
-  line.resize(std::max(line.size() + 1, kLabelWidth), ' ');
-  return line + std::string(value) + "\n";
-}
-
 std::string render_spec(const v1::App& app, const Style& style) {
   const v1::AppSpec spec = with_defaults(app.spec());
   std::string out = paint(style, Colour::Bold, "Spec") + " (generation " + count(app.generation()) +
@@ -119,6 +106,8 @@ std::string render_observed(const v1::App& app, WallTime now, const Style& style
                     count(observed.generation()) +
                     (observed.reconciling() ? ", still changing)\n" : ")\n");
   out += label_line("state", paint(style, state_colour(observed.state()), state_text(app)));
+  out += label_line("process", paint(style, process_colour(observed.process_state()),
+                                     process_text(observed.process_state())));
   out += label_line("ready workers", ready_of_wanted(app));
   out += label_line("rollout", observed.rollout() == 0 ? "none serves" : count(observed.rollout()));
   out += label_line("worker class", escape_line(class_text(app)));
@@ -129,6 +118,11 @@ std::string render_observed(const v1::App& app, WallTime now, const Style& style
     out += label_line("python version", escape_line(observed.python_version()));
   }
   out += label_line("unexpected exits", count(observed.unexpected_exits()));
+  out += label_line("drained exits", count(observed.drained_exits()));
+  if (!observed.last_death().empty()) {
+    out += label_line("last death", escape_line(observed.last_death()) + ": " +
+                                        escape_line(observed.last_death_reason()));
+  }
   if (!observed.log_path().empty()) out += label_line("log", escape_line(observed.log_path()));
   if (app.has_create_time()) {
     out += label_line("created", format_age(age(app.create_time(), now)) + " ago");
@@ -161,6 +155,38 @@ std::string app_of(const v1::Worker& worker) {
 }
 
 }  // namespace
+
+std::string age_text(bool known, const Timestamp& since, WallTime now) {
+  return known ? format_age(age(since, now)) : "-";
+}
+
+// Label and value in two columns, as `get` shows them; the label column fits the longest field
+// name.
+std::string label_line(std::string_view label, std::string_view value) {
+  constexpr std::size_t kLabelWidth = 28;
+  std::string line = "  " + std::string(label);
+  line.resize(std::max(line.size() + 1, kLabelWidth), ' ');
+  return line + std::string(value) + "\n";
+}
+
+std::string process_text(v1::ProcessState state) {
+  return state == v1::PROCESS_STATE_UNSPECIFIED ? "-" : v1::ProcessState_Name(state);
+}
+
+Colour process_colour(v1::ProcessState state) {
+  switch (state) {
+    case v1::RUNNING:
+      return Colour::Green;
+    case v1::BACKOFF:
+    case v1::FATAL:
+    case v1::EXITED:
+      return Colour::Red;
+    case v1::STOPPED:
+      return Colour::Dim;
+    default:
+      return Colour::Yellow;
+  }
+}
 
 std::string_view short_name(std::string_view name) {
   constexpr std::string_view kApps = "apps/";
@@ -243,6 +269,7 @@ std::string render_status(const v1::ServerInfo& server, const v1::ListAppsRespon
   if (apps.apps().empty()) return out + render_list(apps, style);
   Table table({{"APP"},
                {"STATE"},
+               {"PROCESS"},
                {"WORKERS", Right},
                {"CLASS"},
                {"THREADS", Right},
@@ -255,6 +282,8 @@ std::string render_status(const v1::ServerInfo& server, const v1::ListAppsRespon
     const Totals& sum = totals[app.name()];
     table.add({{std::string(short_name(app.name()))},
                {state_text(app), state_colour(app.observed().state())},
+               {process_text(app.observed().process_state()),
+                process_colour(app.observed().process_state())},
                {ready_of_wanted(app)},
                {class_text(app)},
                {count(with_defaults(app.spec()).threads())},
@@ -278,17 +307,10 @@ std::string render_status(const v1::ServerInfo& server, const v1::ListAppsRespon
 std::string render_workers(const v1::ListWorkersResponse& workers, bool several, WallTime now,
                            const Style& style) {
   if (workers.workers().empty()) return "no workers\n";
-  std::vector<Column> columns = {{"ID", Right},
-                                 {"PID", Right},
-                                 {"STATE"},
-                                 {"ROLLOUT", Right},
-                                 {"CLASS"},
-                                 {"THREADS", Right},
-                                 {"AGE", Right},
-                                 {"REQUESTS", Right},
-                                 {"ERRORS", Right},
-                                 {"BUSY", Right},
-                                 {"CONNECTIONS", Right}};
+  std::vector<Column> columns = {{"ID", Right},      {"PID", Right},     {"STATE"},
+                                 {"PROCESS"},        {"ROLLOUT", Right}, {"CLASS"},
+                                 {"THREADS", Right}, {"AGE", Right},     {"REQUESTS", Right},
+                                 {"ERRORS", Right},  {"BUSY", Right},    {"CONNECTIONS", Right}};
   if (several) columns.insert(columns.begin(), Column{"APP"});
   Table table(std::move(columns));
   for (const v1::Worker& worker : workers.workers()) {
@@ -296,6 +318,7 @@ std::string render_workers(const v1::ListWorkersResponse& workers, bool several,
         {count(worker.id())},
         {count(worker.pid())},
         {worker_state_text(worker.state()), worker_state_colour(worker.state())},
+        {process_text(worker.process_state()), process_colour(worker.process_state())},
         {count(worker.rollout())},
         {class_text(worker.worker_class(), worker.effective_worker_class())},
         {count(worker.threads())},

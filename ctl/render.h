@@ -29,6 +29,10 @@ std::string render_status(const v1::ServerInfo& server, const v1::ListAppsRespon
 // With an APP column when `several` apps are shown.
 std::string render_workers(const v1::ListWorkersResponse& workers, bool several, WallTime now,
                            const Style& style);
+// The certificates of workers that ended, as a table (render_death.cc), and one in full.
+std::string render_deaths(const v1::ListDeathsResponse& deaths, bool several, WallTime now,
+                          const Style& style);
+std::string render_death(const v1::Death& death, WallTime now, const Style& style);
 std::string render_operations(const v1::ListOperationsResponse& operations, WallTime now,
                               const Style& style);
 // One line; empty for events that say nothing to a person (Synced).
@@ -41,6 +45,12 @@ std::string render_history(const v1::ListRevisionsResponse& history, const Style
 std::string change_text(const v1::Revision& revision, const v1::Revision* before);
 std::string render_revision_diff(std::string_view app, const v1::Revision& from,
                                  const v1::Revision& to, const Style& style);
+// supervisord's name: "RUNNING".
+std::string process_text(v1::ProcessState state);
+Colour process_colour(v1::ProcessState state);
+// How long ago, and label and value in two columns.
+std::string age_text(bool known, const google::protobuf::Timestamp& since, WallTime now);
+std::string label_line(std::string_view label, std::string_view value);
 // "import failed", for causes and phases.
 std::string cause_text(v1::Failure::Cause cause);
 std::string phase_text(v1::Operation::Phase phase);

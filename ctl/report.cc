@@ -18,6 +18,7 @@ struct Hint {
 // What to do next, by ErrorInfo.reason.
 constexpr auto kHints = std::to_array<Hint>({
     {"APP_NOT_FOUND", "`appctl list` shows the apps that appd knows."},
+    {"DEATH_NOT_FOUND", "`appctl workers APP --dead` shows those that are kept."},
     {"WORKER_NOT_FOUND", "`appctl workers APP` shows the workers."},
     {"OPERATION_NOT_FOUND", "`appctl operations` shows those that are kept."},
     {"APP_EXISTS", "Change it with `appctl set APP …` or `appctl apply`, or delete it first."},

@@ -2,6 +2,7 @@
 #include <google/protobuf/wrappers.pb.h>
 
 #include <memory>
+#include <optional>
 
 #include "ctl/commands/options.h"
 #include "ctl/json.h"
@@ -50,7 +51,45 @@ ExitCode status(Session& session) {
   return session.print_json(join_json(parts));
 }
 
-ExitCode workers(Session& session, const std::string& id) {
+struct WorkersOptions {
+  std::string id;
+  std::optional<std::string> dead;  // a certificate's number; empty: all
+};
+
+ExitCode death(Session& session, const WorkersOptions& options) {
+  if (options.id.empty()) {
+    return session.fail(usage_error("say of which app: appctl workers APP --dead " + *options.dead),
+                        {"show a certificate", "", "", {}});
+  }
+  v1::GetDeathRequest request;
+  request.set_name("apps/" + options.id + "/deaths/" + *options.dead);
+  Outcome<v1::Death> found = session.client().get_death(request);
+  if (!found) return session.fail(found.error(), {"show " + request.name(), options.id, "", {}});
+  if (session.json()) return session.print_json(*found);
+  session.print(render_death(*found, now(), session.io().out_style));
+  return ExitCode::Done;
+}
+
+ExitCode deaths(Session& session, const WorkersOptions& options) {
+  if (!options.dead->empty()) return death(session, options);
+  const bool all = options.id.empty();
+  v1::ListDeathsRequest request;
+  request.set_parent("apps/" + (all ? "-" : options.id));
+  // Whoever wants JSON wants everything.
+  if (session.json()) request.set_view(v1::ListDeathsRequest::FULL);
+  Outcome<v1::ListDeathsResponse> found = session.client().list_deaths(request);
+  if (!found) {
+    return session.fail(found.error(),
+                        {"list the dead workers of " + options.id, options.id, "", {}});
+  }
+  if (session.json()) return session.print_json(*found);
+  session.print(render_deaths(*found, all, now(), session.io().out_style));
+  return ExitCode::Done;
+}
+
+ExitCode workers(Session& session, const WorkersOptions& options) {
+  if (options.dead) return deaths(session, options);
+  const std::string& id = options.id;
   const bool all = id.empty();
   Outcome<v1::ListWorkersResponse> found =
       session.client().list_workers("apps/" + (all ? "-" : id));
@@ -104,7 +143,20 @@ void add_get(CLI::App& command, Action& action) { add_named(command, action, get
 void add_list(CLI::App& command, Action& action) { add_plain(command, action, list); }
 void add_status(CLI::App& command, Action& action) { add_plain(command, action, status); }
 void add_workers(CLI::App& command, Action& action) {
-  add_named(command, action, workers)->description("the app's name (default: all apps)");
+  auto options = std::make_shared<WorkersOptions>();
+  add_name(command, options->id)->description("the app's name (default: all apps)");
+  command
+      .add_option_function<std::vector<std::string>>(
+          "--dead",
+          [options](const std::vector<std::string>& given) {
+            options->dead = given.empty() ? "" : given.front();
+          },
+          "those that have died, and why; with a number that certificate in full")
+      ->type_name("[ID]")
+      ->expected(0, 1);
+  command.callback([options, &action] {
+    action = [options](Session& session) { return workers(session, *options); };
+  });
 }
 void add_operations(CLI::App& command, Action& action) {
   add_named(command, action, operations)->description("the app's name (default: all apps)");

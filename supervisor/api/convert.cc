@@ -61,6 +61,26 @@ v1::Operation::Kind proto_of(model::OperationKind kind) {
   return v1::Operation::KIND_UNSPECIFIED;
 }
 
+v1::ProcessState proto_of(model::ProcessState state) {
+  switch (state) {
+    case model::ProcessState::Stopped:
+      return v1::STOPPED;
+    case model::ProcessState::Starting:
+      return v1::STARTING;
+    case model::ProcessState::Running:
+      return v1::RUNNING;
+    case model::ProcessState::Backoff:
+      return v1::BACKOFF;
+    case model::ProcessState::Stopping:
+      return v1::STOPPING;
+    case model::ProcessState::Exited:
+      return v1::EXITED;
+    case model::ProcessState::Fatal:
+      return v1::FATAL;
+  }
+  return v1::PROCESS_STATE_UNSPECIFIED;
+}
+
 void fill(const model::AppObserved& observed, v1::AppObserved& out) {
   out.set_state(proto_of(observed.state));
   out.set_generation(observed.generation);
@@ -75,6 +95,8 @@ void fill(const model::AppObserved& observed, v1::AppObserved& out) {
   if (observed.retry_time) to_proto(*observed.retry_time, *out.mutable_retry_time());
   out.set_unexpected_exits(observed.unexpected_exits);
   out.set_log_path(observed.log_path);
+  out.set_process_state(proto_of(observed.process_state));
+  out.set_drained_exits(observed.drained_exits);
 }
 
 }  // namespace
@@ -156,6 +178,10 @@ void to_proto(const model::AppView& app, v1::App& out) {
   out.set_uid(record.uid);
   to_proto(record.spec, *out.mutable_spec());
   fill(app.observed, *out.mutable_observed());
+  if (app.observed.last_death != 0) {
+    out.mutable_observed()->set_last_death(death_name(record.id, app.observed.last_death));
+    out.mutable_observed()->set_last_death_reason(app.observed.last_death_reason);
+  }
   out.set_generation(record.generation);
   out.set_etag(record.etag());
   if (!record.operation.empty()) out.set_operation(operation_name(record.operation));
@@ -180,6 +206,7 @@ void to_proto(const model::WorkerView& worker, v1::Worker& out) {
   out.set_busy(worker.busy);
   out.set_connections(worker.connections);
   out.set_exit_reason(worker.exit_reason);
+  out.set_process_state(proto_of(worker.process_state));
 }
 
 void to_proto(const model::Operation& operation, v1::Operation& out) {

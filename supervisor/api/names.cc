@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cctype>
 #include <charconv>
+#include <optional>
 
 #include "supervisor/model/ids.h"
 #include "supervisor/model/text.h"
@@ -13,10 +14,29 @@ namespace {
 
 constexpr std::string_view kApps = "apps/";
 constexpr std::string_view kWorkers = "/workers/";
+constexpr std::string_view kDeaths = "/deaths/";
 constexpr std::string_view kOperations = "operations/";
 
 Rejection bad_name(const char* field, std::string_view name, const std::string& form) {
   return request_invalid(field, "must be " + form + ", but got " + model::in_quotes(name));
+}
+
+// "apps/web/workers/3" at `middle`. Number is written as to_string() does: "03" and "-0" are none.
+template <typename Name>
+std::optional<Name> split_name(std::string_view name, std::string_view middle) {
+  const std::size_t at = name.find(middle);
+  if (at == std::string_view::npos) return std::nullopt;
+  const auto app = parse_app_name(name.substr(0, at), "");
+  const std::string_view number = name.substr(at + middle.size());
+  Name parsed;
+  const char* end = number.data() + number.size();
+  const auto [stop, error] = std::from_chars(number.data(), end, parsed.id);
+  if (!app || error != std::errc{} || stop != end || parsed.id < 0 ||
+      std::to_string(parsed.id) != number) {
+    return std::nullopt;
+  }
+  parsed.app = app.value();
+  return parsed;
 }
 
 }  // namespace
@@ -29,6 +49,9 @@ Rejection request_invalid(std::string field, std::string description) {
 std::string app_name(std::string_view id) { return std::string(kApps).append(id); }
 std::string worker_name(std::string_view app, std::int32_t id) {
   return app_name(app).append(kWorkers).append(std::to_string(id));
+}
+std::string death_name(std::string_view app, std::int64_t id) {
+  return app_name(app).append(kDeaths).append(std::to_string(id));
 }
 std::string operation_name(std::string_view id) { return std::string(kOperations).append(id); }
 std::string revision_name(std::string_view app, std::int64_t number) {
@@ -45,19 +68,13 @@ Answer<std::string> parse_app_name(std::string_view name, const char* field) {
 }
 
 Answer<WorkerName> parse_worker_name(std::string_view name, const char* field) {
-  const std::size_t at = name.find(kWorkers);
-  if (at != std::string_view::npos) {
-    const auto app = parse_app_name(name.substr(0, at), field);
-    const std::string_view number = name.substr(at + kWorkers.size());
-    std::int32_t id = -1;
-    const char* end = number.data() + number.size();
-    const auto [stop, error] = std::from_chars(number.data(), end, id);
-    // to_string() refuses what is written in another way: "03", "-0".
-    if (app && error == std::errc{} && stop == end && id >= 0 && std::to_string(id) == number) {
-      return WorkerName{app.value(), id};
-    }
-  }
+  if (auto parsed = split_name<WorkerName>(name, kWorkers)) return *std::move(parsed);
   return bad_name(field, name, "\"apps/{id}/workers/{number}\"");
+}
+
+Answer<DeathName> parse_death_name(std::string_view name, const char* field) {
+  if (auto parsed = split_name<DeathName>(name, kDeaths)) return *std::move(parsed);
+  return bad_name(field, name, "\"apps/{id}/deaths/{number}\"");
 }
 
 Answer<std::string> parse_operation_name(std::string_view name, const char* field) {

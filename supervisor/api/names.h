@@ -19,6 +19,7 @@ std::string app_name(std::string_view id);                             // "apps/
 std::string worker_name(std::string_view app, std::int32_t id);        // "apps/web/workers/3"
 std::string operation_name(std::string_view id);                       // "operations/UUID"
 std::string revision_name(std::string_view app, std::int64_t number);  // "apps/web/revisions/3"
+std::string death_name(std::string_view app, std::int64_t id);         // "apps/web/deaths/3"
 
 // Each takes a name apart; the rejection names `field`.
 Answer<std::string> parse_app_name(std::string_view name, const char* field);
@@ -27,6 +28,11 @@ struct WorkerName {
   std::int32_t id = 0;
 };
 Answer<WorkerName> parse_worker_name(std::string_view name, const char* field);
+struct DeathName {
+  std::string app;
+  std::int64_t id = 0;
+};
+Answer<DeathName> parse_death_name(std::string_view name, const char* field);
 Answer<std::string> parse_operation_name(std::string_view name, const char* field);
 
 // Empty, or a UUID (answered in lower case).

@@ -12,7 +12,13 @@
 namespace appd::api {
 
 // The list that a token belongs to: one of another list is refused.
-enum class ListKind : char { Apps = 'a', Workers = 'w', Operations = 'o', Revisions = 'r' };
+enum class ListKind : char {
+  Apps = 'a',
+  Workers = 'w',
+  Operations = 'o',
+  Revisions = 'r',
+  Deaths = 'd'
+};
 
 // How many items this page may have. 0 means 100; more than 1000 means 1000.
 Answer<std::size_t> parse_page_size(std::int32_t page_size);

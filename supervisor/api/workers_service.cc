@@ -1,4 +1,4 @@
-// Workers: a view of the core's snapshot.
+// Workers: a view of the core's snapshot, and the certificates of those that ended.
 #include <algorithm>
 #include <cstdio>
 
@@ -10,11 +10,11 @@ namespace {
 
 using Workers = v1::Workers::AsyncService;
 
-// Sorts by app, then by number.
+// Sorts by app, then by number. The blank comes before all that an app's name may have.
 std::string key_of(const model::WorkerView& worker) {
   char number[16];
   std::snprintf(number, sizeof(number), "%010d", worker.id);
-  return worker.app + "/" + number;
+  return worker.app + " " + number;
 }
 
 void get_worker(reconcile::Control& control, UnaryCall<v1::GetWorkerRequest, v1::Worker>& call) {
@@ -36,15 +36,26 @@ void get_worker(reconcile::Control& control, UnaryCall<v1::GetWorkerRequest, v1:
   control.snapshot(name.value().app, call.then<reconcile::Snapshot>(answer));
 }
 
-void list_workers(reconcile::Control& control,
-                  UnaryCall<v1::ListWorkersRequest, v1::ListWorkersResponse>& call) {
-  std::optional<std::string> app;  // none: all
+// The app that is meant by "apps/{id}", or none by "apps/-"; nothing at all: the call is rejected.
+template <typename Call>
+std::optional<std::optional<std::string>> parse_parent(Call& call) {
+  std::optional<std::string> app;
   if (call.request().parent() != "apps/-") {
     const auto id = parse_app_name(call.request().parent(), "parent");
-    if (!id) return call.reject(id.rejection());
+    if (!id) {
+      call.reject(id.rejection());
+      return std::nullopt;
+    }
     app = id.value();
     call.about("resource", call.request().parent());
   }
+  return std::make_optional(std::move(app));
+}
+
+void list_workers(reconcile::Control& control,
+                  UnaryCall<v1::ListWorkersRequest, v1::ListWorkersResponse>& call) {
+  const auto app = parse_parent(call);
+  if (!app) return;
   const auto answer = [](auto& done, const reconcile::Snapshot& snapshot) {
     const auto page = sorted_page(ListKind::Workers, snapshot.workers, key_of,
                                   done.request().page_size(), done.request().page_token());
@@ -57,7 +68,58 @@ void list_workers(reconcile::Control& control,
     response.set_revision(snapshot.revision);
     done.finish(response);
   };
-  control.snapshot(std::move(app), call.then<reconcile::Snapshot>(answer));
+  control.snapshot(*app, call.then<reconcile::Snapshot>(answer));
+}
+
+// Certificates with their logs are long: so many fit in a message.
+constexpr std::int32_t kFullPage = 20;
+
+// Sorts by app, newest first.
+std::string key_of_death(const model::Death& death) {
+  char number[32];
+  std::snprintf(number, sizeof(number), "%019lld", static_cast<long long>(INT64_MAX - death.id));
+  return death.app + " " + number;
+}
+
+void get_death(reconcile::Control& control, UnaryCall<v1::GetDeathRequest, v1::Death>& call) {
+  const auto name = parse_death_name(call.request().name(), "name");
+  if (!name) return call.reject(name.rejection());
+  call.about("resource", call.request().name());
+  const auto answer = [wanted = name.value().id](auto& done,
+                                                 const std::vector<model::Death>& deaths) {
+    const auto found = std::find_if(deaths.begin(), deaths.end(),
+                                    [&](const auto& death) { return death.id == wanted; });
+    if (found == deaths.end()) {
+      return done.reject({Error{ErrorCode::NotFound, "DEATH_NOT_FOUND",
+                                "there is no " + done.request().name() + ", or no more"},
+                          {}});
+    }
+    v1::Death response;
+    to_proto(*found, true, response);
+    done.finish(response);
+  };
+  control.deaths(name.value().app, call.then<std::vector<model::Death>>(answer));
+}
+
+void list_deaths(reconcile::Control& control,
+                 UnaryCall<v1::ListDeathsRequest, v1::ListDeathsResponse>& call) {
+  const auto app = parse_parent(call);
+  if (!app) return;
+  const auto answer = [](auto& done, const std::vector<model::Death>& deaths) {
+    const bool full = done.request().view() == v1::ListDeathsRequest::FULL;
+    std::int32_t size = done.request().page_size();
+    if (full && (size == 0 || size > kFullPage)) size = kFullPage;
+    const auto page =
+        sorted_page(ListKind::Deaths, deaths, key_of_death, size, done.request().page_token());
+    if (!page) return done.reject(page.rejection());
+    v1::ListDeathsResponse response;
+    for (const model::Death* death : page.value().items) {
+      to_proto(*death, full, *response.add_deaths());
+    }
+    response.set_next_page_token(page.value().next_page_token);
+    done.finish(response);
+  };
+  control.deaths(*app, call.then<std::vector<model::Death>>(answer));
 }
 
 }  // namespace
@@ -67,6 +129,10 @@ void WorkersService::serve(CallHost& host) {
               [this](auto& call) { get_worker(control_, call); });
   serve_unary(host, service_, &Workers::RequestListWorkers,
               [this](auto& call) { list_workers(control_, call); });
+  serve_unary(host, service_, &Workers::RequestGetDeath,
+              [this](auto& call) { get_death(control_, call); });
+  serve_unary(host, service_, &Workers::RequestListDeaths,
+              [this](auto& call) { list_deaths(control_, call); });
 }
 
 }  // namespace appd::api

@@ -69,6 +69,54 @@ WorkerId AppState::free_worker_id(const std::set<WorkerId>& given) const {
   return id;
 }
 
+namespace {
+
+// The pause that holds back what is missing; nullptr: nothing does.
+const RestartPolicy* holding_back(const Desired& want, const AppState& have, Time now) {
+  if (!want.running() || have.coming()) return nullptr;
+  auto serving = have.serving();
+  const Rollout* rollout = serving ? have.find(*serving) : nullptr;
+  if (rollout == nullptr || rollout->zygote_gone) {
+    return have.starts.may_start(now) ? nullptr : &have.starts;
+  }
+  bool missing = rollout->staying() < want.spec.workers;
+  return missing && !rollout->restarts.may_start(now) ? &rollout->restarts : nullptr;
+}
+
+}  // namespace
+
+std::optional<Time> retry_at(const Desired& want, const AppState& have, Time now) {
+  const RestartPolicy* policy = holding_back(want, have, now);
+  return policy != nullptr ? policy->not_before() : std::nullopt;
+}
+
+model::ProcessState process_state(const Desired& want, const AppState& have, Time now) {
+  using model::ProcessState;
+  if (!want.running()) {
+    return have.rollouts.empty() && !have.listening ? ProcessState::Stopped
+                                                    : ProcessState::Stopping;
+  }
+  if (const RestartPolicy* policy = holding_back(want, have, now)) {
+    return policy->at_longest() ? ProcessState::Fatal : ProcessState::Backoff;
+  }
+  return have.ready() > 0 ? ProcessState::Running : ProcessState::Starting;
+}
+
+model::ProcessState process_state(model::WorkerState state) {
+  using model::ProcessState;
+  switch (state) {
+    case model::WorkerState::Starting:
+      return ProcessState::Starting;
+    case model::WorkerState::Ready:
+      return ProcessState::Running;
+    case model::WorkerState::Draining:
+      return ProcessState::Stopping;
+    case model::WorkerState::Exited:
+      return ProcessState::Exited;
+  }
+  return ProcessState::Starting;
+}
+
 message::Settings settings_for(const Desired& want, const Rollout& rollout) {
   message::Settings settings = model::live_settings(want.spec, want.generation);
   if (model::takes_threads(want.spec.worker_class) !=

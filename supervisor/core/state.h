@@ -41,8 +41,8 @@ struct Worker {
   std::int64_t settings_revision = 0;  // confirmed by the worker
   Time asked;                          // when it was asked for
   std::optional<Time> ready;
-  bool killed = false;       // for hanging in its import
-  bool boot_failed = false;  // it has said why it will end
+  bool killed = false;     // for hanging in its import
+  std::string boot_error;  // what it has said of why it will end
   model::WallTime start_time;
   std::optional<model::WallTime> ready_time;
 };
@@ -99,6 +99,7 @@ struct AppState {
   std::int64_t failed_rollout = 0;
   RestartPolicy starts;  // pace of trying again while nothing serves
   std::int64_t unexpected_exits = 0;
+  std::int64_t drained_exits = 0;  // told to go, and gone with nothing left undone
 
   Rollout* find(RolloutKey key);
   const Rollout* find(RolloutKey key) const;
@@ -111,6 +112,13 @@ struct AppState {
   // The smallest id that no living worker of any rollout has and that is not in `given`.
   WorkerId free_worker_id(const std::set<WorkerId>& given) const;
 };
+
+// When what is missing is started again; empty: nothing waits for a pause to end.
+std::optional<Time> retry_at(const Desired& want, const AppState& have, Time now);
+
+// The app as supervisord would show it, and a worker.
+model::ProcessState process_state(const Desired& want, const AppState& have, Time now);
+model::ProcessState process_state(model::WorkerState state);
 
 // What the rollout's workers are to be told now. While the pool goes from a class with threads to
 // one without, or back, those that still serve keep their own number.

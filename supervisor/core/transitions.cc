@@ -83,10 +83,11 @@ class Transition {
   void operator()(const message::Forked& forked) {
     auto [entry, adopted] = rollout_.workers.try_emplace(forked.worker);
     Worker& worker = entry->second;
-    if (adopted) worker.asked = now_.steady;
+    milliseconds age(forked.age_ms);
+    if (adopted) worker.asked = now_.steady - age;
     if (forked.draining) worker.state = WorkerState::Draining;
     worker.pid = forked.pid;
-    worker.start_time = now_.wall;
+    worker.start_time = now_.wall - age;
     changed(forked.worker);
   }
 
@@ -104,14 +105,15 @@ class Transition {
     learn_class(ready.worker_class);
     if (worker->state != WorkerState::Starting) return;
     worker->state = WorkerState::Ready;
-    worker->ready = now_.steady;
-    worker->ready_time = now_.wall;
+    milliseconds age(ready.age_ms);
+    worker->ready = now_.steady - age;
+    worker->ready_time = now_.wall - age;
     changed(ready.worker);
   }
 
   void operator()(const message::BootFailed& failed) {
     auto it = rollout_.workers.find(failed.worker);
-    if (it != rollout_.workers.end()) it->second.boot_failed = true;
+    if (it != rollout_.workers.end()) it->second.boot_error = failed.summary;
     if (it != rollout_.workers.end() && it->second.pid == 0) {  // a command that cannot be run
       rollout_.workers.erase(it);
       rollout_.restarts.died(now_.steady, std::nullopt);
@@ -124,11 +126,8 @@ class Transition {
   }
 
   void operator()(const message::Exited& exited) {
-    std::string how = describe_exit(exited.wait_status);
-    if (exited.cause == message::ExitCause::Timeout) {
-      how = "was killed: a request ran longer than timeout (" + exited.detail + ")";
-    }
-    gone(exited.worker, how);
+    const Worker* worker = find(exited.worker);
+    gone(exited.worker, certify(exited, worker, rollout_));
   }
 
   void operator()(const SpawnFailed& failed) {
@@ -159,7 +158,11 @@ class Transition {
     }
   }
 
-  void operator()(const OrphanGone& orphan) { gone(orphan.worker, "ended without a zygote"); }
+  void operator()(const OrphanGone& orphan) {
+    if (const Worker* worker = find(orphan.worker)) {
+      gone(orphan.worker, certify_orphan(orphan.worker, *worker, rollout_, now_.wall));
+    }
+  }
 
  private:
   Worker* find(WorkerId id) {
@@ -189,34 +192,38 @@ class Transition {
     }
   }
 
-  void gone(WorkerId id, const std::string& how) {
+  // One that we did not know ended while no appd was there.
+  void gone(WorkerId id, model::Death death) {
+    Worker worker;
     auto it = rollout_.workers.find(id);
-    if (it == rollout_.workers.end()) return;
-    Worker worker = it->second;
-    rollout_.workers.erase(it);
-    bool expected =
-        worker.state == WorkerState::Draining || rollout_.phase == RolloutPhase::Retiring;
-    std::string reason = worker.killed ? "was killed: not ready within boot_timeout" : how;
-    if (!expected) {
-      ++app_.unexpected_exits;
-      miss(id, worker, reason);
+    bool known = it != rollout_.workers.end();
+    if (known) {
+      worker = std::move(it->second);
+      rollout_.workers.erase(it);
     }
+    worker.pid = death.pid;
+    bool expected = worker.state == WorkerState::Draining ||
+                    rollout_.phase == RolloutPhase::Retiring ||
+                    (!known && death.cause == model::DeathCause::Asked);
+    if (!expected) ++app_.unexpected_exits;
+    if (!expected && known) miss(worker, death);
     worker.state = WorkerState::Exited;
-    out_.exits.push_back({id, worker, reason, expected});
+    out_.exits.push_back({id, std::move(worker), std::move(death), expected});
   }
 
-  void miss(WorkerId id, const Worker& worker, const std::string& reason) {
+  void miss(const Worker& worker, const model::Death& death) {
     std::optional<milliseconds> ready_for;
     if (worker.ready) ready_for = duration_cast<milliseconds>(now_.steady - *worker.ready);
-    rollout_.restarts.died(now_.steady, ready_for);
-    if (worker.boot_failed) return;  // and told, in more words than its exit has
+    rollout_.restarts.died(now_.steady, ready_for, worker.asked);
+    if (!worker.boot_error.empty()) return;  // BootFailed has said more
     if (worker.ready && rollout_.baking()) {
-      return in_trouble(FailureCause::WorkerDied,
-                        "worker " + std::to_string(id) + ", a canary, " + reason, "");
+      return in_trouble(
+          FailureCause::WorkerDied,
+          "worker " + std::to_string(death.worker) + ", a canary, " + death.reason, "");
     }
     if (!worker.ready || rollout_.restarts.early_deaths() >= kDeathsThatFail) {
       in_trouble(worker.killed ? FailureCause::BootTimeout : FailureCause::WorkerDied,
-                 "worker " + std::to_string(id) + " " + reason, "");
+                 "worker " + std::to_string(death.worker) + " " + death.reason, "");
     }
   }
 

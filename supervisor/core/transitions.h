@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "supervisor/core/autopsy.h"
 #include "supervisor/core/planner.h"
 
 namespace appd::core {
@@ -39,7 +40,7 @@ struct Consequences {
   struct Exit {
     WorkerId id = 0;
     Worker worker;
-    std::string reason;
+    model::Death death;  // but for its figures, its number and what stands in the log
     bool expected = false;
   };
   std::vector<Exit> exits;

@@ -12,6 +12,7 @@
 
 #include "common/result.h"
 #include "supervisor/model/app_spec.h"
+#include "supervisor/model/death.h"
 
 namespace appd::model {
 
@@ -41,6 +42,17 @@ struct Failure {
 
 enum class AppState { Starting, Active, Updating, Stopping, Stopped, Failing, Deleting };
 
+// supervisord's names for the states of processes, for those who know them.
+enum class ProcessState {
+  Stopped,
+  Starting,
+  Running,
+  Backoff,  // what is missing is started again after a pause
+  Stopping,
+  Exited,
+  Fatal,  // the same, and the pause is the longest
+};
+
 struct AppObserved {
   AppState state = AppState::Starting;
   std::int64_t generation = 0;
@@ -55,6 +67,11 @@ struct AppObserved {
   std::optional<WallTime> retry_time;
   std::int64_t unexpected_exits = 0;
   std::string log_path;
+  ProcessState process_state = ProcessState::Starting;
+  std::int64_t drained_exits = 0;
+  // The newest certificate's number (0: none) and its reason.
+  std::int64_t last_death = 0;
+  std::string last_death_reason;
 };
 
 // What is stored of an app. `version` counts every edit of the row and is the etag.
@@ -105,6 +122,7 @@ struct WorkerView {
   std::int32_t busy = 0;
   std::int32_t connections = 0;
   std::string exit_reason;
+  ProcessState process_state = ProcessState::Starting;
 };
 
 enum class OperationKind { Create, Update, Scale, Reload, Delete, Rollback };

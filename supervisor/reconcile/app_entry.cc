@@ -51,13 +51,16 @@ model::AppObserved observe(const AppEntry& app, const core::Desired& want,
     out.python_version = rollout->python_version;
   }
   out.last_failure = app.state.failure;
-  // Only while nothing is being tried is there a time at which it will be.
-  if (want.running() && !app.state.coming() && app.state.ready() == 0 && app.deadline &&
-      app.state.failure) {
+  const core::Time now = std::chrono::steady_clock::now();
+  out.process_state = core::process_state(want, app.state, now);
+  if (auto retry = core::retry_at(want, app.state, now)) {
     out.retry_time = std::chrono::time_point_cast<std::chrono::milliseconds>(
-        std::chrono::system_clock::now() + (*app.deadline - std::chrono::steady_clock::now()));
+        std::chrono::system_clock::now() + (*retry - now));
   }
   out.unexpected_exits = app.state.unexpected_exits;
+  out.drained_exits = app.state.drained_exits;
+  out.last_death = app.last_death;
+  out.last_death_reason = app.last_death_reason;
   out.log_path = paths.log(app.record.id);
   return out;
 }
@@ -73,6 +76,7 @@ model::WorkerView worker_view(const AppEntry& app, core::RolloutKey key, core::W
   out.id = static_cast<std::int32_t>(id);
   out.pid = worker.pid;
   out.state = worker.state;
+  out.process_state = core::process_state(worker.state);
   const core::Rollout* rollout = app.state.find(key);
   out.rollout = rollout != nullptr ? rollout->number : 0;
   out.worker_class = app.record.spec.worker_class;
@@ -148,7 +152,8 @@ bool same(const model::AppObserved& a, const model::AppObserved& b) {
          a.worker_class == b.worker_class && a.preloaded == b.preloaded &&
          a.preload_note == b.preload_note && a.python_version == b.python_version &&
          failure(a) == failure(b) && a.retry_time.has_value() == b.retry_time.has_value() &&
-         a.unexpected_exits == b.unexpected_exits;
+         a.unexpected_exits == b.unexpected_exits && a.process_state == b.process_state &&
+         a.last_death == b.last_death;
 }
 
 }  // namespace appd::reconcile

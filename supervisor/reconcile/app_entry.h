@@ -24,6 +24,8 @@ struct AppEntry {
   std::optional<BakeGauge> gauge;               // while a canary is compared
   std::optional<model::AppObserved> published;  // what watchers saw last
   std::int64_t observed_generation = 0;
+  std::int64_t last_death = 0;  // number of the newest certificate
+  std::string last_death_reason;
 
   core::Desired desired() const {
     return {record.spec, record.generation, record.rollout, record.deleting,
@@ -37,6 +39,10 @@ model::AppObserved observe(const AppEntry& app, const core::Desired& want,
 model::AppView view(const AppEntry& app, const core::Desired& want, const runtime::Paths& paths);
 model::WorkerView worker_view(const AppEntry& app, core::RolloutKey key, core::WorkerId id,
                               const core::Worker& worker, const ScoreboardSlot* figures);
+
+// What the slot shows of a worker that has ended; empty if it is somebody else's by now.
+model::LastFigures last_figures(const ScoreboardSlot* slot, std::int32_t pid,
+                                std::chrono::steady_clock::time_point end);
 
 // Where a change of this app stands, for the progress of its operations.
 model::OperationPhase phase_of(const AppEntry& app, const core::Desired& want);

@@ -111,6 +111,8 @@ class Control {
   virtual void delete_app(DeleteApp request, Reply<model::Operation> reply) = 0;
   // apps and workers of all apps, or of the one that is named (APP_NOT_FOUND if there is none).
   virtual void snapshot(std::optional<std::string> app, Reply<Snapshot> reply) = 0;
+  // The certificates of workers that ended, by app, then newest first; of all apps or of one.
+  virtual void deaths(std::optional<std::string> app, Reply<std::vector<model::Death>> reply) = 0;
   virtual void operation(std::string id, Reply<model::Operation> reply) = 0;
   virtual void operations(std::string app, Reply<std::vector<model::Operation>> reply) = 0;
   // The history of an app (APP_NOT_FOUND if there is none), newest first.

@@ -44,15 +44,16 @@ void Reconciler::publish_exit(AppEntry& app, core::RolloutKey key,
                               const core::Consequences::Exit& exit) {
   model::WorkerView seen =
       worker_view(app, key, exit.id, exit.worker, runtime_.figures(key, exit.id));
-  seen.exit_reason = exit.reason;
+  seen.exit_reason = exit.death.reason;
   publish(app.record.id, std::move(seen));
   publish_removed(app.record.id, "apps/" + app.record.id + "/workers/" + std::to_string(exit.id));
   if (exit.expected) {
-    log_->info("worker left app={} worker={} pid={} how=\"{}\"", app.record.id, exit.id,
-               exit.worker.pid, exit.reason);
+    log_->info("worker left app={} worker={} pid={} cause={} how=\"{}\"", app.record.id, exit.id,
+               exit.death.pid, word_of(exit.death.cause), exit.death.reason);
   } else {
-    log_->warn("worker lost, replacing it app={} worker={} pid={} how=\"{}\"", app.record.id,
-               exit.id, exit.worker.pid, exit.reason);
+    log_->warn("worker lost, replacing it app={} worker={} pid={} cause={} how=\"{}\"",
+               app.record.id, exit.id, exit.death.pid, word_of(exit.death.cause),
+               exit.death.reason);
   }
 }
 

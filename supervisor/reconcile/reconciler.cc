@@ -59,6 +59,7 @@ Result<void> Reconciler::load() {
     dirty_.insert(id);
   }
   book_.load(TRY(store_->operations()));
+  TRY(load_last_deaths());
   for (runtime::Adopted& adopted : runtime_.adopt()) adopt(std::move(adopted));
   return {};
 }
@@ -256,7 +257,10 @@ void Reconciler::on_event(core::RolloutKey key, const core::RolloutEvent& event)
   AppEntry& app = apps_.at(it->second);
   core::Consequences consequences = core::apply(event, key, app.state, now());
   for (core::WorkerId id : consequences.changed) publish_worker(app, key, id);
-  for (const auto& exit : consequences.exits) publish_exit(app, key, exit);
+  for (auto& exit : consequences.exits) {
+    certify(app, key, exit);
+    publish_exit(app, key, exit);
+  }
   for (const std::string& text : consequences.notes) note(app.record.id, text);
   if (consequences.ran_once) remember_run_once(app, key);
   if (consequences.rollout_failed) on_rollout_failed(app, *consequences.rollout_failed);
@@ -370,6 +374,7 @@ void Reconciler::remove_app(AppEntry& app) {
   if (auto stored = store_->commit(change, system_clock::now()); !stored) {
     log_->error("cannot forget the app app={} why=\"{}\"", id, stored.error().message);
   }
+  std::erase_if(deaths_, [&](const model::Death& death) { return death.app == id; });
   log_->info("app removed app={}", id);
   apps_.erase(id);
   publish_removed(id, "apps/" + id);
@@ -378,9 +383,10 @@ void Reconciler::remove_app(AppEntry& app) {
 void Reconciler::store_ended() {
   store::Change change;
   change.more_operations = book_.take_ended();
-  if (change.more_operations.empty()) return;
+  change.deaths = std::exchange(deaths_, {});
+  if (change.more_operations.empty() && change.deaths.empty()) return;
   if (auto stored = store_->commit(change, system_clock::now()); !stored) {
-    log_->error("cannot store how operations ended why=\"{}\"", stored.error().message);
+    log_->error("cannot store how operations and workers ended why=\"{}\"", stored.error().message);
   }
 }
 

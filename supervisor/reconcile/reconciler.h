@@ -46,6 +46,7 @@ class Reconciler : public Control {
   void delete_app(DeleteApp request, Reply<model::Operation> reply) override;
   void rollback_app(RollbackApp request, Reply<model::Operation> reply) override;
   void snapshot(std::optional<std::string> app, Reply<Snapshot> reply) override;
+  void deaths(std::optional<std::string> app, Reply<std::vector<model::Death>> reply) override;
   void operation(std::string id, Reply<model::Operation> reply) override;
   void operations(std::string app, Reply<std::vector<model::Operation>> reply) override;
   void revisions(std::string app, Reply<std::vector<model::Revision>> reply) override;
@@ -122,6 +123,10 @@ class Reconciler : public Control {
   void on_switching(AppEntry& app, core::RolloutKey key);
   void note_bake(const AppEntry& app, const core::Rollout& rollout);
 
+  // deaths.cc: the certificates of workers that ended.
+  Result<void> load_last_deaths();
+  void certify(AppEntry& app, core::RolloutKey key, core::Consequences::Exit& exit);
+
   // publish.cc: what watchers and the log see.
   void publish(const std::string& app, decltype(model::Event::what) what);
   void publish_app(AppEntry& app);
@@ -139,7 +144,8 @@ class Reconciler : public Control {
   std::map<std::string, AppEntry> apps_;
   std::map<core::RolloutKey, std::string> app_of_;
   OperationBook book_;
-  std::set<std::string> dirty_;  // apps to plan anew
+  std::vector<model::Death> deaths_;  // to be stored at the end of the turn
+  std::set<std::string> dirty_;       // apps to plan anew
   std::vector<std::pair<core::RolloutKey, core::RolloutEvent>> events_;
   std::optional<core::Time> waits_deadline_;
 

@@ -174,6 +174,10 @@ pid_t Runtime::zygote_pid(core::RolloutKey key) const {
   return it == zygotes_.end() ? 0 : it->second.link->pid();
 }
 
+std::string Runtime::log_tail(const std::string& app) const {
+  return runtime::log_tail(paths_.log(app), 0);
+}
+
 const ScoreboardSlot* Runtime::figures(core::RolloutKey key, core::WorkerId id) const {
   auto it = zygotes_.find(key);
   if (it == zygotes_.end() || !it->second.link->scoreboard().valid() || id >= kMaxSlots)

@@ -60,6 +60,8 @@ class Runtime {
   const ScoreboardSlot* figures(core::RolloutKey key, core::WorkerId id) const;
   // 0: it is not there.
   pid_t zygote_pid(core::RolloutKey key) const;
+  // The last lines of the app's log.
+  std::string log_tail(const std::string& app) const;
   const Paths& paths() const { return paths_; }
 
  private:

@@ -100,6 +100,7 @@ std::string_view name_of(model::OperationPhase value) {
   }
   return {};
 }
+std::string_view name_of(model::DeathCause value) { return model::word_of(value); }
 
 // name_of() answers nothing beyond the last enumerator, which ends the search.
 template <typename E>
@@ -120,6 +121,12 @@ json to_json(model::Milliseconds value) { return value.count(); }
 json to_json(model::WallTime value) { return encode_time(value); }
 json to_json(const std::vector<std::string>& value) { return value; }
 json to_json(const std::map<std::string, std::string>& value) { return value; }
+json to_json(const std::vector<model::LostRequest>& value);
+json to_json(const model::LastFigures& value);
+template <typename T>
+json to_json(const std::optional<T>& value) {
+  return value ? to_json(*value) : json();
+}
 template <typename E>
 requires std::is_enum_v<E> json to_json(E value) { return name_of(value); }
 
@@ -188,6 +195,15 @@ requires std::is_enum_v<E> Result<void> from_json(const json& from, E& to) {
   TRY(from_json(from, text));
   to = TRY(from_name<E>(text));
   return {};
+}
+
+Result<void> from_json(const json& from, std::vector<model::LostRequest>& to);
+Result<void> from_json(const json& from, model::LastFigures& to);
+template <typename T>
+Result<void> from_json(const json& from, std::optional<T>& to) {
+  to.reset();
+  if (from.is_null()) return {};
+  return from_json(from, to.emplace());
 }
 
 // The binding takes every member: a field that is added and forgotten here does not compile.
@@ -267,10 +283,65 @@ void each_field(model::Failure& failure, Visit&& visit) {
   visit("time", time);
 }
 
+template <typename Visit>
+void each_field(model::LostRequest& request, Visit&& visit) {
+  auto& [method, path, age] = request;
+  visit("method", method);
+  visit("path", path);
+  visit("age_ms", age);
+}
+
+template <typename Visit>
+void each_field(model::LastFigures& figures, Visit&& visit) {
+  auto& [requests, errors, bytes_in, bytes_out, busy, connections, in_hand] = figures;
+  visit("requests", requests);
+  visit("errors", errors);
+  visit("bytes_in", bytes_in);
+  visit("bytes_out", bytes_out);
+  visit("busy", busy);
+  visit("connections", connections);
+  visit("in_hand", in_hand);
+}
+
+template <typename Visit>
+void each_field(model::Death& death, Visit&& visit) {
+  auto& [app, id, worker, pid, rollout, worker_class, start_time, ready_time, end_time, cause,
+         reason, limit, exit_status, signal, figures, log_tail] = death;
+  visit("app", app);
+  visit("id", id);
+  visit("worker", worker);
+  visit("pid", pid);
+  visit("rollout", rollout);
+  visit("worker_class", worker_class);
+  visit("start_time", start_time);
+  visit("ready_time", ready_time);
+  visit("end_time", end_time);
+  visit("cause", cause);
+  visit("reason", reason);
+  visit("limit", limit);
+  visit("exit_status", exit_status);
+  visit("signal", signal);
+  visit("figures", figures);
+  visit("log_tail", log_tail);
+}
+
 template <typename T>
-Result<std::string> encode(T value) {
+json object_of(T value) {
   json object = json::object();
   each_field(value, [&](const char* name, const auto& field) { object[name] = to_json(field); });
+  return object;
+}
+
+json to_json(const std::vector<model::LostRequest>& value) {
+  json list = json::array();
+  for (const model::LostRequest& request : value) list.push_back(object_of(request));
+  return list;
+}
+json to_json(const model::LastFigures& value) { return object_of(value); }
+
+template <typename T>
+Result<std::string> encode(const T& value) {
+  const json object = object_of(value);
   try {
     return object.dump();
   } catch (const json::exception& error) {  // text that is not UTF-8
@@ -279,8 +350,7 @@ Result<std::string> encode(T value) {
 }
 
 template <typename T>
-Result<T> decode(std::string_view text) {
-  json object = json::parse(text, nullptr, /*allow_exceptions=*/false);
+Result<T> value_of(json object) {
   if (!object.is_object()) return damaged("is not a JSON object");
   T value;
   Result<void> outcome;
@@ -297,6 +367,22 @@ Result<T> decode(std::string_view text) {
   return value;
 }
 
+Result<void> from_json(const json& from, std::vector<model::LostRequest>& to) {
+  if (!from.is_array()) return damaged("is not a list");
+  to.clear();
+  for (const json& item : from) to.push_back(TRY(value_of<model::LostRequest>(item)));
+  return {};
+}
+Result<void> from_json(const json& from, model::LastFigures& to) {
+  to = TRY(value_of<model::LastFigures>(from));
+  return {};
+}
+
+template <typename T>
+Result<T> decode(std::string_view text) {
+  return value_of<T>(json::parse(text, nullptr, /*allow_exceptions=*/false));
+}
+
 }  // namespace
 
 Result<std::string> encode_spec(const model::AppSpec& spec) { return encode(spec); }
@@ -305,6 +391,8 @@ Result<std::string> encode_failure(const model::Failure& failure) { return encod
 Result<model::Failure> decode_failure(std::string_view text) {
   return decode<model::Failure>(text);
 }
+Result<std::string> encode_death(const model::Death& death) { return encode(death); }
+Result<model::Death> decode_death(std::string_view text) { return decode<model::Death>(text); }
 
 std::string_view encode_kind(model::OperationKind kind) { return name_of(kind); }
 Result<model::OperationKind> decode_kind(std::string_view text) {

@@ -53,6 +53,9 @@
 //     id              order
 //     time
 //     text            what was done
+//   deaths          one row a worker that did not end as it should
+//     app, id         id counts from 1 for each app
+//     certificate     JSON
 //
 // Times are nanoseconds since 1970, UTC. A new field of a spec is a new schema version too, even if
 // no table changes: an older appd must refuse the file instead of dropping the field.
@@ -169,9 +172,19 @@ ALTER TABLE apps ADD COLUMN failed_rollout INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE apps ADD COLUMN good_rollout INTEGER NOT NULL DEFAULT 0;
 )sql";
 
+// What is kept of workers that ended.
+constexpr const char* kVersion6 = R"sql(
+CREATE TABLE deaths (
+  app TEXT NOT NULL,
+  id INTEGER NOT NULL,
+  certificate TEXT NOT NULL,
+  PRIMARY KEY (app, id)
+) STRICT;
+)sql";
+
 // kMigrations[n] takes version n to version n + 1.
-constexpr std::array kMigrations = {kVersion1, kVersion2, kVersion3, kVersion4,
-                                   kVersion5};
+constexpr std::array kMigrations = {kVersion1, kVersion2, kVersion3,
+                                   kVersion4, kVersion5, kVersion6};
 
 }  // namespace
 

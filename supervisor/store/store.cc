@@ -4,6 +4,7 @@
 #include <set>
 
 #include "supervisor/store/codec.h"
+#include "supervisor/store/deaths.h"
 #include "supervisor/store/file.h"
 #include "supervisor/store/migrations.h"
 #include "supervisor/store/revision_rows.h"
@@ -231,6 +232,14 @@ Result<std::vector<model::Revision>> Store::revisions(std::string_view app) {
   return read_revisions(impl_->database, app);
 }
 
+Result<std::vector<model::Death>> Store::deaths(const std::optional<std::string>& app) {
+  return read_deaths(impl_->database, app, false);
+}
+
+Result<std::vector<model::Death>> Store::last_deaths() {
+  return read_deaths(impl_->database, std::nullopt, true);
+}
+
 Result<std::optional<Replay>> Store::find_request(std::string_view request_id) {
   Statement row = TRY(Statement::prepare(
       impl_->database, "SELECT fingerprint, app, operation FROM requests WHERE id = ?"));
@@ -242,7 +251,11 @@ Result<void> Store::commit(const Change& change, model::WallTime now) {
   Database& database = impl_->database;
   Transaction transaction = TRY(Transaction::begin(database));
   std::set<std::string> touched;
-  if (change.remove_app) TRY(remove_app(database, *change.remove_app));
+  if (change.remove_app) {
+    TRY(remove_app(database, *change.remove_app));
+    TRY(remove_deaths(database, *change.remove_app));
+  }
+  TRY(write_deaths(database, change.deaths));
   if (change.put_app) TRY(write_app(database, *change.put_app));
   if (change.put_revision) TRY(write_revision(database, *change.put_revision));
   for (const model::Operation& operation : change.more_operations) {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "common/result.h"
+#include "supervisor/model/death.h"
 #include "supervisor/model/revision.h"
 
 namespace appd::store {
@@ -25,10 +26,11 @@ struct Replay {
 // Everything that one call changes, written in one transaction or not at all.
 struct Change {
   std::optional<model::AppRecord> put_app;        // insert or replace
-  std::optional<std::string> remove_app;          // id; its operations stay, its revisions go
+  std::optional<std::string> remove_app;          // id; its operations stay, all else goes
   std::optional<model::Revision> put_revision;    // of the app that is put
   std::optional<model::Operation> put_operation;  // insert or replace
   std::vector<model::Operation> more_operations;  // ended by this change (superseded)
+  std::vector<model::Death> deaths;               // certificates to add
   struct Request {
     std::string id;
     Replay replay;
@@ -53,6 +55,10 @@ class Store {
   // Newest first. The newest 100 of each app are kept, the last good one, and the last good one
   // before that which wants something else. How each ended follows its operation.
   Result<std::vector<model::Revision>> revisions(std::string_view app);
+  // By app, then newest first: of one app, or of all. The newest 100 of each app are kept.
+  Result<std::vector<model::Death>> deaths(const std::optional<std::string>& app);
+  // The newest of each app.
+  Result<std::vector<model::Death>> last_deaths();
   Result<std::optional<Replay>> find_request(std::string_view request_id);
   // Also forgets request ids older than 24 hours, operations and revisions beyond what is kept,
   // and all but the newest 10,000 audit records.

@@ -133,7 +133,7 @@ EXCEPTIONS: dict[tuple[str, str], str] = {
     ("supervisor/model/address.cc", "arpa/inet.h"): "inet_pton reads an address; nothing is opened",
     ("supervisor/model/address.cc", "netinet/in.h"): "sockaddr_in is the value that inet_pton fills",
     ("supervisor/model/address.cc", "sys/un.h"): "sockaddr_un says how long a socket's path may be",
-    ("supervisor/core/transitions.cc", "sys/wait.h"): "WIFEXITED and its like take a wait status apart; nobody waits",
+    ("supervisor/core/autopsy.cc", "sys/wait.h"): "WIFEXITED and its like take a wait status apart; nobody waits",
 }
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)

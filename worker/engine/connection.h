@@ -102,6 +102,9 @@ class Connection : public Waiter, public net::ListLink<TurnTag> {
   bool peer_is_trusted();
   std::size_t listener() const { return client_.listener; }
   net::TimePoint begun() const { return begun_; }
+  // The request's place on the scoreboard.
+  std::uint8_t place() const { return place_; }
+  void set_place(std::uint8_t place) { place_ = place; }
   std::unique_ptr<Attachment>& attachment() { return attachment_; }
   const std::unique_ptr<Attachment>& attachment() const { return attachment_; }
 
@@ -143,6 +146,7 @@ class Connection : public Waiter, public net::ListLink<TurnTag> {
   bool broken_ = false;      // nothing can be sent any more
   bool refused_ = false;
   bool continue_sent_ = false;
+  std::uint8_t place_ = 0;
   http::RequestCodec codec_;
   std::string stored_;  // received, not yet parsed from stored_at_ on
   std::size_t stored_at_ = 0;

@@ -189,7 +189,8 @@ Exchange* Engine::next(Lane& lane) {
     if (outcome == Connection::Outcome::Request) {
       in_hand_.push_back(*connection);
       const http::RequestHead& head = connection->exchange().request();
-      shared_.stats.begin(head.method, head.target, in_hand_.front()->begun());
+      connection->set_place(shared_.stats.begin(head.method, head.target, connection->begun(),
+                                                in_hand_.front()->begun()));
       return &connection->exchange();
     }
     settle(*connection, outcome);
@@ -224,7 +225,7 @@ void Engine::end_request(Exchange& exchange, int status) {
   shared_.now = net::steady_now();
   static_cast<net::ListLink<TurnTag>&>(connection).unlink();
   Connection* oldest = in_hand_.front();
-  shared_.stats.end(status, shared_.now - connection.begun(),
+  shared_.stats.end(connection.place(), status, shared_.now - connection.begun(),
                     oldest == nullptr ? net::TimePoint() : oldest->begun());
   if (shared_.access_log.on() && status != 0) log_request(exchange, status);
 }

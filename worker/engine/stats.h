@@ -22,14 +22,26 @@ class Stats {
   void sent(std::size_t bytes) { add<std::uint64_t>(slot_.bytes_out, bytes); }
   void set_threads(std::uint32_t threads) { set(slot_.threads, threads); }
 
-  void begin(std::string_view method, std::string_view path, net::TimePoint oldest) {
-    copy(slot_.method, method);
-    copy(slot_.path, path);
+  // Where the request is shown, for end(). `oldest` is the start of the oldest request in hand.
+  std::uint8_t begin(std::string_view method, std::string_view path, net::TimePoint begun,
+                     net::TimePoint oldest) {
     add(slot_.busy, 1U);
     set(slot_.started_ns, nanoseconds(oldest));
+    if (free_ == 0) return kNotShown;
+    auto place = static_cast<std::uint8_t>(std::countr_zero(free_));
+    free_ &= free_ - 1;
+    RequestInHand& shown = slot_.in_hand[place];
+    copy(shown.method, method);
+    copy(shown.path, path);
+    set(shown.started_ns, nanoseconds(begun));
+    return place;
   }
   // `oldest` is the start of the oldest request that is still in hand, or the epoch.
-  void end(int status, net::Nanoseconds took, net::TimePoint oldest) {
+  void end(std::uint8_t place, int status, net::Nanoseconds took, net::TimePoint oldest) {
+    if (place != kNotShown) {
+      set<std::uint64_t>(slot_.in_hand[place].started_ns, 0);
+      free_ |= 1U << place;
+    }
     add(slot_.busy, -1U);
     set(slot_.started_ns, nanoseconds(oldest));
     add<std::uint64_t>(slot_.requests, 1);
@@ -59,7 +71,10 @@ class Stats {
     return static_cast<std::uint64_t>(at.time_since_epoch().count());
   }
 
+  static constexpr std::uint8_t kNotShown = 0xff;
+
   ScoreboardSlot& slot_;
+  std::uint32_t free_ = (1U << kShownInHand) - 1;  // places of slot_.in_hand
 };
 
 }  // namespace appd::engine

@@ -172,8 +172,8 @@ class Worker {
   // In the monitor's thread. The zygote kills us: only it can tell appd why.
   void stuck(std::string_view request, milliseconds after) {
     std::string from_slot;
-    if (request.empty()) {
-      from_slot = std::string(setup_.slot->method) + " " + setup_.slot->path;
+    if (const RequestInHand* newest = newest_in_hand(*setup_.slot); request.empty() && newest) {
+      from_slot = std::string(newest->method) + " " + newest->path;
       request = from_slot;
     }
     net::LogLine("warn", "request_timeout")

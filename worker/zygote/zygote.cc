@@ -21,7 +21,9 @@
 #include "common/words.h"
 #include "worker/net/clock.h"
 #include "worker/net/log_line.h"
+#include "worker/net/oom_record.h"
 #include "worker/zygote/appd_link.h"
+#include "worker/zygote/child.h"
 #include "worker/zygote/command.h"
 #include "worker/zygote/run_once.h"
 
@@ -82,25 +84,6 @@ std::string python_version() {
   return version.substr(0, version.find(' '));
 }
 
-// One living worker.
-struct Child {
-  std::uint32_t worker = 0;
-  pid_t pid = 0;
-  message::Channel channel;
-  bool ready = false;
-  std::int64_t settings_revision = 0;
-  message::ExitCause cause = message::ExitCause::Own;
-  std::string detail;
-  net::TimePoint kill_at = net::kNever;
-  // Of commands, which lead a process group of their own and are ready when they have stayed up.
-  bool command = false;
-  net::TimePoint started = net::kNever;
-  net::TimePoint ready_at = net::kNever;
-  off_t log_begin = 0;
-
-  void signal(int number) const { ::kill(command ? -pid : pid, number); }
-};
-
 class Zygote {
  public:
   Zygote(const gateway::Hooks& hooks, UniqueFd control)
@@ -157,6 +140,7 @@ class Zygote {
   std::map<pid_t, Child> children_;
   Launcher launcher_;
   RunOnce tasks_;
+  net::OomRecord oom_;
   std::optional<WorkerSetup> become_;  // in a fork: what it is to be
 };
 
@@ -270,11 +254,11 @@ void Zygote::greet() {
     return;
   }
   link_.send(loaded_);
+  net::TimePoint now = net::steady_now();
   for (const auto& [pid, child] : children_) {
-    bool draining = child.cause == message::ExitCause::Asked;
-    link_.send(message::Forked{child.worker, pid, draining});
-    if (!child.ready) continue;
-    link_.send(message::Ready{child.worker, child.settings_revision, loaded_.worker_class});
+    link_.send(child.forked_message(now));
+    if (child.ready == net::kNever) continue;
+    link_.send(child.ready_message(now, loaded_.worker_class));
   }
   link_.send_kept();
 }
@@ -453,6 +437,8 @@ void Zygote::fork_worker(std::uint32_t worker) {
     link_.send(message::ForkFailed{worker, pair.error().sys_errno});
     return;
   }
+  clear(scoreboard_.slot(worker));  // its last owner is gone, and was told of
+  oom_.note();
   if (app_ && !std::exchange(frozen_, true)) hooks_.freeze();
   PyOS_BeforeFork();
   pid_t pid = ::fork();
@@ -472,11 +458,14 @@ void Zygote::fork_worker(std::uint32_t worker) {
   child.worker = worker;
   child.pid = pid;
   child.channel = std::move(pair->first);
+  child.forked = net::steady_now();
   child.settings_revision = load_.settings.revision;
-  link_.send(message::Forked{worker, pid, false});
+  link_.send(child.forked_message(child.forked));
 }
 
 void Zygote::start_command(std::uint32_t worker) {
+  clear(scoreboard_.slot(worker));
+  oom_.note();
   off_t log_begin = log_size();
   auto pid = launcher_.start({argv_, load_.directory});
   if (!pid) {
@@ -492,9 +481,9 @@ void Zygote::start_command(std::uint32_t worker) {
   child.settings_revision = load_.settings.revision;
   child.command = true;
   child.log_begin = log_begin;
-  child.started = net::steady_now();
-  child.ready_at = child.started + std::chrono::milliseconds(load_.settings.startsecs_ms);
-  link_.send(message::Forked{worker, child.pid});
+  child.forked = net::steady_now();
+  child.ready_at = child.forked + std::chrono::milliseconds(load_.settings.startsecs_ms);
+  link_.send(child.forked_message(child.forked));
 }
 
 // Commands are told nothing: what concerns them, we do.
@@ -510,11 +499,12 @@ void Zygote::tune(const message::Tune& tune) {
 
 // A command that has stayed up is ready.
 void Zygote::announce_ready() {
+  net::TimePoint now = net::steady_now();
   for (auto& [pid, child] : children_) {
-    if (child.ready_at > net::steady_now()) continue;
+    if (child.ready_at > now) continue;
     child.ready_at = net::kNever;
-    child.ready = true;
-    link_.send(message::Ready{child.worker, child.settings_revision, kCommandClass});
+    child.ready = now;
+    link_.send(child.ready_message(now, kCommandClass));
   }
 }
 
@@ -549,8 +539,9 @@ void Zygote::read_child(Child& child) {
       child.detail = stuck->request + " after " + std::to_string(stuck->after_ms) + " ms";
       ::kill(child.pid, SIGKILL);
     } else if (auto* ready = std::get_if<message::Ready>(&message)) {
-      child.ready = true;
+      child.ready = net::steady_now();
       child.settings_revision = ready->settings_revision;
+      ready->age_ms = 0;
       if (!ready->worker_class.empty()) loaded_.worker_class = ready->worker_class;
       link_.send(std::move(message));
     } else if (auto* tuned = std::get_if<message::Tuned>(&message)) {
@@ -585,19 +576,24 @@ void Zygote::reap() {
 
 void Zygote::ended(Child& child, int status) {
   read_child(child);  // its last words
+  bool killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+  if (killed && child.cause == message::ExitCause::Own) {
+    child.detail = oom_.verdict(child.pid);
+    if (!child.detail.empty()) child.cause = message::ExitCause::OutOfMemory;
+  }
   if (scoreboard_.valid()) {
     ScoreboardSlot& slot = scoreboard_.slot(child.worker);
     end_taking(slot, scoreboard_.takers());
     slot.pid.store(0);
   }
-  if (child.command && !child.ready && child.cause == message::ExitCause::Own) {
-    std::string how = describe_early_end(argv_[0], status, net::steady_now() - child.started,
-                                         load_.settings.startsecs_ms);
+  net::TimePoint now = net::steady_now();
+  if (child.command && child.ready == net::kNever && child.cause == message::ExitCause::Own) {
+    std::string how =
+        describe_early_end(argv_[0], status, now - child.forked, load_.settings.startsecs_ms);
     link_.send(message::BootFailed{child.worker, message::BootFailure::Ended, std::move(how),
                                    log_tail(child.log_begin)});
   }
-  link_.send(
-      message::Exited{child.worker, child.pid, status, child.cause, std::move(child.detail)});
+  link_.send(child.exited_message(now, status));
 }
 
 void Zygote::drain(Child& child) {
@@ -625,7 +621,9 @@ void Zygote::kill_late() {
   for (auto& [pid, child] : children_) {
     if (child.kill_at > now) continue;
     child.kill_at = net::kNever;
-    if (child.detail.empty()) child.detail = "killed: still there after graceful_timeout";
+    if (child.cause == message::ExitCause::Asked) {
+      child.cause = message::ExitCause::GracefulTimeout;
+    }
     child.signal(SIGKILL);
   }
 }

@@ -67,13 +67,13 @@ std::vector<Message> samples() {
       Hello{2, 4711, "shop", 7, "3.11.2"},
       Loaded{true, "threads after import", 250, "gevent", true},
       LoadFailed{true, "AttributeError: no app", "Traceback (most recent call last):\n"},
-      Forked{6, 99, true},
+      Forked{6, 99, true, 1500},
       ForkFailed{7, 11},
-      Ready{8, 12, "tornado"},
+      Ready{8, 12, "tornado", 20},
       BootFailed{9, BootFailure::Unhealthy, "SyntaxError: invalid syntax", "Traceback\0with NUL"},
       Tuned{10, 13},
       Stuck{11, 30'000, "GET /slow"},
-      Exited{12, 98, 9, ExitCause::Timeout, "GET /slow"},
+      Exited{12, 98, 9, ExitCause::Timeout, "GET /slow", 1, 2, 3},
       RunningOnce{1, 2, "manage.py migrate"},
       RunOnceFailed{"exited with status 1", "no such table\n"},
   };
@@ -156,7 +156,7 @@ TEST(Messages, EnumeratorThatDoesNotExistIsRefused) {
   load[1 + 4 + 8 + 4 + 4] = 3;
   EXPECT_FALSE(decode(bytes_of(load)));
   std::string exited = encode(Exited{});
-  exited[1 + 4 + 4 + 4] = 3;
+  exited[1 + 4 + 4 + 4] = 99;
   EXPECT_FALSE(decode(bytes_of(exited)));
 }
 

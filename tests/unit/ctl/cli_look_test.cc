@@ -37,6 +37,32 @@ TEST_F(Cli, WorkersAsJsonAreOneObjectWithAList) {
   EXPECT_NE(ran.out.find("\"workers\": ["), std::string::npos) << ran.out;
 }
 
+TEST_F(Cli, TheDeadAreATableAndOneIsShownInFull) {
+  appd.deaths = [](const v1::ListDeathsRequest&, v1::ListDeathsResponse& response) {
+    v1::Death& death = *response.add_deaths();
+    death.set_name("apps/myapp/deaths/5");
+    death.set_cause(v1::Death::OUT_OF_MEMORY);
+    death.set_reason("was killed");
+    return grpc::Status::OK;
+  };
+  appd.death = [](const v1::GetDeathRequest& request, v1::Death& death) {
+    EXPECT_EQ(request.name(), "apps/myapp/deaths/5");
+    death.set_name(request.name());
+    death.set_log_tail("last words\n");
+    return grpc::Status::OK;
+  };
+  appd.start();
+  const Ran table = appctl({"workers", "myapp", "--dead"});
+  EXPECT_EQ(table.code, ExitCode::Done);
+  EXPECT_NE(table.out.find("out of memory"), std::string::npos) << table.out;
+  const Ran one = appctl({"workers", "myapp", "--dead", "5"});
+  EXPECT_EQ(one.code, ExitCode::Done);
+  EXPECT_NE(one.out.find("last words"), std::string::npos) << one.out;
+  appctl({"workers", "--dead", "-o", "json"});
+  EXPECT_EQ(appd.requests<v1::ListDeathsRequest>().back().view(), v1::ListDeathsRequest::FULL);
+  EXPECT_EQ(appctl({"workers", "--dead", "5"}).code, ExitCode::Usage) << "of which app?";
+}
+
 TEST_F(Cli, EventsWithoutFollowEndAtSynced) {
   appd.watch = [](const v1::WatchRequest& request, grpc::ServerWriter<v1::WatchResponse>& writer) {
     EXPECT_EQ(request.start_revision(), 0);

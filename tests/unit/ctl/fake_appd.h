@@ -53,6 +53,8 @@ class FakeAppd : v1::Apps::Service,
   Script<v1::WaitOperationRequest, v1::Operation> wait;
   Script<v1::GetOperationRequest, v1::Operation> get_operation;
   Script<v1::ListWorkersRequest, v1::ListWorkersResponse> workers;
+  Script<v1::ListDeathsRequest, v1::ListDeathsResponse> deaths;
+  Script<v1::GetDeathRequest, v1::Death> death;
   // Writes events; the stream ends with the status.
   std::function<grpc::Status(const v1::WatchRequest&, grpc::ServerWriter<v1::WatchResponse>&)>
       watch;
@@ -147,6 +149,14 @@ class FakeAppd : v1::Apps::Service,
   grpc::Status ListWorkers(Context*, const v1::ListWorkersRequest* request,
                            v1::ListWorkersResponse* response) override {
     return answer(workers, request, response);
+  }
+  grpc::Status ListDeaths(Context*, const v1::ListDeathsRequest* request,
+                          v1::ListDeathsResponse* response) override {
+    return answer(deaths, request, response);
+  }
+  grpc::Status GetDeath(Context*, const v1::GetDeathRequest* request,
+                        v1::Death* response) override {
+    return answer(death, request, response);
   }
   grpc::Status Watch(Context* context, const v1::WatchRequest* request,
                      grpc::ServerWriter<v1::WatchResponse>* writer) override;

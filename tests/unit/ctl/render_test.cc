@@ -36,6 +36,7 @@ v1::App web() {
   observed.set_worker_class("gthread");
   observed.set_preloaded(true);
   observed.set_python_version("3.11.2");
+  app.mutable_observed()->set_process_state(v1::RUNNING);
   return app;
 }
 
@@ -53,6 +54,7 @@ v1::App broken() {
   failure.set_traceback("Traceback (most recent call last):\n  File \"wsgi.py\", line 1\x1b[2J\n");
   failure.mutable_time()->set_seconds(kNow - 12);
   observed.mutable_retry_time()->set_seconds(kNow + 4);
+  observed.set_process_state(v1::BACKOFF);
   return app;
 }
 
@@ -119,9 +121,12 @@ TEST(RenderStatus, FitsOneScreen) {
             "state in /var/lib/appd\n"
             "listens on unix:/run/appd/appd.sock\n"
             "\n"
-            "APP     STATE    WORKERS  CLASS         THREADS  ROLLOUT  REQUESTS  ERRORS  BUSY\n"
-            "web     active     17/17  sync→gthread        8        3       300       0     2\n"
-            "broken  failing      0/4  sync                1        0         0       0     0\n"
+            "APP     STATE    PROCESS  WORKERS  CLASS         THREADS  ROLLOUT  REQUESTS  ERRORS  "
+            "BUSY\n"
+            "web     active   RUNNING    17/17  sync→gthread        8        3       300       0  "
+            "   2\n"
+            "broken  failing  BACKOFF      0/4  sync                1        0         0       0  "
+            "   0\n"
             "\n"
             "broken: ModuleNotFoundError: No module named 'x' (import failed, 12s ago; next try in "
             "4s)\n");
@@ -134,16 +139,46 @@ TEST(RenderWorkers, ShowsAgesAndTheAppOnlyWhenThereAreSeveral) {
   worker.set_id(3);
   worker.set_pid(77);
   worker.set_state(v1::Worker::READY);
+  worker.set_process_state(v1::RUNNING);
   worker.set_rollout(2);
   worker.set_worker_class("sync");
   worker.set_effective_worker_class("sync");
   worker.set_threads(1);
   worker.mutable_start_time()->set_seconds(kNow - 61);
-  EXPECT_EQ(
-      render_workers(workers, false, kNowTime, {}),
-      "ID  PID  STATE  ROLLOUT  CLASS  THREADS    AGE  REQUESTS  ERRORS  BUSY  CONNECTIONS\n"
-      " 3   77  ready        2  sync         1  1m01s         0       0     0            0\n");
+  EXPECT_EQ(render_workers(workers, false, kNowTime, {}),
+            "ID  PID  STATE  PROCESS  ROLLOUT  CLASS  THREADS    AGE  REQUESTS  ERRORS  BUSY  "
+            "CONNECTIONS\n"
+            " 3   77  ready  RUNNING        2  sync         1  1m01s         0       0     0       "
+            "     0\n");
   EXPECT_EQ(render_workers(workers, true, kNowTime, {}).rfind("APP  ID", 0), 0U);
+}
+
+TEST(RenderDeath, ShowsCausesInATableAndOneInFullEscaped) {
+  v1::ListDeathsResponse deaths;
+  EXPECT_EQ(render_deaths(deaths, false, kNowTime, {}), "no worker has died\n");
+  v1::Death& death = *deaths.add_deaths();
+  death.set_name("apps/web/deaths/5");
+  death.set_worker(3);
+  death.set_pid(77);
+  death.set_rollout(2);
+  death.set_cause(v1::Death::GRACEFUL_TIMEOUT);
+  death.set_reason("was killed");
+  death.set_signal(9);
+  death.set_busy(2);
+  death.mutable_start_time()->set_seconds(kNow - 70);
+  death.mutable_end_time()->set_seconds(kNow - 10);
+  v1::Death::Request& request = *death.add_requests_in_hand();
+  request.set_method("GET");
+  request.set_path("/slow\n");
+  request.mutable_age()->set_seconds(31);
+  death.set_log_tail("one\x1b[2J\n");
+  EXPECT_EQ(render_deaths(deaths, false, kNowTime, {}).rfind("ID  AGO  WORKER  PID", 0), 0U);
+  EXPECT_EQ(render_deaths(deaths, true, kNowTime, {}).rfind("APP  ID", 0), 0U);
+  const std::string text = render_death(death, kNowTime, {});
+  for (const char* words : {"apps/web/deaths/5  graceful timeout\n", "GET /slow\\n, for 31",
+                            "    one\\x1b[2J\n", "signal                    9\n", "never"}) {
+    EXPECT_NE(text.find(words), std::string::npos) << words << " in\n" << text;
+  }
 }
 
 v1::WatchResponse event_at(std::int64_t revision) {

@@ -93,8 +93,11 @@ TEST(EngineLoop, KeepsSeveralRequestsInHandAndAnswersThemInAnyOrder) {
   ASSERT_TRUE(one != nullptr && two != nullptr);
   EXPECT_EQ(loop.slot().busy, 2U);
   EXPECT_EQ(one->request().path, "/first");
+  EXPECT_STREQ(newest_in_hand(loop.slot())->path, "/second");
   loop.answer(*two, "2");
+  EXPECT_STREQ(newest_in_hand(loop.slot())->path, "/first");
   loop.answer(*one, "1");
+  EXPECT_EQ(newest_in_hand(loop.slot()), nullptr);
   EXPECT_EQ(second.receive().value_or(Answer{}).body, "2");
   EXPECT_EQ(first.receive().value_or(Answer{}).body, "1");
   EXPECT_EQ(loop.slot().busy, 0U);

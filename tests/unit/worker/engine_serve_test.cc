@@ -294,8 +294,8 @@ TEST(EngineServe, WritesTheScoreboard) {
   EXPECT_EQ(engine.slot().errors, 1U);
   EXPECT_EQ(engine.slot().busy, 0U);
   EXPECT_EQ(engine.slot().started_ns, 0U);
-  EXPECT_STREQ(engine.slot().method, "GET");
-  EXPECT_STREQ(engine.slot().path, "/bad");
+  EXPECT_STREQ(engine.slot().in_hand[0].method, "GET");
+  EXPECT_STREQ(engine.slot().in_hand[0].path, "/bad");
   EXPECT_GT(engine.slot().bytes_in, 0U);
   EXPECT_GT(engine.slot().bytes_out, 0U);
   std::uint64_t counted = 0;

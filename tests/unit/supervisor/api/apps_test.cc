@@ -239,5 +239,51 @@ TEST_F(WorkersTest, GetSaysWhichOneIsNotThere) {
             "name");
 }
 
+model::Death death(const std::string& app, std::int64_t id) {
+  model::Death death;
+  death.app = app;
+  death.id = id;
+  death.log_tail = "last words";
+  return death;
+}
+
+TEST_F(WorkersTest, ListsDeathsByAppAndNewestFirstPageByPage) {
+  control_.dead = {death("a", 2), death("a", 1), death("a-b", 7), death("b", 9)};
+  v1::ListDeathsRequest request;
+  request.set_parent("apps/-");
+  request.set_page_size(3);
+  v1::ListDeathsResponse page;
+  ASSERT_TRUE(call(workers(), &v1::Workers::Stub::ListDeaths, request, &page).ok());
+  ASSERT_EQ(page.deaths_size(), 3);
+  EXPECT_EQ(page.deaths(0).name(), "apps/a/deaths/2");
+  EXPECT_EQ(page.deaths(2).name(), "apps/a-b/deaths/7");
+  EXPECT_EQ(page.deaths(0).log_tail(), "");
+  request.set_page_token(page.next_page_token());
+  request.set_view(v1::ListDeathsRequest::FULL);
+  ASSERT_TRUE(call(workers(), &v1::Workers::Stub::ListDeaths, request, &page).ok());
+  ASSERT_EQ(page.deaths_size(), 1);
+  EXPECT_EQ(page.deaths(0).name(), "apps/b/deaths/9");
+  EXPECT_EQ(page.deaths(0).log_tail(), "last words");
+  request.set_parent("a");
+  EXPECT_EQ(Details(call(workers(), &v1::Workers::Stub::ListDeaths, request, &page)).fields(),
+            "parent");
+}
+
+TEST_F(WorkersTest, GetsADeathInFullOrSaysThatItIsNotKept) {
+  control_.dead = {death("web", 2)};
+  v1::GetDeathRequest request;
+  request.set_name("apps/web/deaths/2");
+  v1::Death found;
+  ASSERT_TRUE(call(workers(), &v1::Workers::Stub::GetDeath, request, &found).ok());
+  EXPECT_EQ(found.log_tail(), "last words");
+  request.set_name("apps/web/deaths/3");
+  const Details absent(call(workers(), &v1::Workers::Stub::GetDeath, request, &found));
+  EXPECT_EQ(absent.info.reason(), "DEATH_NOT_FOUND");
+  EXPECT_EQ(absent.resource.resource_type(), "appd.v1.Death");
+  request.set_name("apps/web/deaths/03");
+  EXPECT_EQ(Details(call(workers(), &v1::Workers::Stub::GetDeath, request, &found)).fields(),
+            "name");
+}
+
 }  // namespace
 }  // namespace appd::api

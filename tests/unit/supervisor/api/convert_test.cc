@@ -64,6 +64,10 @@ model::AppView app_view() {
   view.observed.retry_time = kTime;
   view.observed.unexpected_exits = 6;
   view.observed.log_path = "/log";
+  view.observed.process_state = model::ProcessState::Backoff;
+  view.observed.drained_exits = 7;
+  view.observed.last_death = 8;
+  view.observed.last_death_reason = "was killed";
   return view;
 }
 
@@ -81,14 +85,55 @@ TEST(Convert, EveryFieldOfAnAppIsFilled) {
 }
 
 TEST(Convert, EveryFieldOfAWorkerIsFilled) {
-  const model::WorkerView view{
-      "web", 3,  4242, model::WorkerState::Exited, 2, "sync", "gthread", 8, kTime, kTime, 10,
-      11,    12, 13,   "killed by signal 9"};
+  const model::WorkerView view{"web",
+                               3,
+                               4242,
+                               model::WorkerState::Exited,
+                               2,
+                               "sync",
+                               "gthread",
+                               8,
+                               kTime,
+                               kTime,
+                               10,
+                               11,
+                               12,
+                               13,
+                               "killed by signal 9",
+                               model::ProcessState::Exited};
   v1::Worker worker;
   to_proto(view, worker);
   EXPECT_EQ(unset(worker), "");
   EXPECT_EQ(worker.name(), "apps/web/workers/3");
   EXPECT_EQ(worker.connections(), 13);
+}
+
+TEST(Convert, EveryFieldOfADeathIsFilled) {
+  model::Death death;
+  death.app = "web";
+  death.id = 5;
+  death.worker = 3;
+  death.pid = 4242;
+  death.rollout = 2;
+  death.worker_class = "sync";
+  death.start_time = death.end_time = kTime;
+  death.ready_time = kTime;
+  death.cause = model::DeathCause::Timeout;
+  death.reason = "was killed";
+  death.limit = "timeout";
+  death.exit_status = 0;
+  death.signal = 9;
+  death.figures = {1, 2, 3, 4, 5, 6, {{"GET", "/slow", model::Milliseconds{1500}}}};
+  death.log_tail = "last words";
+  v1::Death full;
+  to_proto(death, true, full);
+  EXPECT_EQ(unset(full), "");
+  EXPECT_EQ(full.name(), "apps/web/deaths/5");
+  EXPECT_EQ(full.cause(), v1::Death::TIMEOUT);
+  EXPECT_EQ(full.requests_in_hand(0).age().nanos(), 500'000'000);
+  v1::Death basic;
+  to_proto(death, false, basic);
+  EXPECT_EQ(basic.log_tail(), "");
 }
 
 TEST(Convert, EveryFieldOfAnOperationIsFilled) {

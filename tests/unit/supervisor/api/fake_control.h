@@ -25,6 +25,7 @@ class FakeControl final : public reconcile::Control {
   reconcile::Snapshot state;
   std::vector<model::Operation> book;           // newest first
   std::vector<model::Revision> history;         // newest first
+  std::vector<model::Death> dead;               // by app, newest first
   std::optional<reconcile::Rejection> refusal;  // of every call
   std::shared_ptr<reconcile::WatchHub> hub = std::make_shared<reconcile::WatchHub>(100);
 
@@ -82,6 +83,11 @@ class FakeControl final : public reconcile::Control {
       }
     }
     reply(std::move(out));
+  }
+  void deaths(std::optional<std::string> app, Reply<std::vector<model::Death>> reply) override {
+    std::vector<model::Death> out = dead;
+    if (app) std::erase_if(out, [&](const auto& death) { return death.app != *app; });
+    answer(reply, out);
   }
   void operation(std::string id, Reply<model::Operation> reply) override {
     for (const model::Operation& known : book) {

@@ -33,6 +33,7 @@ TEST_F(StatusTest, EveryReasonHasItsCodeAndItsDetails) {
       {"REQUEST_INVALID",
        {ErrorCode::InvalidArgument, grpc::StatusCode::INVALID_ARGUMENT, kBadRequest}},
       {"APP_NOT_FOUND", {ErrorCode::NotFound, grpc::StatusCode::NOT_FOUND, kResource}},
+      {"DEATH_NOT_FOUND", {ErrorCode::NotFound, grpc::StatusCode::NOT_FOUND, kResource}},
       {"WORKER_NOT_FOUND", {ErrorCode::NotFound, grpc::StatusCode::NOT_FOUND, kResource}},
       {"OPERATION_NOT_FOUND", {ErrorCode::NotFound, grpc::StatusCode::NOT_FOUND, kResource}},
       {"APP_EXISTS", {ErrorCode::AlreadyExists, grpc::StatusCode::ALREADY_EXISTS, kNothing}},

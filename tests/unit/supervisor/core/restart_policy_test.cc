@@ -34,6 +34,25 @@ TEST(RestartPolicy, DoublesUpToAMinute) {
   }
 }
 
+TEST(RestartPolicy, CountsOneDeathOfThoseThatCameUpTogether) {
+  RestartPolicy policy;
+  for (int i = 0; i < 16; ++i) policy.died(kStart + 3s, 2s, kStart);
+  EXPECT_EQ(policy.early_deaths(), 1);
+  EXPECT_TRUE(policy.may_start(kStart + 3s));
+  for (int i = 0; i < 16; ++i) policy.died(kStart + 6s, 2s, kStart + 4s);
+  EXPECT_EQ(policy.early_deaths(), 2);
+  EXPECT_FALSE(policy.may_start(kStart + 6s));
+}
+
+TEST(RestartPolicy, SaysWhenThePauseIsTheLongest) {
+  RestartPolicy policy;
+  for (int i = 0; i < 6; ++i) policy.died(kStart, std::nullopt);
+  EXPECT_FALSE(policy.at_longest());
+  policy.died(kStart, std::nullopt);
+  EXPECT_TRUE(policy.at_longest());
+  EXPECT_EQ(policy.not_before(), kStart + RestartPolicy::kLongest);
+}
+
 TEST(RestartPolicy, ForgetsEarlyDeathsOnceSomethingHasBeenWell) {
   RestartPolicy policy;
   for (int i = 0; i < 5; ++i) policy.died(kStart, std::nullopt);

@@ -54,7 +54,8 @@ TEST(Transitions, AnUnexpectedExitIsCountedAndToldWithItsReason) {
   auto seen = world.tell(key, message::Exited{2, 1002, SIGKILL, message::ExitCause::Own, ""});
   ASSERT_EQ(seen.exits.size(), 1U);
   EXPECT_FALSE(seen.exits[0].expected);
-  EXPECT_EQ(seen.exits[0].reason, "was killed by signal 9 (SIGKILL)");
+  EXPECT_EQ(seen.exits[0].death.reason,
+            "was killed by signal 9 (SIGKILL) from outside, perhaps by the kernel's OOM killer");
   EXPECT_EQ(world.have.unexpected_exits, 1);
 }
 
@@ -74,7 +75,7 @@ TEST(Transitions, ATimeoutNamesTheRequest) {
   RolloutKey key = world.start_and_serve();
   auto seen =
       world.tell(key, message::Exited{2, 1002, SIGKILL, message::ExitCause::Timeout, "GET /slow"});
-  EXPECT_NE(seen.exits.at(0).reason.find("GET /slow"), std::string::npos);
+  EXPECT_NE(seen.exits.at(0).death.reason.find("GET /slow"), std::string::npos);
 }
 
 TEST(Transitions, AForkThatTheSystemRefusesIsTroubleButNotTheEndOfWhatServes) {
@@ -89,6 +90,30 @@ TEST(Transitions, AForkThatTheSystemRefusesIsTroubleButNotTheEndOfWhatServes) {
   Plan waiting = world.settle();
   EXPECT_EQ(world.count<ForkWorker>(), 0U) << "not before the back-off is over";
   EXPECT_TRUE(waiting.deadline.has_value());
+}
+
+TEST(Transitions, WhatIsAdoptedKeepsItsAge) {
+  World world;
+  RolloutKey key = world.start_and_serve();
+  world.have.find(key)->workers.clear();
+  world.tell(key, message::Forked{5, 1005, 60'000});
+  world.tell(key, message::Ready{5, 1, "", 50'000});
+  const Worker& worker = world.have.find(key)->workers.at(5);
+  EXPECT_EQ(worker.asked, world.now.steady - 60s);
+  EXPECT_EQ(*worker.ready, world.now.steady - 50s);
+  EXPECT_EQ(worker.start_time, world.now.wall - 60s);
+}
+
+TEST(Transitions, AnImportErrorOfAReplacementIsNotHiddenByItsExit) {
+  World world;
+  RolloutKey key = world.start_and_serve();
+  world.want.spec.workers = 3;
+  world.settle();
+  world.tell(key, message::Forked{3, 1003});
+  world.tell(key, message::BootFailed{3, false, "ValueError: no", "Traceback x"});
+  auto seen = world.tell(key, message::Exited{3, 1003, 0x0300, message::ExitCause::Own, ""});
+  EXPECT_EQ(seen.exits.at(0).death.cause, model::DeathCause::BootFailed);
+  EXPECT_EQ(world.have.failure->traceback, "Traceback x");
 }
 
 TEST(Transitions, EventsOfAnUnknownRolloutAreIgnored) {

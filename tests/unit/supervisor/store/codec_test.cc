@@ -49,6 +49,19 @@ TEST(Codec, RefusesWhatItNeverWrites) {
   }
 }
 
+TEST(Codec, CertificatesOfDeathRoundTripWithAndWithoutWhatMayBeMissing) {
+  model::Death full = death("web", 5);
+  const auto json = encode_death(full);
+  ASSERT_TRUE(json);
+  const auto again = decode_death(*json);
+  ASSERT_TRUE(again) << again.error().message;
+  EXPECT_EQ(*again, full);
+  const auto bare = decode_death(*encode_death(model::Death{}));
+  ASSERT_TRUE(bare) << bare.error().message;
+  EXPECT_EQ(*bare, model::Death{});
+  EXPECT_FALSE(decode_death(R"({"figures":{"in_hand":[7]}})"));
+}
+
 TEST(Codec, TextThatIsNotUtf8IsAnErrorAndNoException) {
   model::AppSpec spec = full_spec();
   spec.directory = "/\xff";
@@ -75,6 +88,11 @@ TEST(Codec, EveryWordOfAnEnumerationRoundTrips) {
     EXPECT_EQ(again->cause, failure.cause);
     EXPECT_EQ(again->time, failure.time);
     EXPECT_EQ(*decode_cause(encode_cause(failure.cause)), failure.cause);
+  }
+  for (int i = 0; i <= static_cast<int>(model::DeathCause::Unknown); ++i) {
+    model::Death one = death("web", 1);
+    one.cause = static_cast<model::DeathCause>(i);
+    EXPECT_EQ(*decode_death(*encode_death(one)), one);
   }
   EXPECT_FALSE(decode_phase("asleep"));
   EXPECT_FALSE(decode_kind(""));

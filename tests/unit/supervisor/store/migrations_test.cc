@@ -27,7 +27,7 @@ TEST_F(Migrations, Version1MakesTheTablesOfAnEmptyFile) {
   EXPECT_EQ(*database.number("PRAGMA user_version"), current_schema_version());
   EXPECT_EQ(*database.text("SELECT group_concat(name, ' ') FROM (SELECT name FROM sqlite_schema"
                            " WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name)"),
-            "apps audit operations requests revisions");
+            "apps audit deaths operations requests revisions");
 }
 
 TEST_F(Migrations, Version2KeepsTheSpecsOfVersion1AndTheirClass) {
@@ -145,6 +145,18 @@ TEST_F(Migrations, Version5KeepsTheAppsOfVersion4AndDoesNotKnowWhichRolloutServe
   EXPECT_EQ(apps->back().rollout, 4);
   EXPECT_EQ(apps->back().failed_rollout, 0);
   EXPECT_EQ(apps->back().good_rollout, 0);
+}
+
+TEST_F(Migrations, Version6AddsTheCertificatesOfDeath) {
+  {
+    Database database = raw();
+    ASSERT_TRUE(migrate(database, 0, 5));
+  }
+  auto store = open();
+  Change change;
+  change.deaths = {death("web", 1)};
+  ASSERT_TRUE(store->commit(change, at(0)));
+  EXPECT_EQ(store->deaths("web")->size(), 1U);
 }
 
 TEST_F(Migrations, AStepThatFailsLeavesTheFileAsItWas) {

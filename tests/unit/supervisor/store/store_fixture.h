@@ -7,6 +7,8 @@
 #include <cstdlib>
 #include <filesystem>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "supervisor/model/observed.h"
 #include "supervisor/store/store.h"
@@ -166,6 +168,39 @@ inline model::Revision revision(const std::string& of_app, std::int64_t number) 
   revision.end_time = at(7);
   revision.restores = 2;
   return revision;
+}
+
+inline model::Death death(const std::string& of_app, std::int64_t id) {
+  model::Death death;
+  death.app = of_app;
+  death.id = id;
+  death.worker = 3;
+  death.pid = 4242;
+  death.rollout = 7;
+  death.worker_class = "asgi";
+  death.start_time = at(1);
+  death.ready_time = at(2);
+  death.end_time = at(3);
+  death.cause = model::DeathCause::OutOfMemory;
+  death.reason = "was killed";
+  death.limit = "memory";
+  death.exit_status = 1;
+  death.signal = 9;
+  death.figures = {1, 2, 3, 4, 5, 6, {{"GET", "/slow", model::Milliseconds{1001}}}};
+  death.log_tail = "the last line\n";
+  return death;
+}
+
+inline Change put_app(const std::string& id) {
+  Change change;
+  change.put_app = app(id);
+  return change;
+}
+
+inline Change put_deaths(std::vector<model::Death> deaths) {
+  Change change;
+  change.deaths = std::move(deaths);
+  return change;
 }
 
 }  // namespace appd::store

@@ -288,5 +288,34 @@ TEST_F(StoreTest, ADirectoryThatIsNotThereIsAnError) {
   EXPECT_NE(refused().find(path()), std::string::npos);
 }
 
+TEST_F(StoreTest, KeepsTheNewestHundredCertificatesOfEachApp) {
+  auto store = open();
+  for (int id = 1; id <= 103; ++id) {
+    ASSERT_TRUE(store->commit(put_deaths({death("web", id)}), at(id)));
+  }
+  ASSERT_TRUE(store->commit(put_deaths({death("a", 1), death("a", 2)}), at(0)));
+  const auto of_web = store->deaths("web");
+  ASSERT_TRUE(of_web);
+  ASSERT_EQ(of_web->size(), 100U);
+  EXPECT_EQ(of_web->front(), death("web", 103));
+  EXPECT_EQ(of_web->back().id, 4);
+  const auto all = store->deaths(std::nullopt);
+  ASSERT_EQ(all->size(), 102U);
+  EXPECT_EQ(all->at(0).id, 2) << "by app, then newest first";
+  const auto last = store->last_deaths();
+  ASSERT_EQ(last->size(), 2U);
+  EXPECT_EQ(last->at(1), death("web", 103));
+}
+
+TEST_F(StoreTest, CertificatesGoWithTheirApp) {
+  auto store = open();
+  ASSERT_TRUE(store->commit(put_app("web"), at(0)));
+  ASSERT_TRUE(store->commit(put_deaths({death("web", 1)}), at(0)));
+  Change removal;
+  removal.remove_app = "web";
+  ASSERT_TRUE(store->commit(removal, at(1)));
+  EXPECT_TRUE(store->deaths(std::nullopt)->empty());
+}
+
 }  // namespace
 }  // namespace appd::store

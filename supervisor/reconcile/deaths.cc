@@ -1,0 +1,103 @@
+// The certificates of workers that ended: what only appd knows is added, and they are kept.
+//
+// A worker that was told to go and has finished what it had is counted; every other end is
+// certified.
+#include <algorithm>
+#include <cstring>
+
+#include "supervisor/reconcile/reconciler.h"
+
+namespace appd::reconcile {
+namespace {
+
+std::string printable(const char* text, std::size_t size) {
+  std::string out(text, ::strnlen(text, size));
+  for (char& c : out) {
+    auto byte = static_cast<unsigned char>(c);
+    if (byte < 0x20 || byte >= 0x7f) c = '?';
+  }
+  return out;
+}
+
+std::vector<model::LostRequest> requests_in_hand(const ScoreboardSlot& slot,
+                                                 std::chrono::steady_clock::time_point end) {
+  std::vector<model::LostRequest> found;
+  for (const RequestInHand& request : slot.in_hand) {
+    auto started = static_cast<std::int64_t>(request.started_ns.load(std::memory_order_relaxed));
+    if (started == 0) continue;
+    auto age = end.time_since_epoch() - std::chrono::nanoseconds(started);
+    found.push_back(
+        {printable(request.method, sizeof(request.method)),
+         printable(request.path, sizeof(request.path)),
+         std::max(std::chrono::duration_cast<model::Milliseconds>(age), model::Milliseconds(0))});
+  }
+  std::sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.age > b.age; });
+  return found;
+}
+
+}  // namespace
+
+// The zygote frees the slot of a child that it has buried, and clears it only for the next fork.
+model::LastFigures last_figures(const ScoreboardSlot* slot, std::int32_t pid,
+                                std::chrono::steady_clock::time_point end) {
+  constexpr auto relaxed = std::memory_order_relaxed;
+  model::LastFigures figures;
+  if (slot == nullptr) return figures;
+  const std::int32_t owner = slot->pid.load(relaxed);
+  if (owner != 0 && owner != pid) return figures;
+  figures.requests = static_cast<std::int64_t>(slot->requests.load(relaxed));
+  figures.errors = static_cast<std::int64_t>(slot->errors.load(relaxed));
+  figures.bytes_in = static_cast<std::int64_t>(slot->bytes_in.load(relaxed));
+  figures.bytes_out = static_cast<std::int64_t>(slot->bytes_out.load(relaxed));
+  figures.busy = static_cast<std::int32_t>(slot->busy.load(relaxed));
+  figures.connections = static_cast<std::int32_t>(slot->connections.load(relaxed));
+  figures.in_hand = requests_in_hand(*slot, end);
+  return figures;
+}
+
+Result<void> Reconciler::load_last_deaths() {
+  for (const model::Death& death : TRY(store_->last_deaths())) {
+    auto it = apps_.find(death.app);
+    if (it == apps_.end()) continue;
+    it->second.last_death = death.id;
+    it->second.last_death_reason = death.reason;
+  }
+  return {};
+}
+
+void Reconciler::certify(AppEntry& app, core::RolloutKey key, core::Consequences::Exit& exit) {
+  model::Death& death = exit.death;
+  auto ago = std::max(std::chrono::system_clock::now() - death.end_time,
+                      std::chrono::system_clock::duration::zero());
+  core::note_figures(last_figures(runtime_.figures(key, exit.id), death.pid,
+                                  std::chrono::steady_clock::now() - ago),
+                     death);
+  if (death.cause == model::DeathCause::Asked) {
+    ++app.state.drained_exits;
+    return;
+  }
+  death.app = app.record.id;
+  death.id = ++app.last_death;
+  death.log_tail = runtime_.log_tail(app.record.id);
+  app.last_death_reason = death.reason;
+  deaths_.push_back(death);
+}
+
+void Reconciler::deaths(std::optional<std::string> app, Reply<std::vector<model::Death>> reply) {
+  post([this, wanted = std::move(app), reply = std::move(reply)] {
+    if (wanted && !apps_.contains(*wanted)) {
+      reply(Error{ErrorCode::NotFound, "APP_NOT_FOUND",
+                  "there is no app " + *wanted + "; see appctl list", 0});
+      return;
+    }
+    store_ended();
+    auto found = store_->deaths(wanted);
+    if (found) {
+      reply(*std::move(found));
+    } else {
+      reply(std::move(found).error());
+    }
+  });
+}
+
+}  // namespace appd::reconcile
