@@ -194,7 +194,7 @@ def test_a_command_that_ends_at_once_is_refused_with_its_last_words(appd: Appd, 
 def test_settings_that_mean_nothing_for_a_command_are_refused(appd: Appd, tmp_path: Path) -> None:
     folder = write_mailer(tmp_path / "mailer")
     refused = create(appd, folder, "--threads", "4", "--bind", "127.0.0.1:1").expect(USAGE)
-    assert "spec.threads" in refused.output and "spec.bind" in refused.output
+    assert "--threads: " in refused.output and "--bind: " in refused.output
     assert "no shell runs it" in create(appd, folder, command="a && b").expect(USAGE).output
     assert "--command" in appd.ctl("create", "mailer", "--directory", str(folder)).expect(USAGE).output
 
@@ -287,7 +287,7 @@ def test_a_task_is_not_begun_again_by_an_appd_that_comes_in_the_middle(
     appd.start()
     (operation,) = [one for one in appd.ok("operations", "web", "-o", "json").json["operations"] if not one.get("done")]
     (folder / "go").touch()
-    appd.ok("wait", operation["name"])
+    appd.ctl("wait", operation["name"], "--wait-timeout", "20s").expect(DONE)
     assert (folder / "ran").read_text() == "x\n"
     assert int(appd.observed("web")["rollout"]) == 2
 

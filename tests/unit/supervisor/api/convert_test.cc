@@ -46,6 +46,8 @@ model::AppView app_view() {
   view.record.spec.bind = {"127.0.0.1:80"};
   view.record.spec.env = {{"A", "1"}};
   view.record.spec.warmup_paths = {"/"};
+  view.record.spec.command = "celery worker";
+  view.record.spec.run_once = {"migrate"};
   view.record.spec.root_path = "/shop";
   view.record.revision = 8;
   view.record.operation = "op";
