@@ -127,6 +127,7 @@ message::Settings settings_for(const Desired& want, const Rollout& rollout) {
 }
 
 bool out_of_tune(const Desired& want, const Rollout& rollout) {
+  if (rollout.settings.revision == 0) return true;  // adopted: what they were told is not known
   message::Settings wanted = settings_for(want, rollout);
   wanted.revision = rollout.settings.revision;
   return wanted != rollout.settings;

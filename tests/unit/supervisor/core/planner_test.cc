@@ -180,6 +180,21 @@ TEST(Planner, AbandonsARolloutThatAnotherReloadHasSuperseded) {
   EXPECT_EQ(world.count<StartRollout>(), 1U);
 }
 
+TEST(Planner, TellsAnAdoptedRolloutItsSettingsEvenWhenTheyAreTheDefaults) {
+  World world;
+  world.want.generation = 5;
+  world.have.listening = true;
+  Rollout& adopted = world.have.rollouts[7];
+  adopted.number = 1;
+  adopted.spec = world.want.spec;
+  world.load(7);
+  world.answer_forks(7);
+  world.answer_forks(7);
+  EXPECT_EQ(world.count<TuneRollout>(), 1U);
+  EXPECT_EQ(world.have.find(7)->settings.revision, 5);
+  EXPECT_TRUE(converged(world.want, world.have));
+}
+
 TEST(Planner, ATaskHasItsOwnTimeAndNotThatOfTheImport) {
   World world;
   world.want.spec.run_once = {"migrate"};
