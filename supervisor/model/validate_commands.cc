@@ -89,6 +89,14 @@ void refuse_settings_of_apps(Checker& check, const AppSpec& spec) {
       {SETTING(ws_ping_timeout), kRequests},
       {SETTING(ws_per_message_deflate), kRequests},
       {SETTING(ws_drain_timeout), kRequests},
+      {SETTING(health_path), kRequests},
+      {SETTING(health_status), kRequests},
+      {SETTING(health_timeout), kRequests},
+      {SETTING(health_tries), kRequests},
+      {SETTING(canary), kRequests},
+      {SETTING(bake), kRequests},
+      {SETTING(max_error_rate), kRequests},
+      {SETTING(max_latency_factor), kRequests},
   };
   refuse_foreign(check, settings);
 }
