@@ -96,7 +96,7 @@ TEST(Transitions, WhatIsAdoptedKeepsItsAge) {
   World world;
   RolloutKey key = world.start_and_serve();
   world.have.find(key)->workers.clear();
-  world.tell(key, message::Forked{5, 1005, 60'000});
+  world.tell(key, message::Forked{5, 1005, false, 60'000});
   world.tell(key, message::Ready{5, 1, "", 50'000});
   const Worker& worker = world.have.find(key)->workers.at(5);
   EXPECT_EQ(worker.asked, world.now.steady - 60s);
@@ -110,7 +110,7 @@ TEST(Transitions, AnImportErrorOfAReplacementIsNotHiddenByItsExit) {
   world.want.spec.workers = 3;
   world.settle();
   world.tell(key, message::Forked{3, 1003});
-  world.tell(key, message::BootFailed{3, false, "ValueError: no", "Traceback x"});
+  world.tell(key, message::BootFailed{3, message::BootFailure::Import, "ValueError: no", "Traceback x"});
   auto seen = world.tell(key, message::Exited{3, 1003, 0x0300, message::ExitCause::Own, ""});
   EXPECT_EQ(seen.exits.at(0).death.cause, model::DeathCause::BootFailed);
   EXPECT_EQ(world.have.failure->traceback, "Traceback x");
