@@ -126,7 +126,7 @@ class Reader {
   }
   void get(BootFailure& value) {
     std::uint8_t raw = 0;
-    get_enum(static_cast<std::uint8_t>(BootFailure::Unhealthy), raw);
+    get_enum(static_cast<std::uint8_t>(BootFailure::Ended), raw);
     value = static_cast<BootFailure>(raw);
   }
   void get(ExitCause& value) {

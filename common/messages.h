@@ -144,7 +144,7 @@ struct LoadFailed {
 struct Forked {
   std::uint32_t worker = 0;
   std::int32_t pid = 0;
-  bool draining = false;  // it has been told to go, by an earlier appd
+  bool draining = false;     // it has been told to go, by an earlier appd
   std::uint64_t age_ms = 0;  // so long ago
 };
 struct ForkFailed {

@@ -228,6 +228,8 @@ void to_proto(const model::Operation& operation, v1::Operation& out) {
   out.set_generation(operation.generation);
   out.set_rollout(operation.rollout);
   out.set_reason(operation.reason);
+  out.set_detail(operation.detail);
+  out.set_revision(operation.revision);
 }
 
 void to_proto(const model::Event& event, v1::WatchResponse& out) {

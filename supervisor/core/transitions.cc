@@ -217,9 +217,9 @@ class Transition {
     rollout_.restarts.died(now_.steady, ready_for, worker.asked);
     if (!worker.boot_error.empty()) return;  // BootFailed has said more
     if (worker.ready && rollout_.baking()) {
-      return in_trouble(
-          FailureCause::WorkerDied,
-          "worker " + std::to_string(death.worker) + ", a canary, " + death.reason, "");
+      return in_trouble(FailureCause::WorkerDied,
+                        "worker " + std::to_string(death.worker) + ", a canary, " + death.reason,
+                        "");
     }
     if (!worker.ready || rollout_.restarts.early_deaths() >= kDeathsThatFail) {
       in_trouble(worker.killed ? FailureCause::BootTimeout : FailureCause::WorkerDied,

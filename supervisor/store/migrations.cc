@@ -184,7 +184,7 @@ CREATE TABLE deaths (
 
 // kMigrations[n] takes version n to version n + 1.
 constexpr std::array kMigrations = {kVersion1, kVersion2, kVersion3,
-                                   kVersion4, kVersion5, kVersion6};
+                                    kVersion4, kVersion5, kVersion6};
 
 }  // namespace
 

@@ -158,7 +158,7 @@ def test_one_that_does_not_go_is_killed_after_graceful_timeout(appd: Appd, event
     wait_until(lambda: (folder / "deaf").exists(), "it hears no signal")
     (old,) = appd.ready_pids("mailer")
     appd.ok("reload", "mailer")
-    assert "SIGKILL" in events.wait_for(exit_of(old), "its exit")["worker"]["exit_reason"]
+    assert "graceful_timeout" in events.wait_for(exit_of(old), "its exit")["worker"]["exit_reason"]
 
 
 def test_stop_signal_is_taken_over_without_a_restart(appd: Appd, events: Events, tmp_path: Path) -> None:

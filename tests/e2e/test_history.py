@@ -214,7 +214,7 @@ def test_the_history_is_bounded_and_keeps_the_last_good_ones(appd: Appd, port: i
         appd.ok("set", "web", "--keepalive", str(20 + i))
     kept = [int(one["number"]) for one in history(appd)]
     assert kept == [1, *range(4, 104)]
-    assert re.search(r"^ +103 .*keepalive 1m59s → 2m", appd.ok("history", "web").stdout, re.MULTILINE)
+    assert re.search(r"^ *103 .*keepalive 1m59s → 2m", appd.ok("history", "web").stdout, re.MULTILINE)
     appd.ok("rollback", "web")
     assert appd.get("web")["spec"]["keepalive"] == "10s"
 

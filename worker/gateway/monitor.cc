@@ -97,6 +97,7 @@ void Monitor::run() {
     std::chrono::milliseconds tick = tick_;
     lock.unlock();
     if (now >= drain_deadline) hooks_.drain_over();
+    hooks_.looked();
     report(findings, now);
     if (findings.active) active = now;
     if (now - active > kQuiet) {

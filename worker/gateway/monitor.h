@@ -34,6 +34,8 @@ class Monitor {
  public:
   // Called in the monitor's thread without its lock.
   struct Hooks {
+    // Called at every look.
+    std::function<void()> looked;
     // A request is over the timeout; its description, if it has one.
     std::function<void(std::string_view request, std::chrono::milliseconds after)> stuck;
     // Somebody has been in the app for a tick; called at every further tick too.
@@ -51,6 +53,8 @@ class Monitor {
   // `clients` is a descriptor that is readable while clients wait; it must outlive the monitor.
   Result<void> start(int clients);
   void watch(Watched& watched);
+  // Signal handlers too: looks now.
+  void wake();
   void set_timeout(std::chrono::milliseconds timeout, bool several_threads);
   void set_drain_deadline(net::TimePoint deadline);
 
@@ -89,7 +93,6 @@ class Monitor {
   void rest(std::chrono::milliseconds tick, net::TimePoint drain_deadline);
   void sleep(net::TimePoint drain_deadline);
   bool wait(net::TimePoint until, bool for_clients);
-  void wake();
 
   Hooks hooks_;
   UniqueFd bell_;  // rings when something has changed

@@ -26,17 +26,20 @@ constexpr int kExitBootFailed = 3;
 // How long a worker that did not pass its health check may take to end by itself.
 constexpr std::chrono::seconds kUnhealthyGrace{1};
 
-// The signal handler's only way to the engine.
+// What the signal handler can reach.
 engine::Engine* signalled_engine = nullptr;
+gateway::Monitor* signalled_monitor = nullptr;
 
 void on_signal(int) {
   int saved = errno;
   if (signalled_engine != nullptr) signalled_engine->request_drain();
+  if (signalled_monitor != nullptr) signalled_monitor->wake();
   errno = saved;
 }
 
-void handle_signals(engine::Engine& engine) {
+void handle_signals(engine::Engine& engine, gateway::Monitor& monitor) {
   signalled_engine = &engine;
+  signalled_monitor = &monitor;
   struct sigaction action {};
   action.sa_handler = on_signal;
   ::sigaction(SIGTERM, &action, nullptr);
@@ -59,8 +62,9 @@ class Worker {
   Worker(WorkerSetup setup, std::unique_ptr<engine::Engine> engine)
       : setup_(std::move(setup)),
         engine_(std::move(engine)),
-        monitor_({[this](std::string_view request, milliseconds after) { stuck(request, after); },
-                  [this] { held_up(); }, [this] { serving_->relieve(); },
+        monitor_({[this] { looked(); },
+                  [this](std::string_view request, milliseconds after) { stuck(request, after); },
+                  [this] { serving_->held_up(); }, [this] { serving_->relieve(); },
                   [this] { drain_over(); }}) {}
 
   int serve(gateway::PyRef app, std::vector<engine::Peer> names) {
@@ -121,7 +125,7 @@ class Worker {
   }
 
   void ready() {
-    handle_signals(*engine_);
+    handle_signals(*engine_, monitor_);
     if (setup_.channel.open()) (void)engine_->watch(setup_.channel.fd());
     tell(message::Ready{setup_.worker, engine_->settings().revision, class_that_serves()});
   }
@@ -153,8 +157,7 @@ class Worker {
   }
 
   // In the monitor's thread.
-  void held_up() {
-    serving_->held_up();
+  void looked() {
     // Told by a signal while everybody is in the app: the time runs nevertheless.
     if (engine_->drain_requested()) begin_drain();
   }

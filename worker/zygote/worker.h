@@ -17,7 +17,7 @@ struct WorkerSetup {
   message::Load load;
   std::vector<UniqueFd> listeners;
   engine::Handover handover;  // shared with its siblings
-  message::Channel channel;  // to the zygote; not open when there is none
+  message::Channel channel;   // to the zygote; not open when there is none
   ScoreboardSlot* slot = nullptr;
   gateway::PyRef app;  // empty: the worker imports it itself
 };

@@ -70,7 +70,7 @@ std::vector<Message> samples() {
       Forked{6, 99, true, 1500},
       ForkFailed{7, 11},
       Ready{8, 12, "tornado", 20},
-      BootFailed{9, BootFailure::Unhealthy, "SyntaxError: invalid syntax", "Traceback\0with NUL"},
+      BootFailed{9, BootFailure::Ended, "SyntaxError: invalid syntax", "Traceback\0with NUL"},
       Tuned{10, 13},
       Stuck{11, 30'000, "GET /slow"},
       Exited{12, 98, 9, ExitCause::Timeout, "GET /slow", 1, 2, 3},

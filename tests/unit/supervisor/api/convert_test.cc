@@ -49,6 +49,7 @@ model::AppView app_view() {
   view.record.spec.command = "celery worker";
   view.record.spec.run_once = {"migrate"};
   view.record.spec.root_path = "/shop";
+  view.record.spec.health_path = "/healthz";
   view.record.revision = 8;
   view.record.operation = "op";
   view.record.create_time = kTime;

@@ -110,7 +110,8 @@ TEST(Transitions, AnImportErrorOfAReplacementIsNotHiddenByItsExit) {
   world.want.spec.workers = 3;
   world.settle();
   world.tell(key, message::Forked{3, 1003});
-  world.tell(key, message::BootFailed{3, message::BootFailure::Import, "ValueError: no", "Traceback x"});
+  world.tell(key,
+             message::BootFailed{3, message::BootFailure::Import, "ValueError: no", "Traceback x"});
   auto seen = world.tell(key, message::Exited{3, 1003, 0x0300, message::ExitCause::Own, ""});
   EXPECT_EQ(seen.exits.at(0).death.cause, model::DeathCause::BootFailed);
   EXPECT_EQ(world.have.failure->traceback, "Traceback x");
@@ -179,7 +180,8 @@ TEST(Transitions, ACommandThatEndsTooEarlyIsToldWithItsOutput) {
   world.tell(key, message::Exited{1, 1001, 9, message::ExitCause::Own, ""});
   world.settle();
   world.tell(key, message::Forked{1, 1003});
-  auto told = world.tell(key, message::BootFailed{1, message::BootFailure::Ended, "worker exited early", "last words"});
+  auto told = world.tell(key, message::BootFailed{1, message::BootFailure::Ended,
+                                                  "worker exited early", "last words"});
   auto seen = world.tell(key, message::Exited{1, 1003, 256, message::ExitCause::Own, ""});
   ASSERT_TRUE(told.trouble.has_value());
   EXPECT_EQ(told.trouble->cause, FailureCause::WorkerDied);
@@ -194,7 +196,8 @@ TEST(Transitions, ACommandThatCannotBeRunLeavesNoWorkerAndWaits) {
   RolloutKey key = world.start_and_serve();
   world.tell(key, message::Exited{1, 1001, 9, message::ExitCause::Own, ""});
   world.settle();
-  auto seen = world.tell(key, message::BootFailed{1, message::BootFailure::NotFound, "run worker: no such file", ""});
+  auto seen = world.tell(
+      key, message::BootFailed{1, message::BootFailure::NotFound, "run worker: no such file", ""});
   ASSERT_TRUE(seen.trouble.has_value());
   EXPECT_EQ(seen.trouble->cause, FailureCause::AppNotFound);
   EXPECT_FALSE(world.have.find(key)->workers.contains(1));
