@@ -6,6 +6,8 @@
 #include <sys/socket.h>
 
 #include <future>
+#include <memory>
+#include <vector>
 
 #include "worker/net/socket_io.h"
 
@@ -22,10 +24,18 @@ message::Settings settings() {
   return settings;
 }
 
-// One probe, and the host's side of it. The probe is never destroyed, as in a worker.
+// A probe is never destroyed, as in a worker; its thread may outlive the test.
+Probe* keep(std::unique_ptr<Probe> probe) {
+  static auto& kept = *new std::vector<std::unique_ptr<Probe>>;
+  kept.push_back(std::move(probe));
+  return kept.back().get();
+}
+
+// One probe, and the host's side of it.
 class Asked {
  public:
-  explicit Asked(const message::Settings& settings) : probe_(Probe::create(settings)->release()) {
+  explicit Asked(const message::Settings& settings)
+      : probe_(keep(Probe::create(settings).value())) {
     probe_->start([this](const Probe::Verdict& verdict) { unhealthy_.set_value(verdict); });
   }
 
