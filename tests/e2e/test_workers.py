@@ -34,7 +34,9 @@ def test_idle_workers_killed_under_load_cost_no_other_request(appd: Appd, port: 
         victim = min(appd.ready_pids("web"))
         held = next(worker["connections"] for worker in appd.workers("web") if worker["pid"] == victim)
         os.kill(victim, signal.SIGKILL)
+        wait_until(lambda: victim not in appd.ready_pids("web"), "the victim is missed")
         appd.wait_ready("web", 4)
+        wait_until(lambda: load.snapshot()["ok"] > 100, "enough requests to mean something")
     assert load.report["failed"] <= max(held, 64)
     assert set(load.report["failures"]) <= {"reset", "eof"}
     assert load.report["ok"] > 100
