@@ -33,7 +33,7 @@ void fields(Archive& a, T& m) {
     a(m.settings);
   } else if constexpr (std::same_as<M, Quit>) {
   } else if constexpr (std::same_as<M, Hello>) {
-    a(m.protocol, m.pid, m.app, m.rollout, m.python_version);
+    a(m.protocol, m.pid, m.app, m.rollout, m.python_version, m.workers);
   } else if constexpr (std::same_as<M, Loaded>) {
     a(m.preloaded, m.note, m.took_ms, m.worker_class, m.ran_once);
   } else if constexpr (std::same_as<M, RunningOnce>) {

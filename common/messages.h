@@ -26,7 +26,7 @@ namespace appd::message {
 inline constexpr std::size_t kMaxMessage = 128 * 1024;
 inline constexpr std::size_t kMaxTraceback = 32 * 1024;
 inline constexpr std::size_t kMaxDescriptors = 64;
-inline constexpr std::uint32_t kProtocolVersion = 3;
+inline constexpr std::uint32_t kProtocolVersion = 4;
 
 enum class Preload : std::uint8_t { Auto, On, Off };
 
@@ -118,6 +118,7 @@ struct Hello {
   std::string app;  // empty until Load came
   std::int64_t rollout = 0;
   std::string python_version;  // "3.11.2"
+  std::uint32_t workers = 0;   // of how many Forked tells next
 };
 struct Loaded {
   bool preloaded = false;

@@ -94,7 +94,7 @@ class Planner {
       Time limit = rollout.phase_began + rollout.spec.graceful_timeout + kRetireMargin;
       if (now_ < limit) return wake_at(limit);
       act(KillRollout{key});
-    } else if (rollout.workers.empty() && !rollout.adopted) {
+    } else if (rollout.workers.empty() && rollout.untold == 0) {
       act(KillRollout{key});
     } else if (std::int32_t spare = spare_of(rollout); spare >= rollout.ready()) {
       act(RetireRollout{key});
@@ -279,8 +279,15 @@ class Planner {
     fork_when_due(key, rollout, std::min(missing, room(surge)));
   }
 
+  // How many workers an adopted rollout has, and with which ids, is known when it has told of all.
+  bool has_untold() const {
+    return std::any_of(have_.rollouts.begin(), have_.rollouts.end(), [](const auto& entry) {
+      return entry.second.untold > 0 && !entry.second.zygote_gone;
+    });
+  }
+
   void fork_when_due(RolloutKey key, const Rollout& rollout, std::int32_t number) {
-    if (number <= 0) return;
+    if (number <= 0 || has_untold()) return;
     when_due(rollout.restarts, [&] {
       for (std::int32_t i = 0; i < number; ++i) fork(key);
     });

@@ -67,7 +67,7 @@ struct Rollout {
   message::Settings settings;  // what its workers were told last
   bool connected = false;      // its zygote has said Hello and listens to us
   bool zygote_gone = false;    // its workers, if any, are orphans
-  bool adopted = false;        // from an earlier appd: it may have workers that it has not told yet
+  std::uint32_t untold = 0;    // workers of an adopted one that its zygote is about to tell of
   bool told_to_go = false;     // retiring: its workers drain
   bool killed = false;
   // How many workers more than wanted there may be while it replaces another, as far as memory

@@ -82,6 +82,7 @@ class Transition {
 
   void operator()(const message::Forked& forked) {
     auto [entry, adopted] = rollout_.workers.try_emplace(forked.worker);
+    if (adopted && rollout_.untold > 0) --rollout_.untold;
     Worker& worker = entry->second;
     milliseconds age(forked.age_ms);
     if (adopted) worker.asked = now_.steady - age;

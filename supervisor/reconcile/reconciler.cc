@@ -78,7 +78,7 @@ void Reconciler::adopt(runtime::Adopted adopted) {
   rollout.number = adopted.hello.rollout;
   rollout.spec = app.record.spec;
   rollout.phase_began = steady_clock::now();
-  rollout.adopted = true;
+  rollout.untold = adopted.hello.workers;
   rollout.phase = phase_of_adopted(app.record, rollout.number);
   app_of_[adopted.key] = app.record.id;
   if (app.listeners.empty() && !adopted.listeners.empty()) {

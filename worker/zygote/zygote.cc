@@ -243,6 +243,7 @@ void Zygote::greet() {
   hello.app = load_.app;
   hello.rollout = load_.rollout;
   hello.python_version = python_version();
+  if (has_loaded_) hello.workers = static_cast<std::uint32_t>(children_.size());
   std::vector<int> descriptors;
   if (scoreboard_.valid()) {
     descriptors.push_back(scoreboard_.fd());

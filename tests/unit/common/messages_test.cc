@@ -64,7 +64,7 @@ std::vector<Message> samples() {
       Kill{5},
       Tune{unusual_settings()},
       Quit{},
-      Hello{2, 4711, "shop", 7, "3.11.2"},
+      Hello{2, 4711, "shop", 7, "3.11.2", 17},
       Loaded{true, "threads after import", 250, "gevent", true},
       LoadFailed{true, "AttributeError: no app", "Traceback (most recent call last):\n"},
       Forked{6, 99, true, 1500},

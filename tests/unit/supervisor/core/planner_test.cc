@@ -195,6 +195,27 @@ TEST(Planner, TellsAnAdoptedRolloutItsSettingsEvenWhenTheyAreTheDefaults) {
   EXPECT_TRUE(converged(world.want, world.have));
 }
 
+TEST(Planner, ForksNothingBeforeAnAdoptedRolloutHasToldOfAllItsWorkers) {
+  World world;
+  world.have.listening = true;
+  Rollout& adopted = world.have.rollouts[7];
+  adopted.number = 1;
+  adopted.spec = world.want.spec;
+  adopted.phase = RolloutPhase::Serving;
+  adopted.untold = 2;
+  world.load(7);
+  EXPECT_EQ(world.count<ForkWorker>(), 0U) << "as far as we know it has none";
+  world.tell(7, message::Forked{1, 1001, false});
+  world.settle();
+  EXPECT_EQ(world.count<ForkWorker>(), 0U);
+  world.tell(7, message::Forked{2, 1002, false});
+  world.settle();
+  EXPECT_EQ(world.count<ForkWorker>(), 0U) << "both are there";
+  world.want.spec.workers = 3;
+  world.settle();
+  EXPECT_EQ(world.count<ForkWorker>(), 1U);
+}
+
 TEST(Planner, ATaskHasItsOwnTimeAndNotThatOfTheImport) {
   World world;
   world.want.spec.run_once = {"migrate"};

@@ -171,7 +171,7 @@ TEST_F(Steps, WhatIsSupersededDrainsAsSoonAsItHasAWorker) {
 }
 
 TEST_F(Steps, AnAdoptedRolloutThatHasToldNothingYetIsNotKilled) {
-  world_.have.find(fresh_)->adopted = true;
+  world_.have.find(fresh_)->untold = 1;
   world_.have.find(fresh_)->phase = RolloutPhase::Retiring;
   world_.done.clear();
   world_.settle();
