@@ -23,15 +23,17 @@ void fields(Archive& a, T& m) {
       m.worker_connections, m.forwarded_allow_ips, m.proxy_protocol, m.proxy_allow_ips,
       m.access_log, m.access_log_format, m.ws_max_size, m.ws_ping_interval_ms, m.ws_ping_timeout_ms,
       m.ws_per_message_deflate, m.websocket_drain_ms, m.startsecs_ms, m.stop_signal, m.health_path,
-      m.health_status_first, m.health_status_last, m.health_timeout_ms, m.health_tries);
+      m.health_status_first, m.health_status_last, m.health_timeout_ms, m.health_tries,
+      m.log_prefix);
   } else if constexpr (std::same_as<M, Load>) {
     a(m.app, m.rollout, m.directory, m.app_uri, m.preload, m.warmup_paths, m.worker_class, m.loop,
-      m.lifespan, m.root_path, m.command, m.run_once, m.run_once_timeout_ms, m.settings);
+      m.lifespan, m.root_path, m.command, m.run_once, m.run_once_timeout_ms, m.log_path,
+      m.access_log_path, m.settings);
   } else if constexpr (std::same_as<M, Fork> || std::same_as<M, Drain> || std::same_as<M, Kill>) {
     a(m.worker);
   } else if constexpr (std::same_as<M, Tune>) {
     a(m.settings);
-  } else if constexpr (std::same_as<M, Quit>) {
+  } else if constexpr (std::same_as<M, Quit> || std::same_as<M, Reopen>) {
   } else if constexpr (std::same_as<M, Hello>) {
     a(m.protocol, m.pid, m.app, m.rollout, m.python_version, m.workers);
   } else if constexpr (std::same_as<M, Loaded>) {

@@ -5,7 +5,7 @@
 // Descriptors travel beside it (SCM_RIGHTS). Decoding checks every length: a peer that sends
 // garbage gets an Error, never a crash.
 //
-//   appd  ── Load, Fork, Drain, Kill, Tune, Quit ──▶ zygote ── Drain, Tune ──▶ worker
+//   appd  ── Load, Fork, Drain, Kill, Tune, Reopen, Quit ──▶ zygote ── Drain, Tune ──▶ worker
 //   appd  ◀── Hello, Loaded, LoadFailed, Forked, ForkFailed, Ready, BootFailed, Tuned, Exited ──
 //   zygote
 //                                                    zygote ◀── Ready, BootFailed, Tuned, Stuck ──
@@ -26,7 +26,7 @@ namespace appd::message {
 inline constexpr std::size_t kMaxMessage = 128 * 1024;
 inline constexpr std::size_t kMaxTraceback = 32 * 1024;
 inline constexpr std::size_t kMaxDescriptors = 64;
-inline constexpr std::uint32_t kProtocolVersion = 4;
+inline constexpr std::uint32_t kProtocolVersion = 5;
 
 enum class Preload : std::uint8_t { Auto, On, Off };
 
@@ -74,6 +74,7 @@ struct Settings {
   std::uint16_t health_status_last = 200;
   std::uint32_t health_timeout_ms = 5'000;  // of each try
   std::uint32_t health_tries = 3;
+  bool log_prefix = false;  // lines begin with time, rollout and worker
 
   bool operator==(const Settings&) const = default;
 };
@@ -94,6 +95,10 @@ struct Load {
   std::string command;            // a program in place of an app (words.h); app_uri is empty then
   std::vector<std::string> run_once;            // programs to run, one after another, before Loaded
   std::uint32_t run_once_timeout_ms = 300'000;  // of each
+  // The app's log (its descriptors 1 and 2) and its access log, for when no appd hands out new
+  // ones.
+  std::string log_path;
+  std::string access_log_path;
   Settings settings;
 };
 struct Fork {
@@ -109,6 +114,10 @@ struct Tune {  // also zygote → worker
   Settings settings;
 };
 struct Quit {};  // drain all workers, then exit
+// Also zygote → worker. The log files are others from now on; appd sends their descriptors, the
+// app's log and, if there is one, the access log; workers find theirs on a socket of its own
+// (log_files.h).
+struct Reopen {};
 
 // zygote → appd. Hello answers every new connection; when a zygote meets a later appd it carries
 // the descriptors of Load back, and is followed by Loaded, Forked and Ready for all that is there.
@@ -200,9 +209,9 @@ struct Exited {
   std::int64_t end_time = 0;
 };
 
-using Message =
-    std::variant<Load, Fork, Drain, Kill, Tune, Quit, Hello, Loaded, LoadFailed, Forked, ForkFailed,
-                 Ready, BootFailed, Tuned, Stuck, Exited, RunningOnce, RunOnceFailed>;
+using Message = std::variant<Load, Fork, Drain, Kill, Tune, Quit, Hello, Loaded, LoadFailed, Forked,
+                             ForkFailed, Ready, BootFailed, Tuned, Stuck, Exited, RunningOnce,
+                             RunOnceFailed, Reopen>;
 
 std::string encode(const Message& message);
 Result<Message> decode(std::span<const std::byte> bytes);

@@ -31,8 +31,8 @@ Result<Scoreboard> Scoreboard::create() {
     return sys_error("SCOREBOARD_CREATE", "size scoreboard", errno);
   }
   std::byte* base = TRY(map(memory.get()));
-  new (base)
-      ScoreboardHeader{ScoreboardHeader::kMagic, ScoreboardHeader::kLayoutVersion, kMaxSlots};
+  new (base) ScoreboardHeader{
+      ScoreboardHeader::kMagic, ScoreboardHeader::kLayoutVersion, kMaxSlots, {}, {}};
   return Scoreboard(std::move(memory), base);
 }
 
@@ -95,6 +95,10 @@ Scoreboard::~Scoreboard() {
 
 std::atomic<std::uint32_t>& Scoreboard::takers() const {
   return reinterpret_cast<ScoreboardHeader*>(base_)->takers;
+}
+
+LogLoss& Scoreboard::log_loss() const {
+  return reinterpret_cast<ScoreboardHeader*>(base_)->log_loss;
 }
 
 ScoreboardSlot& Scoreboard::slot(std::uint32_t index) const {

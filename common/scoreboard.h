@@ -56,6 +56,17 @@ void clear(ScoreboardSlot& slot);
 void begin_taking(ScoreboardSlot& slot, std::atomic<std::uint32_t>& takers);
 void end_taking(ScoreboardSlot& slot, std::atomic<std::uint32_t>& takers);
 
+// What could not be written to an app's logs (the disk was full): totals, and what no line of the
+// log has told yet. Any process of the rollout adds to it.
+struct LogLoss {
+  std::atomic<std::uint64_t> lines;
+  std::atomic<std::uint64_t> bytes;
+  std::atomic<std::uint64_t> untold_lines;
+  std::atomic<std::uint64_t> untold_bytes;
+  std::atomic<std::int64_t> failed_ms;  // CLOCK_MONOTONIC of the last write that failed
+  std::atomic<std::uint32_t> torn;      // a line of the app's log was cut off in the middle
+};
+
 struct ScoreboardHeader {
   static constexpr std::uint32_t kMagic = 0x61707064;  // "appd"
   static constexpr std::uint32_t kLayoutVersion = 2;
@@ -63,6 +74,7 @@ struct ScoreboardHeader {
   std::uint32_t layout_version;
   std::uint32_t slots;
   std::atomic<std::uint32_t> takers = 0;  // workers that take new clients
+  LogLoss log_loss;
 };
 
 // One mapping of a scoreboard. Owns mapping and descriptor; inherited by fork as it is.
@@ -78,6 +90,7 @@ class Scoreboard {
   // index < kMaxSlots
   ScoreboardSlot& slot(std::uint32_t index) const;
   std::atomic<std::uint32_t>& takers() const;
+  LogLoss& log_loss() const;
   int fd() const { return memory_.get(); }
   bool valid() const { return base_ != nullptr; }
 

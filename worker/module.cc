@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 
+#include "worker/zygote/streams.h"
 #include "worker/zygote/worker.h"
 #include "worker/zygote/zygote.h"
 
@@ -58,6 +59,8 @@ PyObject* single_entry(PyObject*, PyObject* arguments) {
 
 PyMethodDef functions[] = {
     {"run_zygote", zygote_entry, METH_VARARGS, "Serves appd on a control socket; forks workers."},
+    {"write_stdout", write_stdout, METH_O, "Writes bytes to the app's log as standard output."},
+    {"write_stderr", write_stderr, METH_O, "Writes bytes to the app's log as standard error."},
     {"run_single", single_entry, METH_VARARGS, "Serves one listening socket in this process."},
     {nullptr, nullptr, 0, nullptr},
 };

@@ -138,12 +138,10 @@ void AccessLog::add(const AccessEntry& entry) {
   } else {
     for (const Piece& piece : pieces_) add_piece(piece, entry);
   }
-  if (buffer_.size() >= kMaxBuffer) flush();
-}
-
-void AccessLog::flush() {
-  if (buffer_.empty()) return;
-  if (::write(1, buffer_.data(), buffer_.size()) < 0) buffer_.clear();
+  if (!net::access_batch().append(buffer_)) {
+    flush();
+    if (!net::access_batch().append(buffer_)) net::write_access_log(buffer_);
+  }
   buffer_.clear();
 }
 

@@ -1,4 +1,4 @@
-// AccessLog: a line on standard output for each answered request, in a format of the user's with
+// AccessLog: a line in the access log for each answered request, in a format of the user's with
 // gunicorn's atoms, or as JSON.
 //
 // Atoms: h l u t r s m U q H b B f a T D M L p, {name}i and {name}o for fields of request and
@@ -16,6 +16,7 @@
 #include "worker/engine/origin.h"
 #include "worker/http/response_head.h"
 #include "worker/net/clock.h"
+#include "worker/net/log_output.h"
 
 namespace appd::engine {
 
@@ -33,7 +34,6 @@ struct AccessEntry {
 class AccessLog {
  public:
   static constexpr std::size_t kMaxValue = 4096;
-  static constexpr std::size_t kMaxBuffer = 64 * 1024;
 
   AccessLog() = default;
   AccessLog(const AccessLog&) = delete;
@@ -42,11 +42,9 @@ class AccessLog {
 
   void apply(const message::Settings& settings);
   bool on() const { return on_; }
-  // Puts a line into the buffer, which flush() writes, or a full one writes itself.
+  // Puts a line into the process's batch, which flush() writes, or a full one writes itself.
   void add(const AccessEntry& entry);
-  // Writes what is there by one write(2) to descriptor 1. What cannot be written is dropped: a log
-  // must not harm requests.
-  void flush();
+  void flush() { net::access_batch().flush(); }
 
  private:
   enum class Atom : std::uint8_t {
@@ -88,7 +86,7 @@ class AccessLog {
   bool on_ = false;
   bool json_ = false;
   std::vector<Piece> pieces_;
-  std::string buffer_;
+  std::string buffer_;  // the line in hand
   std::string process_id_;
   std::int64_t time_of_ = -1;  // the second that time_text_ tells
   std::string time_text_;

@@ -1,7 +1,7 @@
 // Escaping and the single write.
 #include "worker/net/log_line.h"
 
-#include <unistd.h>
+#include "worker/net/log_output.h"
 
 namespace appd::net {
 namespace {
@@ -25,8 +25,7 @@ LogLine::LogLine(std::string_view level, std::string_view event) {
 
 LogLine::~LogLine() {
   text_ += '\n';
-  // A log that cannot be written must not harm the request.
-  if (::write(2, text_.data(), text_.size()) < 0) return;
+  write_log(2, text_);
 }
 
 LogLine& LogLine::add(std::string_view key, std::string_view value) {

@@ -255,6 +255,7 @@ def freeze():
     # No collection before: it would leave holes in the pages that all workers share, and each
     # worker would fill them with its own objects (gc.freeze in the library's reference).
     gc.freeze()
+    import_beside("appd_streams").flush()
 
 
 def exec_again(resume_fd):
@@ -309,6 +310,7 @@ def main():
     worker = load_extension()
     hooks = sys.modules[__name__]
     if arguments.command == "zygote":
+        import_beside("appd_streams").install(worker)
         leave(worker.run_zygote(hooks, arguments.fd, arguments.resume))
     listener = listening_socket(arguments.bind)
     leave(

@@ -8,7 +8,9 @@
 #include <string>
 
 #include "common/messages.h"
+#include "common/unique_fd.h"
 #include "worker/net/clock.h"
+#include "worker/net/log_output.h"
 
 namespace appd::zygote {
 
@@ -27,6 +29,14 @@ struct Child {
   bool command = false;
   net::TimePoint ready_at = net::kNever;
   off_t log_begin = 0;
+  // Of workers.
+  UniqueFd log_files;  // our end of its log_files
+  net::AccessBatch* batch = nullptr;
+
+  Child() = default;
+  Child(const Child&) = delete;
+  Child& operator=(const Child&) = delete;
+  ~Child() { net::release_access_batch(batch); }
 
   void signal(int number) const;
 

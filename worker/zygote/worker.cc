@@ -12,7 +12,9 @@
 #include "worker/engine/engine.h"
 #include "worker/gateway/monitor.h"
 #include "worker/gateway/serving.h"
+#include "worker/net/log_files.h"
 #include "worker/net/log_line.h"
+#include "worker/net/log_output.h"
 #include "worker/zygote/probe.h"
 
 namespace appd::zygote {
@@ -149,9 +151,12 @@ class Worker {
       if (std::holds_alternative<message::Drain>(received->message)) {
         engine_->drain();
       } else if (auto* tuned = std::get_if<message::Tune>(&received->message)) {
+        net::set_log_prefix(tuned->settings.log_prefix);
         engine_->apply(tuned->settings);
         serving_->tune();
         tell(message::Tuned{setup_.worker, engine_->settings().revision});
+      } else if (std::holds_alternative<message::Reopen>(received->message)) {
+        net::take_log_files(setup_.log_files.get());
       }
     }
   }

@@ -18,6 +18,7 @@ struct WorkerSetup {
   std::vector<UniqueFd> listeners;
   engine::Handover handover;  // shared with its siblings
   message::Channel channel;   // to the zygote; not open when there is none
+  UniqueFd log_files;         // from the zygote: new log files (log_files.h)
   ScoreboardSlot* slot = nullptr;
   gateway::PyRef app;  // empty: the worker imports it itself
 };

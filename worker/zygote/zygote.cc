@@ -20,7 +20,9 @@
 
 #include "common/words.h"
 #include "worker/net/clock.h"
+#include "worker/net/log_files.h"
 #include "worker/net/log_line.h"
+#include "worker/net/log_output.h"
 #include "worker/net/oom_record.h"
 #include "worker/zygote/appd_link.h"
 #include "worker/zygote/child.h"
@@ -33,6 +35,9 @@ namespace {
 // How long after its own deadline a draining worker is killed.
 constexpr std::chrono::seconds kKillGrace{2};
 
+// After which a worker that has not taken its new log files is signalled to: it is inside the app.
+constexpr std::chrono::milliseconds kTakeLogFiles{50};
+
 // How long what workers leave behind may take to end after SIGTERM, and then after SIGKILL.
 constexpr std::chrono::seconds kStrayGrace{1};
 
@@ -42,6 +47,7 @@ constexpr char kCommandClass[] = "command";
 // For the signal handlers, which may only touch these.
 int signal_event = -1;
 volatile sig_atomic_t quit_signalled = 0;
+volatile sig_atomic_t reopen_signalled = 0;
 
 void ring() {
   std::uint64_t one = 1;
@@ -55,6 +61,13 @@ void on_child(int) {
 void on_quit(int) {
   int saved = errno;
   quit_signalled = 1;
+  ring();
+  errno = saved;
+}
+
+void on_reopen(int) {
+  int saved = errno;
+  reopen_signalled = 1;
   ring();
   errno = saved;
 }
@@ -84,10 +97,25 @@ std::string python_version() {
   return version.substr(0, version.find(' '));
 }
 
+UniqueFd open_to_append(const std::string& path) {
+  if (path.empty()) return UniqueFd();
+  UniqueFd file(::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640));
+  if (!file) {
+    net::LogLine("error", "log_not_reopened").add("path", path).add("errno", errno);
+  }
+  return file;
+}
+
 class Zygote {
  public:
   Zygote(const gateway::Hooks& hooks, UniqueFd control)
       : hooks_(hooks), link_(std::move(control)), tasks_(launcher_) {}
+  ~Zygote() {
+    // What is said after this has no scoreboard. In a worker it stays (become_worker).
+    if (scoreboard_.valid()) net::set_log_loss(nullptr);
+  }
+  Zygote(const Zygote&) = delete;
+  Zygote& operator=(const Zygote&) = delete;
 
   Result<void> prepare();
   void resume(UniqueFd from);
@@ -109,8 +137,13 @@ class Zygote {
   void prepared(bool preloaded, std::string note, std::uint32_t took_ms);
   void go_on_with_tasks();
   void report_loaded();
+  void take_name();
   void fork_worker(std::uint32_t worker);
-  void become_worker(std::uint32_t worker, message::Channel channel);
+  void become_worker(std::uint32_t worker, message::Channel channel, UniqueFd log_files,
+                     net::AccessBatch* batch);
+  void reopen(std::vector<UniqueFd> files);
+  void reopen_by_name();
+  void hurry_log_files();
   void start_command(std::uint32_t worker);
   void tune(const message::Tune& tune);
   void read_child(Child& child);
@@ -136,6 +169,7 @@ class Zygote {
   bool met_appd_ = false;
   bool frozen_ = false;
   bool quitting_ = false;
+  net::TimePoint hurry_at_ = net::kNever;
   gateway::PyRef app_;
   std::map<pid_t, Child> children_;
   Launcher launcher_;
@@ -153,6 +187,7 @@ Result<void> Zygote::prepare() {
   // What workers leave behind when they die becomes ours to reap.
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);
   handle(SIGCHLD, on_child);
+  handle(SIGUSR1, on_reopen);
   return {};
 }
 
@@ -164,6 +199,7 @@ std::optional<WorkerSetup> Zygote::run() {
     if (nobodys && idle && !has_loaded_ && !tasks_.present()) break;
     wait();
     if (quit_signalled != 0 && !quitting_) drain_all();
+    if (std::exchange(reopen_signalled, 0) != 0) reopen_by_name();
     if (become_) return std::move(become_);
   }
   end_strays();
@@ -211,6 +247,7 @@ void Zygote::wait() {
     count = ::poll(polled.data(), polled.size(), timeout);
   }
   kill_late();
+  if (hurry_at_ <= net::steady_now()) hurry_log_files();
   if (tasks_.running()) tasks_.on_time();
   if (count > 0) {
     for (std::size_t i = 0; i < pids.size(); ++i) {
@@ -228,7 +265,7 @@ void Zygote::wait() {
 }
 
 net::TimePoint Zygote::next_deadline() const {
-  net::TimePoint next = tasks_.limit();
+  net::TimePoint next = std::min(tasks_.limit(), hurry_at_);
   for (const auto& [pid, child] : children_) {
     next = std::min({next, child.kill_at, child.ready_at});
   }
@@ -289,6 +326,7 @@ void Zygote::take(message::Received received) {
                  },
                  [&](const message::Tune& wanted) { tune(wanted); },
                  [&](const message::Quit&) { drain_all(); },
+                 [&](const message::Reopen&) { reopen(std::move(received.descriptors)); },
                  [](const auto&) { net::LogLine("error", "appd_message_unexpected"); },
              },
              received.message);
@@ -302,11 +340,18 @@ bool Zygote::adopt_descriptors(std::vector<UniqueFd> descriptors) {
   auto handover = engine::Handover::create(scoreboard_.takers());
   if (!handover) return false;
   handover_ = std::move(handover).value();
+  net::set_log_loss(&scoreboard_.log_loss());
   listeners_.assign(std::make_move_iterator(descriptors.begin() + 1),
                     std::make_move_iterator(descriptors.end()));
   return std::all_of(listeners_.begin(), listeners_.end(), [](const UniqueFd& listener) {
     return static_cast<bool>(prepare_listener(listener.get()));
   });
+}
+
+void Zygote::take_name() {
+  set_process_name(load_.app, "");
+  net::set_log_writer(std::to_string(load_.rollout) + "/-");
+  net::set_log_prefix(load_.settings.log_prefix);
 }
 
 void Zygote::load(message::Load load, std::vector<UniqueFd> descriptors) {
@@ -315,7 +360,7 @@ void Zygote::load(message::Load load, std::vector<UniqueFd> descriptors) {
     return;
   }
   load_ = std::move(load);
-  set_process_name(load_.app, "");
+  take_name();
   if (!adopt_descriptors(std::move(descriptors))) {
     link_.send(message::LoadFailed{false, "appd sent no usable scoreboard or sockets", ""});
     return;
@@ -408,6 +453,10 @@ void Zygote::begin_again(const std::string& why) {
   for (const UniqueFd& listener : listeners_) descriptors.push_back(listener.get());
   if (pair && pair->first.send(load, descriptors) &&
       pair->first.send(message::Loaded{false, why, 0, "", false})) {
+    if (int access = net::access_log_descriptor(); access >= 0) {
+      (void)pair->first.send(message::Reopen{}, {{access}});
+    }
+    ::signal(SIGUSR1, SIG_IGN);  // until the handler is there again
     ::fcntl(link_.control(), F_SETFD, 0);
     hooks_.exec_again(pair->second.fd());
   }
@@ -420,7 +469,11 @@ void Zygote::resume(UniqueFd from) {
   auto loaded = channel.receive();
   APPD_CHECK(load && loaded && load->descriptors.size() >= 2);
   load_ = std::get<message::Load>(std::move(load->message));
-  set_process_name(load_.app, "");
+  take_name();
+  // Descriptors 1 and 2 are what they were; the number of the access log's has to be learnt anew.
+  if (auto logs = channel.receive(); logs && logs->descriptors.size() == 1) {
+    net::replace_log_files(-1, logs->descriptors[0].release());
+  }
   link_.adopt(std::move(load->descriptors[0]));
   load->descriptors.erase(load->descriptors.begin());
   APPD_CHECK(adopt_descriptors(std::move(load->descriptors)));
@@ -434,12 +487,14 @@ void Zygote::fork_worker(std::uint32_t worker) {
   }
   if (!argv_.empty()) return start_command(worker);
   auto pair = message::channel_pair();
-  if (!pair) {
-    link_.send(message::ForkFailed{worker, pair.error().sys_errno});
+  auto files = net::log_file_link();
+  if (!pair || !files) {
+    link_.send(message::ForkFailed{worker, (pair ? files.error() : pair.error()).sys_errno});
     return;
   }
   clear(scoreboard_.slot(worker));  // its last owner is gone, and was told of
   oom_.note();
+  net::AccessBatch* batch = net::share_access_batch();
   if (app_ && !std::exchange(frozen_, true)) hooks_.freeze();
   PyOS_BeforeFork();
   pid_t pid = ::fork();
@@ -447,11 +502,13 @@ void Zygote::fork_worker(std::uint32_t worker) {
   if (pid == 0) {
     PyOS_AfterFork_Child();
     pair->first.close();
-    become_worker(worker, std::move(pair->second));
+    files->first.reset();
+    become_worker(worker, std::move(pair->second), std::move(files->second), batch);
     return;
   }
   PyOS_AfterFork_Parent();
   if (pid < 0) {
+    net::release_access_batch(batch);
     link_.send(message::ForkFailed{worker, error});
     return;
   }
@@ -460,6 +517,8 @@ void Zygote::fork_worker(std::uint32_t worker) {
   child.pid = pid;
   child.channel = std::move(pair->first);
   child.forked = net::steady_now();
+  child.log_files = std::move(files->first);
+  child.batch = batch;
   child.settings_revision = load_.settings.revision;
   link_.send(child.forked_message(child.forked));
 }
@@ -490,6 +549,7 @@ void Zygote::start_command(std::uint32_t worker) {
 // Commands are told nothing: what concerns them, we do.
 void Zygote::tune(const message::Tune& tune) {
   load_.settings = tune.settings;
+  net::set_log_prefix(tune.settings.log_prefix);
   for (auto& [pid, child] : children_) {
     if (child.channel.open()) (void)child.channel.send(tune);
     if (!child.command) continue;
@@ -510,7 +570,11 @@ void Zygote::announce_ready() {
 }
 
 // In the fork: leave behind what belongs to the zygote.
-void Zygote::become_worker(std::uint32_t worker, message::Channel channel) {
+void Zygote::become_worker(std::uint32_t worker, message::Channel channel, UniqueFd log_files,
+                           net::AccessBatch* batch) {
+  net::set_log_writer(std::to_string(load_.rollout) + "/" + std::to_string(worker));
+  net::set_access_batch(batch);
+  net::watch_log_file_link(log_files.get());
   for (int signal : {SIGCHLD, SIGTERM, SIGINT}) handle(signal, SIG_DFL);
   signal_event = -1;
   set_process_name(load_.app, ":" + std::to_string(worker));
@@ -520,6 +584,7 @@ void Zygote::become_worker(std::uint32_t worker, message::Channel channel) {
   setup.listeners = std::move(listeners_);
   setup.handover = std::move(handover_);
   setup.channel = std::move(channel);
+  setup.log_files = std::move(log_files);
   // The mapping stays for as long as the process lives.
   static Scoreboard inherited;
   inherited = std::move(scoreboard_);
@@ -576,7 +641,8 @@ void Zygote::reap() {
 }
 
 void Zygote::ended(Child& child, int status) {
-  read_child(child);  // its last words
+  read_child(child);                                 // its last words
+  if (child.batch != nullptr) child.batch->flush();  // and what a killed one could not write
   bool killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
   if (killed && child.cause == message::ExitCause::Own) {
     child.detail = oom_.verdict(child.pid);
@@ -595,6 +661,34 @@ void Zygote::ended(Child& child, int status) {
                                    log_tail(child.log_begin)});
   }
   link_.send(child.exited_message(now, status));
+}
+
+// Ours first, then each worker's: those that wait for events are told by a message.
+void Zygote::reopen(std::vector<UniqueFd> files) {
+  files.resize(2);
+  net::replace_log_files(files[0].release(), files[1].release());
+  for (auto& [pid, child] : children_) {
+    if (child.command) continue;
+    net::send_log_files(child.log_files.get(), 1, net::access_log_descriptor());
+    if (child.channel.open()) (void)child.channel.send(message::Reopen{});
+  }
+  if (hurry_at_ == net::kNever) hurry_at_ = net::steady_now() + kTakeLogFiles;
+}
+
+void Zygote::reopen_by_name() {
+  std::vector<UniqueFd> files;
+  files.push_back(open_to_append(load_.log_path));
+  files.push_back(open_to_append(load_.access_log_path));
+  reopen(std::move(files));
+}
+
+// Those that are inside the app, or still import it, take their files in a signal handler.
+void Zygote::hurry_log_files() {
+  hurry_at_ = net::kNever;
+  for (auto& [pid, child] : children_) {
+    if (child.command) continue;  // SIGUSR1 would mean something else to it
+    if (net::log_files_untaken(child.log_files.get())) ::kill(pid, SIGUSR1);
+  }
 }
 
 void Zygote::drain(Child& child) {

@@ -39,6 +39,7 @@ Settings unusual_settings() {
   settings.health_status_last = 399;
   settings.health_timeout_ms = 17;
   settings.health_tries = 9;
+  settings.log_prefix = true;
   return settings;
 }
 
@@ -58,12 +59,15 @@ std::vector<Message> samples() {
            "sleep 1",
            {"manage.py migrate", "true"},
            7'000,
+           "/logs/shop.log",
+           "/logs/shop.access.log",
            unusual_settings()},
       Fork{3},
       Drain{4},
       Kill{5},
       Tune{unusual_settings()},
       Quit{},
+      Reopen{},
       Hello{2, 4711, "shop", 7, "3.11.2", 17},
       Loaded{true, "threads after import", 250, "gevent", true},
       LoadFailed{true, "AttributeError: no app", "Traceback (most recent call last):\n"},
