@@ -59,6 +59,7 @@ message::Settings live_settings(const AppSpec& spec, std::int64_t generation) {
   settings.health_status_last = healthy.last;
   settings.health_timeout_ms = ms(spec.health_timeout);
   settings.health_tries = static_cast<std::uint32_t>(spec.health_tries);
+  settings.log_prefix = spec.log_prefix;
   return settings;
 }
 

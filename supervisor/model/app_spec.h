@@ -73,6 +73,10 @@ struct AppSpec {
   Milliseconds bake{60'000};       // and for how long
   double max_error_rate = 1;       // percent of a canary's requests
   double max_latency_factor = 3;   // of its 95th percentile to the old rollout's; 0: not compared
+  bool log_prefix = true;
+  std::int64_t log_max_size = std::int64_t{64} << 20;
+  Milliseconds log_max_age{0};
+  std::int32_t log_keep = 5;
 
   bool operator==(const AppSpec&) const = default;
 };

@@ -72,6 +72,10 @@ struct AppObserved {
   // The newest certificate's number (0: none) and its reason.
   std::int64_t last_death = 0;
   std::string last_death_reason;
+  std::string access_log_path;
+  // Of its logs, what could not be written: the disk was full.
+  std::int64_t log_lost_lines = 0;
+  std::int64_t log_lost_bytes = 0;
 };
 
 // What is stored of an app. `version` counts every edit of the row and is the etag.

@@ -231,6 +231,7 @@ std::vector<Violation> validate(const AppSpec& spec) {
   check_front(check, spec);
   check_commands(check, spec);
   check_rollout(check, spec);
+  check_logs(check, spec);
   return violations;
 }
 

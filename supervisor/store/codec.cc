@@ -217,7 +217,8 @@ void each_field(model::AppSpec& spec, Visit&& visit) {
          access_log, access_log_format, ws_max_size, ws_ping_interval, ws_ping_timeout,
          ws_per_message_deflate, ws_drain_timeout, command, startsecs, stop_signal, run_once,
          run_once_timeout, health_path, health_status, health_timeout, health_tries, max_surge,
-         memory_budget, canary, bake, max_error_rate, max_latency_factor] = spec;
+         memory_budget, canary, bake, max_error_rate, max_latency_factor, log_prefix,
+         log_max_size, log_max_age, log_keep] = spec;
   visit("directory", directory);
   visit("app", app);
   visit("bind", bind);
@@ -271,6 +272,10 @@ void each_field(model::AppSpec& spec, Visit&& visit) {
   visit("bake_ms", bake);
   visit("max_error_rate", max_error_rate);
   visit("max_latency_factor", max_latency_factor);
+  visit("log_prefix", log_prefix);
+  visit("log_max_size", log_max_size);
+  visit("log_max_age_ms", log_max_age);
+  visit("log_keep", log_keep);
 }
 
 template <typename Visit>

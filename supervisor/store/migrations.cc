@@ -182,9 +182,12 @@ CREATE TABLE deaths (
 ) STRICT;
 )sql";
 
+// Specs have log_prefix, log_max_size, log_max_age and log_keep; no table changes.
+constexpr const char* kVersion7 = "";
+
 // kMigrations[n] takes version n to version n + 1.
-constexpr std::array kMigrations = {kVersion1, kVersion2, kVersion3,
-                                    kVersion4, kVersion5, kVersion6};
+constexpr std::array kMigrations = {kVersion1, kVersion2, kVersion3, kVersion4,
+                                    kVersion5, kVersion6, kVersion7};
 
 }  // namespace
 

@@ -84,7 +84,8 @@ TEST(LiveSettings, CarryEveryFieldOfTheSpec) {
                                    .health_status_first = 200,
                                    .health_status_last = 399,
                                    .health_timeout_ms = 74,
-                                   .health_tries = 75};
+                                   .health_tries = 75,
+                                   .log_prefix = true};
   EXPECT_EQ(live_settings(spec, 9), expected);
 }
 
@@ -120,6 +121,10 @@ TEST(NeedsRollout, OnlyForWhatARunningWorkerCannotTakeOver) {
     s.memory_budget = 5;
     s.bake = Milliseconds{5};
     s.max_error_rate = s.max_latency_factor = 5;
+    s.log_prefix = false;
+    s.log_max_size = 0;
+    s.log_max_age = Milliseconds{3'600'000};
+    s.log_keep = 0;
   }));
   EXPECT_TRUE(rollout([](AppSpec& s) { s.directory = "/x"; }));
   EXPECT_TRUE(rollout([](AppSpec& s) { s.app = "x:app"; }));

@@ -159,6 +159,22 @@ TEST_F(Migrations, Version6AddsTheCertificatesOfDeath) {
   EXPECT_EQ(store->deaths("web")->size(), 1U);
 }
 
+TEST_F(Migrations, Version7GivesLogsThatWereNeverRotatedTheDefaults) {
+  {
+    Database database = raw();
+    ASSERT_TRUE(migrate(database, 0, 6));
+    ASSERT_TRUE(database.run(R"sql(INSERT INTO apps (id, uid, spec, generation, version, rollout,
+        revision, deleting, operation, create_time, update_time)
+        VALUES ('web', 'u', '{"workers":3}', 3, 5, 7, 1, 0, 'o', 1, 2))sql"));
+  }
+  const auto apps = open()->apps();
+  ASSERT_TRUE(apps) << apps.error().message;
+  const model::AppSpec& spec = apps->front().spec;
+  EXPECT_EQ(spec.log_max_size, std::int64_t{64} << 20);
+  EXPECT_EQ(spec.log_keep, 5);
+  EXPECT_TRUE(spec.log_prefix);
+}
+
 TEST_F(Migrations, AStepThatFailsLeavesTheFileAsItWas) {
   Database database = raw();
   ASSERT_TRUE(database.run("CREATE TABLE audit (x)"));  // stands in the way of version 1's

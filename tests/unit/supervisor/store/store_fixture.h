@@ -106,6 +106,10 @@ inline model::AppSpec full_spec() {
   spec.bake = Milliseconds{1019};
   spec.max_error_rate = 2.5;
   spec.max_latency_factor = 1.75;
+  spec.log_prefix = false;
+  spec.log_max_size = std::int64_t{1} << 34;
+  spec.log_max_age = Milliseconds{std::int64_t{1} << 34};
+  spec.log_keep = 13;
   return spec;
 }
 
