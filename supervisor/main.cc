@@ -33,11 +33,12 @@ std::string bootstrap_path() {
       .string();
 }
 
-sigset_t ending_signals() {
+sigset_t waited_signals() {
   sigset_t signals;
   ::sigemptyset(&signals);
   ::sigaddset(&signals, SIGTERM);
   ::sigaddset(&signals, SIGINT);
+  ::sigaddset(&signals, SIGUSR1);
   return signals;
 }
 
@@ -45,9 +46,13 @@ sigset_t ending_signals() {
 void watch_signals(std::shared_ptr<reconcile::Reconciler> reconciler,
                    std::shared_ptr<spdlog::logger> log) {
   std::thread([reconciler = std::move(reconciler), log = std::move(log)] {
-    sigset_t signals = ending_signals();
+    sigset_t signals = waited_signals();
     int number = 0;
     while (::sigwait(&signals, &number) == 0) {
+      if (number == SIGUSR1) {
+        reconciler->reopen_logs("", [](const auto&) {});
+        continue;
+      }
       log->info("ending signal={}", number);
       reconciler->stop();
     }
@@ -57,13 +62,13 @@ void watch_signals(std::shared_ptr<reconcile::Reconciler> reconciler,
 Result<void> run(const Options& options) {
   ::umask(0077);
   ::signal(SIGPIPE, SIG_IGN);
-  sigset_t signals = ending_signals();
+  sigset_t signals = waited_signals();
   ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);  // before there is any other thread
 
   runtime::Paths paths{options.state_dir, options.runtime_dir, bootstrap_path()};
   TRY(make_directory(paths.state_dir));
   TRY(make_directory(paths.runtime_dir));
-  TRY(make_directory(paths.state_dir + "/logs"));
+  TRY(make_directory(paths.logs_dir()));
   TRY(make_directory(paths.zygotes()));
   if (!std::filesystem::exists(paths.bootstrap)) {
     return Error{ErrorCode::FailedPrecondition, "WORKER_MISSING",

@@ -35,8 +35,13 @@ AppState state_of(const AppEntry& app, const core::Desired& want, bool done) {
 
 }  // namespace
 
+void LogLost::add(const LogLoss& loss) {
+  lines += static_cast<std::int64_t>(loss.lines.load(std::memory_order_relaxed));
+  bytes += static_cast<std::int64_t>(loss.bytes.load(std::memory_order_relaxed));
+}
+
 model::AppObserved observe(const AppEntry& app, const core::Desired& want,
-                           const runtime::Paths& paths) {
+                           const runtime::Runtime& runtime) {
   bool done = core::converged(want, app.state);
   model::AppObserved out;
   out.state = state_of(app, want, done);
@@ -61,12 +66,21 @@ model::AppObserved observe(const AppEntry& app, const core::Desired& want,
   out.drained_exits = app.state.drained_exits;
   out.last_death = app.last_death;
   out.last_death_reason = app.last_death_reason;
-  out.log_path = paths.log(app.record.id);
+  const runtime::LogPaths logs = runtime.paths().logs(app.record.id);
+  out.log_path = logs.app;
+  out.access_log_path = logs.access;
+  LogLost lost = app.log_lost;
+  for (const auto& [key, rollout] : app.state.rollouts) {
+    if (const LogLoss* loss = runtime.log_loss(key)) lost.add(*loss);
+  }
+  out.log_lost_lines = lost.lines;
+  out.log_lost_bytes = lost.bytes;
   return out;
 }
 
-model::AppView view(const AppEntry& app, const core::Desired& want, const runtime::Paths& paths) {
-  return {app.record, observe(app, want, paths)};
+model::AppView view(const AppEntry& app, const core::Desired& want,
+                    const runtime::Runtime& runtime) {
+  return {app.record, observe(app, want, runtime)};
 }
 
 model::WorkerView worker_view(const AppEntry& app, core::RolloutKey key, core::WorkerId id,

@@ -9,9 +9,17 @@
 #include "supervisor/core/planner.h"
 #include "supervisor/model/observed.h"
 #include "supervisor/reconcile/gauge.h"
+#include "supervisor/runtime/log_keeper.h"
 #include "supervisor/runtime/runtime.h"
 
 namespace appd::reconcile {
+
+// What could not be written to logs.
+struct LogLost {
+  std::int64_t lines = 0;
+  std::int64_t bytes = 0;
+  void add(const LogLoss& loss);
+};
 
 // Core thread only.
 struct AppEntry {
@@ -26,6 +34,8 @@ struct AppEntry {
   std::int64_t observed_generation = 0;
   std::int64_t last_death = 0;  // number of the newest certificate
   std::string last_death_reason;
+  std::optional<runtime::KeptLogs> kept_logs;  // what the keeper was told last
+  LogLost log_lost;                            // of rollouts that have ended
 
   core::Desired desired() const {
     return {record.spec, record.generation, record.rollout, record.deleting,
@@ -35,8 +45,9 @@ struct AppEntry {
 
 // Pure but for reading the scoreboard.
 model::AppObserved observe(const AppEntry& app, const core::Desired& want,
-                           const runtime::Paths& paths);
-model::AppView view(const AppEntry& app, const core::Desired& want, const runtime::Paths& paths);
+                           const runtime::Runtime& runtime);
+model::AppView view(const AppEntry& app, const core::Desired& want,
+                    const runtime::Runtime& runtime);
 model::WorkerView worker_view(const AppEntry& app, core::RolloutKey key, core::WorkerId id,
                               const core::Worker& worker, const ScoreboardSlot* figures);
 

@@ -90,7 +90,7 @@ std::optional<Answer<T>> Reconciler::replayed(
 model::AppView Reconciler::replayed_view(const store::Replay& replay) const {
   auto it = apps_.find(replay.app);
   if (it == apps_.end()) return {};
-  model::AppView seen = view(it->second, desired(it->second), runtime_.paths());
+  model::AppView seen = view(it->second, desired(it->second), runtime_);
   seen.record.operation = replay.operation;
   return seen;
 }
@@ -207,7 +207,7 @@ Answer<model::AppView> Reconciler::do_create(const CreateApp& request) {
   }
   if (request.options.validate_only) {
     app.listeners.abandon({});
-    return view(app, app.desired(), runtime_.paths());
+    return view(app, app.desired(), runtime_);
   }
   model::Operation operation =
       new_operation(app, app.record, model::OperationKind::Create, request.options);
@@ -220,7 +220,7 @@ Answer<model::AppView> Reconciler::do_create(const CreateApp& request) {
     apps_.erase(request.id);
     return *rejected;
   }
-  return view(entry, desired(entry), runtime_.paths());
+  return view(entry, desired(entry), runtime_);
 }
 
 Answer<model::AppView> Reconciler::do_update(const UpdateApp& request) {
@@ -278,7 +278,7 @@ Answer<model::AppView> Reconciler::edit_spec(AppEntry& app, Edit edit, const Cal
   }
   if (options.validate_only) {
     if (listeners) listeners->abandon(app.listeners);
-    model::AppObserved observed = observe(app, desired(app), runtime_.paths());
+    model::AppObserved observed = observe(app, desired(app), runtime_);
     return model::AppView{std::move(record), std::move(observed)};
   }
 
@@ -303,7 +303,7 @@ Answer<model::AppView> Reconciler::edit_spec(AppEntry& app, Edit edit, const Cal
     app.state.failed_rollout = 0;
     app.state.failure.reset();
   }
-  return view(app, desired(app), runtime_.paths());
+  return view(app, desired(app), runtime_);
 }
 
 Answer<model::Operation> Reconciler::do_reload(const ReloadApp& request) {

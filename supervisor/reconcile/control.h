@@ -12,6 +12,7 @@
 
 #include "common/result.h"
 #include "supervisor/model/revision.h"
+#include "supervisor/runtime/log_reader.h"
 
 namespace appd::reconcile {
 
@@ -84,6 +85,9 @@ class [[nodiscard]] Answer {
 template <typename T>
 using Reply = std::function<void(Answer<T>)>;
 
+// A query of logs in hand; ends with the object, and must not outlive the Control.
+using LogReading = runtime::LogReader::Reading;
+
 struct Snapshot {  // consistent: everything as of `revision`
   std::int64_t revision = 0;
   std::vector<model::AppView> apps;        // by id
@@ -124,6 +128,12 @@ class Control {
   // be called from any thread.
   virtual Result<std::unique_ptr<Subscription>> subscribe(std::int64_t from, std::string app,
                                                           std::function<void()> wake) = 0;
+  // Reads an app's logs; batches come on another thread, one for each LogReading::next().
+  virtual void read_logs(std::string app, core::LogQuery query, runtime::LogReader::Deliver deliver,
+                         Reply<std::shared_ptr<LogReading>> reply) = 0;
+  // Every process of the app, or with "" of all apps, gets its log files anew by their names. The
+  // number of apps; when it is told, their new files are on the way.
+  virtual void reopen_logs(std::string app, Reply<std::int32_t> reply) = 0;
   virtual std::int64_t revision() const = 0;
 };
 

@@ -12,7 +12,7 @@ void Reconciler::publish(const std::string& app, decltype(model::Event::what) wh
 }
 
 void Reconciler::publish_app(AppEntry& app) {
-  model::AppView seen = view(app, desired(app), runtime_.paths());
+  model::AppView seen = view(app, desired(app), runtime_);
   if (app.published && same(*app.published, seen.observed)) return;
   if (!app.published || app.published->state != seen.observed.state) {
     log_->info("app state app={} state={} ready={} wanted={}", app.record.id,

@@ -13,7 +13,7 @@ void Reconciler::snapshot(std::optional<std::string> app, Reply<Snapshot> reply)
     out.revision = hub_->revision();
     for (const auto& [id, entry] : apps_) {
       if (wanted && id != *wanted) continue;
-      out.apps.push_back(view(entry, desired(entry), runtime_.paths()));
+      out.apps.push_back(view(entry, desired(entry), runtime_));
       std::map<core::WorkerId, model::WorkerView> by_id;
       for (const auto& [key, rollout] : entry.state.rollouts) {
         for (const auto& [worker_id, worker] : rollout.workers) {

@@ -60,6 +60,7 @@ Result<void> Reconciler::load() {
   }
   book_.load(TRY(store_->operations()));
   TRY(load_last_deaths());
+  TRY(start_log_threads());
   for (runtime::Adopted& adopted : runtime_.adopt()) adopt(std::move(adopted));
   return {};
 }
@@ -87,6 +88,9 @@ void Reconciler::adopt(runtime::Adopted adopted) {
   }
   log_->info("zygote adopted app={} rollout={} pid={}", app.record.id, rollout.number,
              adopted.hello.pid);
+  // An earlier appd may have died in the middle of a rotation.
+  keep_logs(app);
+  keeper_->reopen(app.record.id, [] {});
 }
 
 void Reconciler::run() {
@@ -163,6 +167,7 @@ core::Desired Reconciler::desired(const AppEntry& app) const {
 
 void Reconciler::settle(AppEntry& app) {
   core::Desired want = desired(app);
+  keep_logs(app);
   read_gauge(app);
   for (int round = 0;; ++round) {
     core::Plan plan = core::plan(want, app.state, steady_clock::now());
@@ -201,7 +206,7 @@ void Reconciler::act(AppEntry& app, const core::Action& action) {
                  },
                  [&](const core::KillWorker& a) { runtime_.kill_worker(a.rollout, a.worker); },
                  [&](const core::TuneRollout& a) {
-                   runtime_.tune(a.rollout, app.state.find(a.rollout)->settings);
+                   runtime_.tune(a.rollout, app.record.id, app.state.find(a.rollout)->settings);
                  },
                  [&](const core::Advance& a) {
                    if (a.phase == core::RolloutPhase::Switching) on_switching(app, a.rollout);
@@ -276,6 +281,7 @@ void Reconciler::on_event(core::RolloutKey key, const core::RolloutEvent& event)
 void Reconciler::forget_ended_rollouts(AppEntry& app) {
   std::erase_if(app_of_, [&](const auto& entry) {
     if (entry.second != app.record.id || app.state.find(entry.first) != nullptr) return false;
+    if (const LogLoss* loss = runtime_.log_loss(entry.first)) app.log_lost.add(*loss);
     runtime_.forget(entry.first);
     return true;
   });
@@ -377,6 +383,7 @@ void Reconciler::remove_app(AppEntry& app) {
   std::erase_if(deaths_, [&](const model::Death& death) { return death.app == id; });
   log_->info("app removed app={}", id);
   apps_.erase(id);
+  keeper_->forget(id);
   publish_removed(id, "apps/" + id);
 }
 

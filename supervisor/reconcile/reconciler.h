@@ -54,6 +54,9 @@ class Reconciler : public Control {
                       Reply<model::Operation> reply) override;
   Result<std::unique_ptr<Subscription>> subscribe(std::int64_t from, std::string app,
                                                   std::function<void()> wake) override;
+  void read_logs(std::string app, core::LogQuery query, runtime::LogReader::Deliver deliver,
+                 Reply<std::shared_ptr<LogReading>> reply) override;
+  void reopen_logs(std::string app, Reply<std::int32_t> reply) override;
   std::int64_t revision() const override { return hub_->revision(); }
 
  private:
@@ -127,6 +130,11 @@ class Reconciler : public Control {
   Result<void> load_last_deaths();
   void certify(AppEntry& app, core::RolloutKey key, core::Consequences::Exit& exit);
 
+  // logs.cc: what the keeper is told, and what it says.
+  Result<void> start_log_threads();
+  void keep_logs(AppEntry& app);
+  void on_logs_renewed(const std::string& app, const std::vector<UniqueFd>& files);
+
   // publish.cc: what watchers and the log see.
   void publish(const std::string& app, decltype(model::Event::what) what);
   void publish_app(AppEntry& app);
@@ -153,6 +161,8 @@ class Reconciler : public Control {
   std::vector<std::function<void()>> calls_;
   std::atomic<int> stops_ = 0;
   int stops_seen_ = 0;
+  std::unique_ptr<runtime::LogReader> reader_;
+  std::unique_ptr<runtime::LogKeeper> keeper_;  // its thread posts to us: it ends first
 };
 
 }  // namespace appd::reconcile

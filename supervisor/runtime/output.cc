@@ -1,19 +1,30 @@
-// The log files of apps.
+// What was written to a log last.
 #include "supervisor/runtime/output.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
+
+#include "common/unique_fd.h"
+#include "supervisor/core/log_lines.h"
 
 namespace appd::runtime {
+namespace {
 
-Result<UniqueFd> open_log(const std::string& path) {
-  UniqueFd file(::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640));
-  if (!file) return sys_error("LOG_OPEN", "open " + path, errno);
-  return file;
+// The lines as the app wrote them.
+std::string without_prefixes(std::string_view text) {
+  std::string out;
+  while (!text.empty()) {
+    const std::string_view line = text.substr(0, std::min(text.find('\n'), text.size() - 1) + 1);
+    out += line.substr(core::app_line(line).prefix);
+    text.remove_prefix(line.size());
+  }
+  return out;
 }
+
+}  // namespace
 
 std::int64_t log_size(const std::string& path) {
   struct stat status {};
@@ -30,6 +41,7 @@ std::string log_tail(const std::string& path, std::int64_t from) {
   std::string text(static_cast<std::size_t>(size - begin), '\0');
   ssize_t count = ::pread(file.get(), text.data(), text.size(), begin);
   text.resize(count > 0 ? static_cast<std::size_t>(count) : 0);
+  text = without_prefixes(text);
   for (char& c : text) {
     auto byte = static_cast<unsigned char>(c);
     if ((byte < 0x20 && c != '\n' && c != '\t') || byte >= 0x7f) c = '?';

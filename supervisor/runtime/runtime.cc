@@ -43,7 +43,8 @@ void Runtime::start(core::RolloutKey key, const std::string& app, const core::Ro
 Result<void> Runtime::spawn(core::RolloutKey key, const std::string& app,
                             const core::Rollout& rollout, const ListenerSet& listeners) {
   const model::AppSpec& spec = rollout.spec;
-  ZygoteLink::Files files{"", paths_.log(app), log_size(paths_.log(app))};
+  const LogPaths logs = paths_.logs(app);
+  ZygoteLink::Files files{"", logs.app, log_size(logs.app)};
   UniqueFd log = TRY(open_log(files.log));
   Scoreboard scoreboard = TRY(Scoreboard::create());
   Zygote zygote;
@@ -61,6 +62,8 @@ Result<void> Runtime::spawn(core::RolloutKey key, const std::string& app,
   load.command = spec.command;
   load.run_once = rollout.run_once;
   load.run_once_timeout_ms = static_cast<std::uint32_t>(spec.run_once_timeout.count());
+  load.log_path = logs.app;
+  load.access_log_path = logs.access;
   load.settings = rollout.settings;
   zygote.load_descriptors.push_back(TRY(duplicate(scoreboard.fd())));
   for (int fd : listeners.descriptors()) zygote.load_descriptors.push_back(TRY(duplicate(fd)));
@@ -92,9 +95,12 @@ void Runtime::on_event(core::RolloutKey key, core::RolloutEvent event,
   Zygote& zygote = zygotes_.at(key);
   if (auto* hello = std::get_if<message::Hello>(&event)) {
     if (zygote.load) {
+      const std::string app = zygote.load->app;
+      const message::Settings settings = zygote.load->settings;
       zygote.link->send(*std::move(zygote.load), std::move(zygote.load_descriptors));
       zygote.load.reset();
       zygote.load_descriptors.clear();
+      give_access_log(zygote, app, settings);
     } else if (adoption_ != nullptr && adoption_->waiting.erase(key) > 0) {
       if (descriptors.empty()) {  // it never got its Load: nothing to take over
         zygote.link->kill();
@@ -156,8 +162,37 @@ void Runtime::kill_worker(core::RolloutKey key, core::WorkerId id) {
   zygotes_.at(key).link->kill_worker(id);
 }
 
-void Runtime::tune(core::RolloutKey key, const message::Settings& settings) {
-  zygotes_.at(key).link->send(message::Tune{settings});
+// A log that cannot be opened harms nobody: the keeper goes on trying.
+void Runtime::give_access_log(Zygote& zygote, const std::string& app,
+                              const message::Settings& settings) {
+  if (!settings.access_log) return;
+  auto files = open_logs(paths_.logs(app), true);
+  if (files) zygote.link->send(message::Reopen{}, *std::move(files));
+}
+
+void Runtime::tune(core::RolloutKey key, const std::string& app,
+                   const message::Settings& settings) {
+  Zygote& zygote = zygotes_.at(key);
+  give_access_log(zygote, app, settings);
+  zygote.link->send(message::Tune{settings});
+}
+
+void Runtime::reopen(core::RolloutKey key, const std::vector<UniqueFd>& files) {
+  auto it = zygotes_.find(key);
+  if (it == zygotes_.end()) return;
+  std::vector<UniqueFd> copies;
+  for (const UniqueFd& file : files) {
+    auto copy = duplicate(file.get());
+    if (!copy) return;  // too many open files: they go on with what they have
+    copies.push_back(*std::move(copy));
+  }
+  it->second.link->send(message::Reopen{}, std::move(copies));
+}
+
+const LogLoss* Runtime::log_loss(core::RolloutKey key) const {
+  auto it = zygotes_.find(key);
+  if (it == zygotes_.end() || !it->second.link->scoreboard().valid()) return nullptr;
+  return &it->second.link->scoreboard().log_loss();
 }
 
 void Runtime::retire(core::RolloutKey key) { zygotes_.at(key).link->retire(); }
@@ -175,7 +210,7 @@ pid_t Runtime::zygote_pid(core::RolloutKey key) const {
 }
 
 std::string Runtime::log_tail(const std::string& app) const {
-  return runtime::log_tail(paths_.log(app), 0);
+  return runtime::log_tail(paths_.logs(app).app, 0);
 }
 
 const ScoreboardSlot* Runtime::figures(core::RolloutKey key, core::WorkerId id) const {

@@ -10,6 +10,7 @@
 
 #include "supervisor/model/observed.h"
 #include "supervisor/runtime/listeners.h"
+#include "supervisor/runtime/log_files.h"
 #include "supervisor/runtime/poller.h"
 #include "supervisor/runtime/zygote_link.h"
 
@@ -20,7 +21,10 @@ struct Paths {
   std::string runtime_dir;
   std::string bootstrap;  // appd_zygote.py
 
-  std::string log(const std::string& app) const { return state_dir + "/logs/" + app + ".log"; }
+  std::string logs_dir() const { return state_dir + "/logs"; }
+  LogPaths logs(const std::string& app) const {
+    return {logs_dir() + "/" + app + ".log", logs_dir() + "/" + app + ".access.log"};
+  }
   std::string zygotes() const { return runtime_dir + "/zygotes"; }
 };
 
@@ -50,7 +54,10 @@ class Runtime {
   void fork_worker(core::RolloutKey key, core::WorkerId id);
   void drain_worker(core::RolloutKey key, core::WorkerId id);
   void kill_worker(core::RolloutKey key, core::WorkerId id);
-  void tune(core::RolloutKey key, const message::Settings& settings);
+  // Where the workers are to write an access log, it is there for them before they begin.
+  void tune(core::RolloutKey key, const std::string& app, const message::Settings& settings);
+  // Duplicates of these, as of open_logs(), take the place of the log files that it has.
+  void reopen(core::RolloutKey key, const std::vector<UniqueFd>& files);
   void retire(core::RolloutKey key);
   void kill(core::RolloutKey key);
   // After its last event; forgets the link.
@@ -62,6 +69,8 @@ class Runtime {
   pid_t zygote_pid(core::RolloutKey key) const;
   // The last lines of the app's log.
   std::string log_tail(const std::string& app) const;
+  // What the rollout's processes could not write to their logs; nullptr: nothing is known.
+  const LogLoss* log_loss(core::RolloutKey key) const;
   const Paths& paths() const { return paths_; }
 
  private:
@@ -76,6 +85,7 @@ class Runtime {
   Result<void> spawn(core::RolloutKey key, const std::string& app, const core::Rollout& rollout,
                      const ListenerSet& listeners);
   void on_event(core::RolloutKey key, core::RolloutEvent event, std::vector<UniqueFd> descriptors);
+  void give_access_log(Zygote& zygote, const std::string& app, const message::Settings& settings);
   void adopt_one(const std::string& socket_path, Adoption& adoption);
 
   Poller& poller_;
