@@ -97,6 +97,9 @@ void fill(const model::AppObserved& observed, v1::AppObserved& out) {
   out.set_log_path(observed.log_path);
   out.set_process_state(proto_of(observed.process_state));
   out.set_drained_exits(observed.drained_exits);
+  out.set_access_log_path(observed.access_log_path);
+  out.set_log_lost_lines(observed.log_lost_lines);
+  out.set_log_lost_bytes(observed.log_lost_bytes);
 }
 
 }  // namespace

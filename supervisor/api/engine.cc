@@ -24,6 +24,7 @@ Engine::Engine(reconcile::Control& control, const model::ServerInfo& info, spdlo
       workers_(control),
       operations_(control),
       events_(control),
+      logs_(control),
       system_(control, info, log) {}
 
 Result<std::unique_ptr<Engine>> Engine::start(reconcile::Control& control,
@@ -41,7 +42,7 @@ bool Engine::build() {
   grpc::ServerBuilder builder;
   for (grpc::Service* service :
        {&apps_.generated(), &workers_.generated(), &operations_.generated(), &events_.generated(),
-        &system_.generated(), &health_.generated()}) {
+        &logs_.generated(), &system_.generated(), &health_.generated()}) {
     builder.RegisterService(service);
   }
   builder.SetMaxReceiveMessageSize(kMostRequestBytes);
@@ -59,6 +60,7 @@ bool Engine::build() {
   workers_.serve(*this);
   operations_.serve(*this);
   events_.serve(*this);
+  logs_.serve(*this);
   system_.serve(*this);
   health_.serve(*this);
   thread_ = std::thread([this] { serve(); });

@@ -48,6 +48,7 @@ class Engine final : private CallHost {
   WorkersService workers_;
   OperationsService operations_;
   EventsService events_;
+  LogsService logs_;
   SystemService system_;
   HealthService health_;
   std::unique_ptr<grpc::ServerCompletionQueue> queue_;

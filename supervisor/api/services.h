@@ -9,6 +9,7 @@
 
 #include "appd/v1/apps.grpc.pb.h"
 #include "appd/v1/events.grpc.pb.h"
+#include "appd/v1/logs.grpc.pb.h"
 #include "appd/v1/operations.grpc.pb.h"
 #include "appd/v1/system.grpc.pb.h"
 #include "appd/v1/workers.grpc.pb.h"
@@ -60,6 +61,17 @@ class EventsService {
  private:
   reconcile::Control& control_;
   v1::Events::AsyncService service_;
+};
+
+class LogsService {
+ public:
+  explicit LogsService(reconcile::Control& control) : control_(control) {}
+  grpc::Service& generated() { return service_; }
+  void serve(CallHost& host);
+
+ private:
+  reconcile::Control& control_;
+  v1::Logs::AsyncService service_;
 };
 
 class SystemService {

@@ -217,6 +217,10 @@ const Field kFields[] = {
     DURATION(bake),
     OPTIONAL(max_error_rate),
     OPTIONAL(max_latency_factor),
+    OPTIONAL(log_prefix),
+    OPTIONAL(log_max_size),
+    DURATION(log_max_age),
+    OPTIONAL(log_keep),
 };
 
 #undef TEXT

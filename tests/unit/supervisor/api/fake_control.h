@@ -35,6 +35,11 @@ class FakeControl final : public reconcile::Control {
   std::optional<reconcile::ReloadApp> reloaded;
   std::optional<reconcile::DeleteApp> deleted;
   std::optional<reconcile::RollbackApp> rolled_back;
+  std::optional<std::string> reopened;
+  std::optional<core::LogQuery> asked_logs;
+  // Logs are read as they are; set both before.
+  std::string logs_dir;
+  std::unique_ptr<runtime::LogReader> log_reader;
   struct Wait {
     std::string id;
     std::chrono::steady_clock::time_point deadline;
@@ -119,6 +124,18 @@ class FakeControl final : public reconcile::Control {
     ++subscriptions_;
     asked_.notify_all();
     return std::unique_ptr<reconcile::Subscription>(new Counted(*this, *std::move(inner)));
+  }
+  void read_logs(std::string app, core::LogQuery query, runtime::LogReader::Deliver deliver,
+                 Reply<std::shared_ptr<reconcile::LogReading>> reply) override {
+    asked_logs = query;
+    if (refusal) return reply(*refusal);
+    const std::string path = logs_dir + "/" + app;
+    reply(std::shared_ptr<reconcile::LogReading>(
+        log_reader->read({path + ".log", path + ".access.log"}, std::move(query), deliver)));
+  }
+  void reopen_logs(std::string app, Reply<std::int32_t> reply) override {
+    reopened = app;
+    answer(reply, std::int32_t{2});
   }
   std::int64_t revision() const override { return hub->revision(); }
 
