@@ -16,6 +16,7 @@
 
 #include "appd/v1/apps.grpc.pb.h"
 #include "appd/v1/events.grpc.pb.h"
+#include "appd/v1/logs.grpc.pb.h"
 #include "appd/v1/operations.grpc.pb.h"
 #include "appd/v1/system.grpc.pb.h"
 #include "appd/v1/workers.grpc.pb.h"
@@ -100,6 +101,7 @@ struct Client::Impl {
         workers(v1::Workers::NewStub(channel)),
         operations(v1::Operations::NewStub(channel)),
         events(v1::Events::NewStub(channel)),
+        logs(v1::Logs::NewStub(channel)),
         system(v1::System::NewStub(channel)) {}
 
   CallError decode(const grpc::Status& status) const {
@@ -172,6 +174,7 @@ struct Client::Impl {
   std::unique_ptr<v1::Workers::Stub> workers;
   std::unique_ptr<v1::Operations::Stub> operations;
   std::unique_ptr<v1::Events::Stub> events;
+  std::unique_ptr<v1::Logs::Stub> logs;
   std::unique_ptr<v1::System::Stub> system;
 };
 
@@ -207,6 +210,10 @@ Outcome<v1::Death> Client::get_death(const v1::GetDeathRequest& request) {
 }
 Outcome<v1::ServerInfo> Client::get_server_info() {
   return impl_->call(*impl_->system, &v1::System::Stub::GetServerInfo, v1::GetServerInfoRequest());
+}
+
+Outcome<v1::ReopenLogsResponse> Client::reopen_logs(const v1::ReopenLogsRequest& request) {
+  return impl_->call(*impl_->logs, &v1::Logs::Stub::ReopenLogs, request);
 }
 
 Outcome<v1::Operation> Client::wait_operation(const std::string& name, milliseconds timeout) {
@@ -293,6 +300,41 @@ CallError WatchStream::error() {
 
 WatchStream Client::watch(const v1::WatchRequest& request) {
   return WatchStream(std::make_unique<WatchStream::Impl>(*impl_, request));
+}
+
+struct LogEntryStream::Impl {
+  Impl(Client::Impl& owner, const v1::ReadLogsRequest& request)
+      : client(owner), reader(owner.logs->ReadLogs(&context, request)) {}
+  Client::Impl& client;
+  grpc::ClientContext context;
+  std::unique_ptr<grpc::ClientReader<v1::LogEntry>> reader;
+  bool finished = false;
+  bool reached = true;
+};
+
+LogEntryStream::LogEntryStream(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+LogEntryStream::LogEntryStream(LogEntryStream&&) noexcept = default;
+
+LogEntryStream::~LogEntryStream() {
+  if (impl_ == nullptr || impl_->finished) return;
+  impl_->context.TryCancel();
+  impl_->reader->Finish();
+}
+
+bool LogEntryStream::next(v1::LogEntry& entry) { return impl_->reader->Read(&entry); }
+
+std::optional<CallError> LogEntryStream::error() {
+  impl_->finished = true;
+  const grpc::Status status = impl_->reader->Finish();
+  if (status.ok()) return std::nullopt;
+  impl_->reached = !never_connected(status);
+  return impl_->client.decode(status);
+}
+
+bool LogEntryStream::reached() const { return impl_->reached; }
+
+LogEntryStream Client::read_logs(const v1::ReadLogsRequest& request) {
+  return LogEntryStream(std::make_unique<LogEntryStream::Impl>(*impl_, request));
 }
 
 std::string new_request_id() {

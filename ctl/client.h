@@ -15,6 +15,7 @@
 
 #include "appd/v1/apps.pb.h"
 #include "appd/v1/events.pb.h"
+#include "appd/v1/logs.pb.h"
 #include "appd/v1/operations.pb.h"
 #include "appd/v1/system.pb.h"
 #include "appd/v1/workers.pb.h"
@@ -49,6 +50,24 @@ class WatchStream {
   std::unique_ptr<Impl> impl_;
 };
 
+// The lines of logs, in the same way.
+class LogEntryStream {
+ public:
+  ~LogEntryStream();
+  LogEntryStream(LogEntryStream&&) noexcept;
+  bool next(v1::LogEntry& entry);
+  // Why it ended; nothing: those were all. Call once, after next() was false.
+  std::optional<CallError> error();
+  // After that: whether appd was there in the beginning.
+  bool reached() const;
+
+ private:
+  friend class Client;
+  struct Impl;
+  explicit LogEntryStream(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
 // Threads may share it.
 class Client {
  public:
@@ -65,6 +84,7 @@ class Client {
   Outcome<v1::Death> get_death(const v1::GetDeathRequest& request);
   Outcome<v1::Operation> get_operation(const v1::GetOperationRequest& request);
   Outcome<v1::ServerInfo> get_server_info();
+  Outcome<v1::ReopenLogsResponse> reopen_logs(const v1::ReopenLogsRequest& request);
   // Answers when the operation is done or `timeout` is over. Outlasts a restart of appd.
   Outcome<v1::Operation> wait_operation(const std::string& name, std::chrono::milliseconds timeout);
 
@@ -76,9 +96,11 @@ class Client {
   Outcome<v1::ListRevisionsResponse> list_revisions(const std::string& parent);
 
   WatchStream watch(const v1::WatchRequest& request);
+  LogEntryStream read_logs(const v1::ReadLogsRequest& request);
 
  private:
   friend class WatchStream;
+  friend class LogEntryStream;
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <cstdio>
+#include <ctime>
 
 namespace appd::ctl {
 namespace {
@@ -90,6 +91,23 @@ Result<std::chrono::milliseconds> parse_duration(std::string_view text) {
   }
   if (total > kLongest) return bad(text, "is too long");
   return std::chrono::milliseconds(total);
+}
+
+Result<SinceText> parse_since(std::string_view text) {
+  if (const auto ago = parse_duration(text)) return SinceText{*ago, {}};
+  std::string whole(text);
+  const bool utc = !whole.empty() && whole.back() == 'Z';
+  if (utc) whole.pop_back();
+  if (whole.size() > 10 && whole[10] == 'T') whole[10] = ' ';
+  for (const char* form : {"%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%d"}) {
+    std::tm time{};
+    time.tm_isdst = -1;  // let mktime(3) find out
+    const char* end = ::strptime(whole.c_str(), form, &time);
+    if (end == nullptr || *end != '\0') continue;
+    return SinceText{std::nullopt, std::chrono::system_clock::from_time_t(
+                                       utc ? ::timegm(&time) : std::mktime(&time))};
+  }
+  return bad(text, "is neither a duration (10m, 24h) nor a time (2026-11-25 09:30)");
 }
 
 std::string format_duration(std::chrono::milliseconds duration) {

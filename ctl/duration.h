@@ -3,6 +3,7 @@
 #pragma once
 
 #include <chrono>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -12,6 +13,13 @@ namespace appd::ctl {
 
 // Accepts h, m, s and ms, largest first, each once, with decimals ("1.5s"). Never negative.
 Result<std::chrono::milliseconds> parse_duration(std::string_view text);
+// "10m": that long ago; or "2026-11-25T09:30:00Z", "2026-11-25 09:30", "2026-11-25", which are
+// local time unless they end with Z.
+struct SinceText {
+  std::optional<std::chrono::milliseconds> ago;
+  std::chrono::system_clock::time_point time;
+};
+Result<SinceText> parse_since(std::string_view text);
 // The shortest text that parse_duration() reads back as the same value.
 std::string format_duration(std::chrono::milliseconds duration);
 // The two largest units, for ages: "3m12s", "2h05m", "4d03h".

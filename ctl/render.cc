@@ -85,6 +85,12 @@ std::string failure_line(const v1::AppObserved& observed, WallTime now) {
   return line + ")";
 }
 
+// "12 lines (345 bytes), which could not be written"
+std::string lost_text(const v1::AppObserved& observed) {
+  return count(observed.log_lost_lines()) + " lines (" + count(observed.log_lost_bytes()) +
+         " bytes), which could not be written";
+}
+
 std::string render_spec(const v1::App& app, const Style& style) {
   const v1::AppSpec spec = with_defaults(app.spec());
   std::string out = paint(style, Colour::Bold, "Spec") + " (generation " + count(app.generation()) +
@@ -124,6 +130,12 @@ std::string render_observed(const v1::App& app, WallTime now, const Style& style
                                         escape_line(observed.last_death_reason()));
   }
   if (!observed.log_path().empty()) out += label_line("log", escape_line(observed.log_path()));
+  if (with_defaults(app.spec()).access_log() && !observed.access_log_path().empty()) {
+    out += label_line("access log", escape_line(observed.access_log_path()));
+  }
+  if (observed.log_lost_bytes() > 0) {
+    out += label_line("lost of its logs", paint(style, Colour::Yellow, lost_text(observed)));
+  }
   if (app.has_create_time()) {
     out += label_line("created", format_age(age(app.create_time(), now)) + " ago");
   }
@@ -291,6 +303,12 @@ std::string render_status(const v1::ServerInfo& server, const v1::ListAppsRespon
                {count(sum.requests)},
                {count(sum.errors), sum.errors > 0 ? Colour::Yellow : Colour::Plain},
                {count(sum.busy)}});
+    if (app.observed().log_lost_bytes() > 0) {
+      reasons += paint(style, Colour::Yellow,
+                       escape_line(short_name(app.name())) +
+                           ": lost of its logs: " + lost_text(app.observed())) +
+                 "\n";
+    }
     if (!app.observed().has_last_failure()) continue;
     const bool serves = app.observed().state() != v1::AppObserved::FAILING;
     const std::string line = escape_line(short_name(app.name())) +

@@ -10,6 +10,7 @@
 
 #include "appd/v1/apps.pb.h"
 #include "appd/v1/events.pb.h"
+#include "appd/v1/logs.pb.h"
 #include "appd/v1/operations.pb.h"
 #include "appd/v1/system.pb.h"
 #include "appd/v1/workers.pb.h"
@@ -37,6 +38,8 @@ std::string render_operations(const v1::ListOperationsResponse& operations, Wall
                               const Style& style);
 // One line; empty for events that say nothing to a person (Synced).
 std::string render_event(const v1::WatchResponse& event, const Style& style);
+// One line. With a prefix: the local time and the worker, where the line tells them.
+std::string render_log_entry(const v1::LogEntry& entry, bool prefix, const Style& style);
 // "  ~ workers: 4 → 17", a line for each change.
 std::string render_diff(std::span<const FieldChange> changes, const Style& style);
 // A table, newest first.

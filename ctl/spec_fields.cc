@@ -79,7 +79,8 @@ constexpr auto kFields = std::to_array<SpecField>({
      "connections begin with a header of the PROXY protocol", "off", Front},
     {"proxy_allow_ips", "--proxy-allow-ips", "ADDRESSES", "who may send that header",
      message::kLoopback, Front},
-    {"access_log", "--access-log", "on|off", "write each request to the app's log", "off", Front},
+    {"access_log", "--access-log", "on|off", "write each request to the app's access log", "off",
+     Front},
     {"access_log_format", "--access-log-format", "FORMAT", "gunicorn's atoms, or json",
      message::kAccessLogFormat, Front},
     {"ws_max_size", "--ws-max-size", "BYTES", "largest WebSocket message", "16MiB", WebSockets},
@@ -120,6 +121,13 @@ constexpr auto kFields = std::to_array<SpecField>({
      "of a canary's requests that may fail before it is taken back", "1", Rollouts},
     {"max_latency_factor", "--max-latency-factor", "FACTOR",
      "of a canary's 95th percentile to the old pool's; 0: not compared", "3", Rollouts},
+    {"log_prefix", "--log-prefix", "on|off", "lines of the log begin with time, rollout and worker",
+     "on", Logs},
+    {"log_max_size", "--log-max-size", "BYTES", "rotate a log of this size; 0 for no limit",
+     "64MiB", Logs},
+    {"log_max_age", "--log-max-age", "TIME", "rotate a log that is so old, e.g. 24h; 0 for never",
+     "0s", Logs},
+    {"log_keep", "--log-keep", "N", "rotated files of each log that stay", "5", Logs},
 });
 
 // Fields of requests that are arguments too.
@@ -136,7 +144,11 @@ constexpr auto kRequestFields = std::to_array<RequestField>({{"app_id", "NAME"},
                                                              {"request_id", "--request-id"},
                                                              {"reason", "--reason"},
                                                              {"revision", "--to"},
-                                                             {"start_revision", "--since"}});
+                                                             {"start_revision", "--since"},
+                                                             {"tail", "--lines"},
+                                                             {"contains", "--grep"},
+                                                             {"matches", "--regex"},
+                                                             {"worker", "--worker"}});
 
 const FieldDescriptor& descriptor_of(const SpecField& field) {
   const auto* found = v1::AppSpec::descriptor()->FindFieldByName(std::string(field.name));

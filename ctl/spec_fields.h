@@ -13,7 +13,7 @@
 
 namespace appd::ctl {
 
-enum class FieldGroup { App, Pool, Times, Limits, Front, WebSockets, Commands, Rollouts };
+enum class FieldGroup { App, Pool, Times, Limits, Front, WebSockets, Commands, Rollouts, Logs };
 
 struct SpecField {
   std::string_view name;         // the API's: "limit_request_line"

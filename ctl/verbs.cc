@@ -43,6 +43,10 @@ constexpr auto kVerbs = std::to_array<Verb>({
      add_diff},
     {"events", kLook, false, "what is, and with -f what happens", "appctl events myapp -f",
      add_events},
+    {"logs", kLook, false, "what an app writes, and its access log",
+     "appctl logs myapp -f --since 10m --grep ERROR --worker 3", add_logs},
+    {"reopen-logs", kLook, false, "for logrotate: log files are opened again by their names",
+     "appctl reopen-logs", add_reopen_logs},
     {"version", kLook, false, "versions of appctl and appd", "appctl version", add_version},
 });
 

@@ -43,6 +43,8 @@ void add_history(CLI::App& command, Action& action);
 void add_diff(CLI::App& command, Action& action);
 void add_wait(CLI::App& command, Action& action);
 void add_events(CLI::App& command, Action& action);
+void add_logs(CLI::App& command, Action& action);
+void add_reopen_logs(CLI::App& command, Action& action);
 void add_version(CLI::App& command, Action& action);
 
 }  // namespace appd::ctl

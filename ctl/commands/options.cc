@@ -29,6 +29,8 @@ std::string group_title(FieldGroup group) {
       return "Commands: pools of them, and those that a rollout runs once";
     case FieldGroup::Rollouts:
       return "How new code proves itself";
+    case FieldGroup::Logs:
+      return "Logs";
   }
   return "";
 }

@@ -62,6 +62,22 @@ TEST(FormatDuration, IsReadBackAsTheSame) {
   EXPECT_EQ(format_duration(milliseconds(500)), "500ms");
 }
 
+TEST(ParseSince, TakesAgesAndTimes) {
+  EXPECT_EQ(parse_since("10m")->ago, milliseconds(600'000));
+  const auto utc = std::chrono::system_clock::from_time_t(1'795'566'667);
+  EXPECT_EQ(parse_since("2026-11-25T00:31:07Z")->time, utc);
+  EXPECT_EQ(parse_since("2026-11-25 00:31Z")->time, utc - std::chrono::seconds(7));
+  EXPECT_FALSE(parse_since("2026-11-25T00:31:07Z")->ago);
+  EXPECT_TRUE(parse_since("2026-11-25 00:31:07"));
+  EXPECT_TRUE(parse_since("2026-11-25"));
+}
+
+TEST(ParseSince, RefusesEverythingElse) {
+  for (const char* text : {"", "yesterday", "2026-13-01", "2026-11-25 00:31:07 CET", "-5m", "Z"}) {
+    EXPECT_FALSE(parse_since(text)) << text;
+  }
+}
+
 TEST(FormatAge, ShowsTheTwoLargestUnits) {
   EXPECT_EQ(format_age(std::chrono::seconds(-3)), "0s");
   EXPECT_EQ(format_age(std::chrono::seconds(59)), "59s");

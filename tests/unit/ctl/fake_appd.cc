@@ -51,6 +51,7 @@ void FakeAppd::start() {
   builder.RegisterService(static_cast<v1::Operations::Service*>(this));
   builder.RegisterService(static_cast<v1::System::Service*>(this));
   builder.RegisterService(static_cast<v1::Events::Service*>(this));
+  builder.RegisterService(static_cast<v1::Logs::Service*>(this));
   server_ = builder.BuildAndStart();
   ASSERT_NE(server_, nullptr);
 }
@@ -83,6 +84,17 @@ grpc::Status FakeAppd::Watch(Context*, const v1::WatchRequest* request,
   arrived_.notify_all();
   if (!watch) return {grpc::StatusCode::UNIMPLEMENTED, "not scripted"};
   return watch(*request, *writer);
+}
+
+grpc::Status FakeAppd::ReadLogs(Context*, const v1::ReadLogsRequest* request,
+                                grpc::ServerWriter<v1::LogEntry>* writer) {
+  {
+    const std::lock_guard lock(mutex_);
+    requests_.push_back(std::make_unique<v1::ReadLogsRequest>(*request));
+  }
+  arrived_.notify_all();
+  if (!logs) return {grpc::StatusCode::UNIMPLEMENTED, "not scripted"};
+  return logs(*request, *writer);
 }
 
 }  // namespace appd::ctl

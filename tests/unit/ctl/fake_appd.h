@@ -13,6 +13,7 @@
 
 #include "appd/v1/apps.grpc.pb.h"
 #include "appd/v1/events.grpc.pb.h"
+#include "appd/v1/logs.grpc.pb.h"
 #include "appd/v1/operations.grpc.pb.h"
 #include "appd/v1/system.grpc.pb.h"
 #include "appd/v1/workers.grpc.pb.h"
@@ -32,7 +33,8 @@ class FakeAppd : v1::Apps::Service,
                  v1::Workers::Service,
                  v1::Operations::Service,
                  v1::System::Service,
-                 v1::Events::Service {
+                 v1::Events::Service,
+                 v1::Logs::Service {
  public:
   FakeAppd();
   ~FakeAppd() override;
@@ -58,6 +60,8 @@ class FakeAppd : v1::Apps::Service,
   // Writes events; the stream ends with the status.
   std::function<grpc::Status(const v1::WatchRequest&, grpc::ServerWriter<v1::WatchResponse>&)>
       watch;
+  std::function<grpc::Status(const v1::ReadLogsRequest&, grpc::ServerWriter<v1::LogEntry>&)> logs;
+  Script<v1::ReopenLogsRequest, v1::ReopenLogsResponse> reopen;
 
   // All requests so far whose type is Request, in order.
   template <typename Request>
@@ -160,6 +164,12 @@ class FakeAppd : v1::Apps::Service,
   }
   grpc::Status Watch(Context* context, const v1::WatchRequest* request,
                      grpc::ServerWriter<v1::WatchResponse>* writer) override;
+  grpc::Status ReadLogs(Context*, const v1::ReadLogsRequest* request,
+                        grpc::ServerWriter<v1::LogEntry>* writer) override;
+  grpc::Status ReopenLogs(Context*, const v1::ReopenLogsRequest* request,
+                          v1::ReopenLogsResponse* response) override {
+    return answer(reopen, request, response);
+  }
 
   std::string directory_;
   std::string path_;
