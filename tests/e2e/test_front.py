@@ -49,12 +49,13 @@ def test_root_path_is_the_script_name(appd: Appd, port: int, tmp_path: Path) -> 
 
 def test_access_log_is_turned_on_live_and_each_record_is_a_line(appd: Appd, port: int, tmp_path: Path) -> None:
     appd.create("web", write_app(tmp_path / "web", source=SHOWN), port).expect(DONE)
-    log = Path(appd.observed("web")["log_path"])
+    log = Path(appd.observed("web")["access_log_path"])
     web.request(port, "/before")
     appd.ok("set", "web", "--access-log", "on", "--access-log-format", '%(h)s "%(r)s" %(s)s "%(a)s"')
     web.request(port, "/x%0aGET?y", headers={"User-Agent": 'a "quoted" \x1b[31m'.replace("\x1b", "\xff")})
     line = '127.0.0.1 "GET /x%0aGET?y HTTP/1.1" 200 "a \\"quoted\\" \\xff[31m"\n'
     wait_until(lambda: line in log.read_text(), "the line is in the log")
+    assert line not in Path(appd.observed("web")["log_path"]).read_text()
     assert "/before" not in log.read_text()
     appd.ok("set", "web", "--access-log-format", "json")
     web.send_raw(port, b"GET /refused HTTP/1.1\r\n\r\n")
