@@ -2,7 +2,6 @@
 #include "supervisor/runtime/output.h"
 
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -24,23 +23,38 @@ std::string without_prefixes(std::string_view text) {
   return out;
 }
 
-}  // namespace
-
-std::int64_t log_size(const std::string& path) {
-  struct stat status {};
-  return ::stat(path.c_str(), &status) == 0 ? status.st_size : 0;
-}
-
-std::string log_tail(const std::string& path, std::int64_t from) {
-  constexpr std::int64_t kMost = 4096;
-  UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!file) return {};
-  std::int64_t size = log_size(path);
-  std::int64_t begin = std::max(from, size - kMost);
+// The last bytes of a file, at most `most` and none before `begin`.
+std::string last_bytes(int file, std::int64_t size, std::int64_t begin, std::int64_t most) {
+  begin = std::max(begin, size - most);
   if (begin >= size) return {};
   std::string text(static_cast<std::size_t>(size - begin), '\0');
-  ssize_t count = ::pread(file.get(), text.data(), text.size(), begin);
+  ssize_t count = ::pread(file, text.data(), text.size(), begin);
   text.resize(count > 0 ? static_cast<std::size_t>(count) : 0);
+  return text;
+}
+
+}  // namespace
+
+LogMark log_mark(int descriptor) {
+  const auto found = stat_log(descriptor);
+  return found ? LogMark{found->identity, found->size} : LogMark{};
+}
+
+std::string log_tail(const std::string& path, const LogMark& from) {
+  constexpr std::int64_t kMost = 4096;
+  // In the middle of a rotation one is not there, and one that has just been begun is short.
+  constexpr std::int32_t kMostFiles = 3;
+  std::string text;
+  if (path.empty()) return text;
+  for (std::int32_t number = 0; number < kMostFiles; ++number) {
+    const UniqueFd file(::open(rotated_name(path, number).c_str(), O_RDONLY | O_CLOEXEC));
+    const auto found = file ? stat_log(file.get()) : std::nullopt;
+    if (!found) continue;
+    const bool marked = found->identity == from.file;
+    text.insert(0, last_bytes(file.get(), found->size, marked ? from.size : 0,
+                              kMost - static_cast<std::int64_t>(text.size())));
+    if (marked || text.size() >= kMost) break;
+  }
   text = without_prefixes(text);
   for (char& c : text) {
     auto byte = static_cast<unsigned char>(c);

@@ -44,8 +44,8 @@ Result<void> Runtime::spawn(core::RolloutKey key, const std::string& app,
                             const core::Rollout& rollout, const ListenerSet& listeners) {
   const model::AppSpec& spec = rollout.spec;
   const LogPaths logs = paths_.logs(app);
-  ZygoteLink::Files files{"", logs.app, log_size(logs.app)};
-  UniqueFd log = TRY(open_log(files.log));
+  UniqueFd log = TRY(open_log(logs.app));
+  ZygoteLink::Files files{"", logs.app, log_mark(log.get())};
   Scoreboard scoreboard = TRY(Scoreboard::create());
   Zygote zygote;
   message::Load& load = zygote.load.emplace();
@@ -144,7 +144,7 @@ void Runtime::adopt_one(const std::string& socket_path, Adoption& adoption) {
   core::RolloutKey key = new_key();
   adoption.waiting.insert(key);
   zygotes_[key].link = std::make_unique<ZygoteLink>(
-      poller_, *std::move(process), *std::move(channel), ZygoteLink::Files{socket_path, "", 0},
+      poller_, *std::move(process), *std::move(channel), ZygoteLink::Files{socket_path, "", {}},
       [this, key](core::RolloutEvent event, std::vector<UniqueFd> descriptors) {
         on_event(key, std::move(event), std::move(descriptors));
       });
@@ -210,7 +210,7 @@ pid_t Runtime::zygote_pid(core::RolloutKey key) const {
 }
 
 std::string Runtime::log_tail(const std::string& app) const {
-  return runtime::log_tail(paths_.logs(app).app, 0);
+  return runtime::log_tail(paths_.logs(app).app);
 }
 
 const ScoreboardSlot* Runtime::figures(core::RolloutKey key, core::WorkerId id) const {

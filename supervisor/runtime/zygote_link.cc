@@ -8,7 +8,6 @@
 #include <cerrno>
 
 #include "common/exit_status.h"
-#include "supervisor/runtime/output.h"
 
 namespace appd::runtime {
 

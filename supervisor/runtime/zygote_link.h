@@ -11,6 +11,7 @@
 #include "common/messages.h"
 #include "common/scoreboard.h"
 #include "supervisor/core/transitions.h"
+#include "supervisor/runtime/output.h"
 #include "supervisor/runtime/pid_ref.h"
 #include "supervisor/runtime/poller.h"
 
@@ -27,7 +28,7 @@ class ZygoteLink {
   struct Files {
     std::string socket;  // where it listens for later appds
     std::string log;
-    std::int64_t log_begin = 0;  // size of the log when it started
+    LogMark log_begin;  // the end of the log when it started
   };
 
   ZygoteLink(Poller& poller, PidRef process, message::Channel channel, Files files, Sink sink);

@@ -14,6 +14,7 @@ import pytest
 from harness import http, logs, processes
 from harness.appd import DONE, Appd
 from harness.apps import write_app
+from harness.events import Events, exit_of
 from harness.waiting import wait_until
 
 # Says what it is asked to, on stdout or past it.
@@ -122,6 +123,54 @@ def test_nothing_waits_for_an_appd_that_is_dead_and_nothing_is_lost(
     seen = logs.numbers(follower.lines)
     assert seen == list(range(seen[0], seen[-1] + 1))
     assert "lost the connection to appd" in follower.errors and "connected again" in follower.errors
+
+
+# A program that counts as fast as it is read, two ways of writing.
+COUNTER = """\
+import os, sys, time
+
+n = 0
+while True:
+    n += 1
+    os.write(1 + n % 2, b"number %d %s\\n" % (n, b"x" * 500))
+    time.sleep(0.001)
+"""
+
+
+def count_by_command(appd: Appd, folder: Path, *more: str) -> None:
+    folder.mkdir()
+    (folder / "counter.py").write_text(COUNTER)
+    command = ("--command", "python3 counter.py", "--startsecs", "200ms")
+    appd.ctl("create", "count", "--directory", str(folder), *command, *more).expect(DONE)
+
+
+def test_lines_of_commands_are_rotated_and_tell_who_wrote_them(appd: Appd, tmp_path: Path) -> None:
+    """A program cannot be given another file while it runs."""
+    count_by_command(appd, tmp_path / "count", "--workers", "2", "--log-max-size", "64KiB", "--log-keep", "1000")
+    pids = appd.ready_pids("count")
+    wait_until(lambda: logs.rotations(appd, "count") >= 5, "5 rotations", 30)
+    appd.kill9()
+    size = sum(path.stat().st_size for path in logs.files(appd, "count"))
+    wait_until(
+        lambda: sum(path.stat().st_size for path in logs.files(appd, "count")) > size + 100_000, "lines without appd"
+    )
+    appd.start()
+    rotated = logs.rotations(appd, "count")
+    wait_until(lambda: logs.rotations(appd, "count") > rotated + 2, "the next appd rotates again", 30)
+    assert appd.wait_ready("count", 2) == pids
+    appd.ok("stop", "count")
+    for worker in ("1", "2"):
+        shown = appd.ok("logs", "count", "--worker", worker, "-n", "all", "--no-prefix").stdout.splitlines()
+        assert logs.numbers(shown) == list(range(1, len(shown) + 1))
+
+
+def test_a_command_does_not_die_of_its_zygotes_death(appd: Appd, events: Events, tmp_path: Path) -> None:
+    count_by_command(appd, tmp_path / "count")
+    (pid,) = appd.ready_pids("count")
+    os.kill(zygote_of(pid), signal.SIGKILL)
+    wait_until(lambda: (now := appd.ready_pids("count")) and pid not in now, "the next one")
+    assert "SIGPIPE" not in events.wait_for(exit_of(pid), "its exit")["worker"]["exit_reason"]
+    assert "number " in appd.ok("logs", "count", "-n", "1").stdout
 
 
 def test_a_worker_inside_the_app_gets_the_new_file_too(appd: Appd, port: int, speaker: Path) -> None:

@@ -25,14 +25,16 @@ constexpr std::int64_t kRoomAgainMs = 1000;
 LogLoss own_loss;  // until there is a scoreboard
 std::atomic<LogLoss*> loss = &own_loss;
 std::atomic<bool> prefix_on = false;
-std::array<char, 32> writer;  // " 7/3 "; written before there are threads
+std::array<char, 32> writer;  // "7/3"; written before there are threads
 std::size_t writer_size = 0;
 std::array<std::atomic<bool>, 2> within_line;  // of descriptors 1 and 2
 AccessBatch own_batch;
 AccessBatch* batch = &own_batch;
 
+std::string_view own_writer() { return {writer.data(), writer_size}; }
+
 // "2026-11-25T00:31:07.123Z 7/3 "
-void append_prefix(std::string& out) {
+void append_prefix(std::string& out, std::string_view name) {
   thread_local std::time_t second = -1;
   thread_local char text[32];
   timespec now{};
@@ -46,10 +48,13 @@ void append_prefix(std::string& out) {
   auto ms = static_cast<unsigned>(now.tv_nsec / 1'000'000);
   const char digits[] = {static_cast<char>('0' + ms / 100), static_cast<char>('0' + ms / 10 % 10),
                          static_cast<char>('0' + ms % 10), 'Z'};
-  out.append(text, 20).append(digits, sizeof(digits)).append(writer.data(), writer_size);
+  out.append(text, 20).append(digits, sizeof(digits));
+  out.append(1, ' ').append(name).append(1, ' ');
 }
 
-bool has_prefix() { return writer_size != 0 && prefix_on.load(std::memory_order_relaxed); }
+bool has_prefix(std::string_view name) {
+  return !name.empty() && prefix_on.load(std::memory_order_relaxed);
+}
 
 std::int64_t monotonic_ms() {
   return std::chrono::duration_cast<std::chrono::milliseconds>(steady_now().time_since_epoch())
@@ -87,7 +92,7 @@ void tell_loss(LogLoss& counts) {
   if (bytes == 0) return;
   std::uint64_t lines = counts.untold_lines.exchange(0);
   std::string line;
-  if (has_prefix()) append_prefix(line);
+  if (has_prefix(own_writer())) append_prefix(line, own_writer());
   line.append("level=warn event=log_lost lines=").append(std::to_string(lines));
   line.append(" bytes=").append(std::to_string(bytes)).append(1, '\n');
   std::size_t done = write_all(2, line);
@@ -125,30 +130,16 @@ void write_long(int descriptor, std::string_view prefix, std::string_view line) 
   if (done < line.size()) count_loss(line.substr(done), true);
 }
 
-}  // namespace
-
-void set_log_writer(std::string_view name) {
-  std::string text = " " + std::string(name) + " ";
-  writer_size = std::min(text.size(), writer.size());
-  std::copy_n(text.data(), writer_size, writer.data());
-}
-void set_log_prefix(bool on) { prefix_on = on; }
-void set_log_loss(LogLoss* counts) { loss = counts == nullptr ? &own_loss : counts; }
-
-void write_log(int descriptor, std::string_view text) {
-  if (text.empty()) return;
-  if (!has_prefix()) return write_counted(descriptor, text);
-  std::atomic<bool>& within = within_line[descriptor == 1 ? 0 : 1];
+// `begins`: with a line, not in the middle of one.
+void write_prefixed(int descriptor, std::string_view name, bool begins, std::string_view text) {
   thread_local std::string chunk;
-  bool begins = !within.load(std::memory_order_relaxed);
-  within.store(text.back() != '\n', std::memory_order_relaxed);
   while (!text.empty()) {
     std::size_t size = std::min(text.find('\n'), text.size() - 1) + 1;
     if (chunk.size() + size > kMaxChunk && !chunk.empty()) {
       write_counted(descriptor, chunk);
       chunk.clear();
     }
-    if (begins) append_prefix(chunk);
+    if (begins) append_prefix(chunk, name);
     if (size > kMaxChunk) {
       write_long(descriptor, chunk, text.substr(0, size));
       chunk.clear();
@@ -160,6 +151,29 @@ void write_log(int descriptor, std::string_view text) {
   }
   if (!chunk.empty()) write_counted(descriptor, chunk);
   chunk.clear();
+}
+
+}  // namespace
+
+void set_log_writer(std::string_view name) {
+  writer_size = std::min(name.size(), writer.size());
+  std::copy_n(name.data(), writer_size, writer.data());
+}
+void set_log_prefix(bool on) { prefix_on = on; }
+void set_log_loss(LogLoss* counts) { loss = counts == nullptr ? &own_loss : counts; }
+
+void write_log(int descriptor, std::string_view text) {
+  if (text.empty()) return;
+  if (!has_prefix(own_writer())) return write_counted(descriptor, text);
+  std::atomic<bool>& within = within_line[descriptor == 1 ? 0 : 1];
+  bool begins = !within.load(std::memory_order_relaxed);
+  within.store(text.back() != '\n', std::memory_order_relaxed);
+  write_prefixed(descriptor, own_writer(), begins, text);
+}
+
+void write_log_of(std::string_view name, bool begins, std::string_view text) {
+  if (!has_prefix(name)) return write_counted(2, text);
+  write_prefixed(2, name, begins, text);
 }
 
 void write_access_log(std::string_view text) {

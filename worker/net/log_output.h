@@ -31,6 +31,8 @@ void set_log_loss(LogLoss* loss);
 // Whole lines, and perhaps the beginning of one, which the next call goes on with. To descriptor 1
 // or 2.
 void write_log(int descriptor, std::string_view text);
+// What another process has written, "7/3". `begins`: with a line, not in the middle of one.
+void write_log_of(std::string_view writer, bool begins, std::string_view text);
 
 // Lines of the access log on their way to one write(2). They lie in memory that the zygote shares,
 // so that it can write down what a killed worker has left.

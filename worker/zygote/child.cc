@@ -19,6 +19,11 @@ std::uint64_t age_ms(net::TimePoint since, net::TimePoint now) {
 
 void Child::signal(int number) const { ::kill(command ? -pid : pid, number); }
 
+int Child::fd() const {
+  if (output) return output->fd();
+  return channel.open() ? channel.fd() : -1;
+}
+
 message::Forked Child::forked_message(net::TimePoint now) const {
   return {worker, pid, cause == message::ExitCause::Asked, age_ms(forked, now)};
 }

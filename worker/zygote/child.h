@@ -5,12 +5,14 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "common/messages.h"
 #include "common/unique_fd.h"
 #include "worker/net/clock.h"
 #include "worker/net/log_output.h"
+#include "worker/net/log_pipe.h"
 
 namespace appd::zygote {
 
@@ -28,7 +30,7 @@ struct Child {
   // Of commands, which lead a process group of their own and are ready when they have stayed up.
   bool command = false;
   net::TimePoint ready_at = net::kNever;
-  off_t log_begin = 0;
+  std::optional<net::LogPipe> output;
   // Of workers.
   UniqueFd log_files;  // our end of its log_files
   net::AccessBatch* batch = nullptr;
@@ -39,6 +41,8 @@ struct Child {
   ~Child() { net::release_access_batch(batch); }
 
   void signal(int number) const;
+  // Readable when it has something to say; -1: it never will.
+  int fd() const;
 
   message::Forked forked_message(net::TimePoint now) const;
   message::Ready ready_message(net::TimePoint now, const std::string& worker_class) const;

@@ -5,11 +5,9 @@
 #include <fcntl.h>
 #include <linux/close_range.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <csignal>
 
@@ -85,23 +83,6 @@ std::string describe_early_end(const std::string& program, int wait_status,
   auto ms = std::chrono::floor<std::chrono::milliseconds>(after).count();
   return program + " " + describe_exit(wait_status) + " " + std::to_string(ms) +
          " ms after its start, within startsecs (" + std::to_string(startsecs_ms) + " ms)";
-}
-
-off_t log_size() {
-  struct stat status {};
-  return ::fstat(STDERR_FILENO, &status) == 0 && S_ISREG(status.st_mode) ? status.st_size : 0;
-}
-
-std::string log_tail(off_t from) {
-  // Ours is for writing only; this opens the same file once more, under whatever name it has now.
-  UniqueFd file(::open("/proc/self/fd/2", O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  off_t size = log_size();
-  off_t begin = std::max(from, size - static_cast<off_t>(kMostTail));
-  if (!file || begin >= size) return {};
-  std::string text(static_cast<std::size_t>(size - begin), '\0');
-  ssize_t count = ::pread(file.get(), text.data(), text.size(), begin);
-  text.resize(count > 0 ? static_cast<std::size_t>(count) : 0);
-  return harmless(std::move(text));
 }
 
 std::string harmless(std::string text) {

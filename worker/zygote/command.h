@@ -36,13 +36,7 @@ class Launcher {
 std::string describe_early_end(const std::string& program, int wait_status,
                                std::chrono::nanoseconds after, std::uint32_t startsecs_ms);
 
-// The size of the file that our own output goes to, and what was written behind `from`: the last
-// 4 KiB, control characters but newline and tab made harmless.
-off_t log_size();
-std::string log_tail(off_t from);
-// The same of any text.
+// Control characters but newline and tab become question marks.
 std::string harmless(std::string text);
-
-inline constexpr std::size_t kMostTail = 4096;
 
 }  // namespace appd::zygote

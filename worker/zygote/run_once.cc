@@ -1,13 +1,7 @@
 // Start, output, limit and end of each task.
 #include "worker/zygote/run_once.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
-#include <array>
-#include <cerrno>
 #include <csignal>
-#include <cstring>
 #include <utility>
 
 #include "common/exit_status.h"
@@ -20,21 +14,12 @@ namespace {
 // How long a task may take to end after SIGTERM when its time is over.
 constexpr std::chrono::seconds kGrace{5};
 
-void write_all(int fd, const char* data, std::size_t size) {
-  while (size > 0) {
-    ssize_t count = ::write(fd, data, size);
-    if (count < 0 && errno == EINTR) continue;
-    if (count <= 0) return;  // a full disk does not stop a migration
-    data += count;
-    size -= static_cast<std::size_t>(count);
-  }
-}
-
 }  // namespace
 
 void RunOnce::begin(const message::Load& load) {
   commands_ = load.run_once;
   directory_ = load.directory;
+  log_writer_ = std::to_string(load.rollout) + "/-";
   timeout_ = std::chrono::milliseconds(load.run_once_timeout_ms);
   start_next();
 }
@@ -46,16 +31,15 @@ void RunOnce::start_next() {
   }
   ++next_;
   news_ = true;
-  tail_.clear();
+  output_.reset();
   net::LogLine("info", "run_once").add("command", command());
   auto argv = split_words(command());
   if (!argv) return fail(argv.error().message);
-  int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) < 0) return fail(std::strerror(errno));
-  output_.reset(ends[0]);
-  UniqueFd write_end(ends[1]);
-  ::fcntl(output_.get(), F_SETFL, O_NONBLOCK);
-  auto pid = launcher_.start({argv.value(), directory_, write_end.get(), true});
+  auto output = net::LogPipe::create(log_writer_, false);
+  if (!output) return fail(output.error().message);
+  output_ = std::move(output).value();
+  auto pid = launcher_.start({argv.value(), directory_, output_->writing_end(), true});
+  output_->close_writing_end();
   if (!pid) return fail("cannot be started: " + pid.error().message);
   pid_ = pid.value();
   limit_ = net::steady_now() + timeout_;
@@ -72,21 +56,6 @@ std::optional<message::Message> RunOnce::present() const {
                               static_cast<std::uint32_t>(commands_.size()), command()};
 }
 
-void RunOnce::read_output() {
-  std::array<char, 16 * 1024> buffer;
-  ssize_t count = -1;
-  // A bound, so that one who writes without end keeps us from nothing; a pipe holds less than that.
-  for (int i = 0; i < 16; ++i) {
-    count = ::read(output_.get(), buffer.data(), buffer.size());
-    if (count <= 0) break;
-    auto size = static_cast<std::size_t>(count);
-    write_all(STDERR_FILENO, buffer.data(), size);
-    tail_.append(buffer.data(), size);
-    if (tail_.size() > kMostTail) tail_.erase(0, tail_.size() - kMostTail);
-  }
-  if (count == 0) output_.reset();  // it has closed its output; that is not yet its end
-}
-
 void RunOnce::on_time() {
   if (limit_ > net::steady_now()) return;
   bool told = std::exchange(late_, true) || cancelled_;
@@ -95,8 +64,8 @@ void RunOnce::on_time() {
 }
 
 void RunOnce::ended(int wait_status) {
-  if (output_.valid()) read_output();
-  output_.reset();
+  output_->read();
+  output_->end();
   pid_ = 0;
   limit_ = net::kNever;
   if (cancelled_) return;
@@ -121,7 +90,7 @@ void RunOnce::fail(const std::string& how) {
   news_ = true;
   std::string summary = "run_once \"" + command().substr(0, 500) + "\" " + how;
   net::LogLine("warn", "run_once_failed").add("error", summary);
-  failure_ = message::RunOnceFailed{std::move(summary), harmless(tail_)};
+  failure_ = message::RunOnceFailed{std::move(summary), output_ ? harmless(output_->tail()) : ""};
 }
 
 }  // namespace appd::zygote

@@ -10,12 +10,12 @@
 
 #include "common/messages.h"
 #include "worker/net/clock.h"
+#include "worker/net/log_pipe.h"
 #include "worker/zygote/command.h"
 
 namespace appd::zygote {
 
-// The zygote's only thread. What the task writes goes through a pipe of ours to the log, so that
-// its end is known apart from what else is written there.
+// The zygote's only thread.
 class RunOnce {
  public:
   explicit RunOnce(const Launcher& launcher) : launcher_(launcher) {}
@@ -28,8 +28,8 @@ class RunOnce {
   std::optional<message::Message> news();
   std::optional<message::Message> present() const;
 
-  int output() const { return output_.get(); }
-  void read_output();
+  int output() const { return output_ ? output_->fd() : -1; }
+  void read_output() { output_->read(); }
   // When on_time() has something to do.
   net::TimePoint limit() const { return limit_; }
   void on_time();
@@ -46,11 +46,11 @@ class RunOnce {
   const Launcher& launcher_;
   std::vector<std::string> commands_;
   std::string directory_;
+  std::string log_writer_;
   std::chrono::milliseconds timeout_{0};
   std::size_t next_ = 0;
   pid_t pid_ = 0;
-  UniqueFd output_;
-  std::string tail_;
+  std::optional<net::LogPipe> output_;  // of the task in hand, or the last one
   net::TimePoint limit_ = net::kNever;
   bool late_ = false;  // its time is over: it was told to go
   bool cancelled_ = false;

@@ -138,6 +138,7 @@ class Zygote {
   void go_on_with_tasks();
   void report_loaded();
   void take_name();
+  std::string log_writer(std::uint32_t worker) const;
   void fork_worker(std::uint32_t worker);
   void become_worker(std::uint32_t worker, message::Channel channel, UniqueFd log_files,
                      net::AccessBatch* batch);
@@ -147,6 +148,7 @@ class Zygote {
   void start_command(std::uint32_t worker);
   void tune(const message::Tune& tune);
   void read_child(Child& child);
+  void read_outputs_left();
   void reap();
   void ended(Child& child, int status);
   void announce_ready();
@@ -172,6 +174,7 @@ class Zygote {
   net::TimePoint hurry_at_ = net::kNever;
   gateway::PyRef app_;
   std::map<pid_t, Child> children_;
+  std::vector<net::LogPipe> outputs_left_;  // of what ended commands have left behind
   Launcher launcher_;
   RunOnce tasks_;
   net::OomRecord oom_;
@@ -203,6 +206,7 @@ std::optional<WorkerSetup> Zygote::run() {
     if (become_) return std::move(become_);
   }
   end_strays();
+  read_outputs_left();
   link_.flush();
   return std::nullopt;
 }
@@ -233,9 +237,10 @@ void Zygote::wait() {
   polled.push_back({tasks_.output(), POLLIN, 0});
   std::vector<pid_t> pids;
   for (const auto& [pid, child] : children_) {
-    polled.push_back({child.channel.open() ? child.channel.fd() : -1, POLLIN, 0});
+    polled.push_back({child.fd(), POLLIN, 0});
     pids.push_back(pid);
   }
+  for (const net::LogPipe& output : outputs_left_) polled.push_back({output.fd(), POLLIN, 0});
   int timeout = -1;
   if (net::TimePoint deadline = next_deadline(); deadline != net::kNever) {
     auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - net::steady_now());
@@ -253,6 +258,7 @@ void Zygote::wait() {
     for (std::size_t i = 0; i < pids.size(); ++i) {
       if (polled[i + 4].revents != 0) read_child(children_.at(pids[i]));
     }
+    read_outputs_left();
     if (polled[3].revents != 0) tasks_.read_output();
     if (polled[0].revents != 0) reap();
     if ((polled[2].revents & POLLOUT) != 0) link_.flush();
@@ -352,6 +358,10 @@ void Zygote::take_name() {
   set_process_name(load_.app, "");
   net::set_log_writer(std::to_string(load_.rollout) + "/-");
   net::set_log_prefix(load_.settings.log_prefix);
+}
+
+std::string Zygote::log_writer(std::uint32_t worker) const {
+  return std::to_string(load_.rollout) + "/" + std::to_string(worker);
 }
 
 void Zygote::load(message::Load load, std::vector<UniqueFd> descriptors) {
@@ -526,8 +536,13 @@ void Zygote::fork_worker(std::uint32_t worker) {
 void Zygote::start_command(std::uint32_t worker) {
   clear(scoreboard_.slot(worker));
   oom_.note();
-  off_t log_begin = log_size();
-  auto pid = launcher_.start({argv_, load_.directory});
+  auto output = net::LogPipe::create(log_writer(worker), true);
+  if (!output) {
+    link_.send(message::ForkFailed{worker, output.error().sys_errno});
+    return;
+  }
+  auto pid = launcher_.start({argv_, load_.directory, output->writing_end()});
+  output->close_writing_end();
   if (!pid) {
     const Error& error = pid.error();
     bool not_found = error.sys_errno == ENOENT || error.sys_errno == EACCES;
@@ -540,7 +555,7 @@ void Zygote::start_command(std::uint32_t worker) {
   child.pid = pid.value();
   child.settings_revision = load_.settings.revision;
   child.command = true;
-  child.log_begin = log_begin;
+  child.output = std::move(output).value();
   child.forked = net::steady_now();
   child.ready_at = child.forked + std::chrono::milliseconds(load_.settings.startsecs_ms);
   link_.send(child.forked_message(child.forked));
@@ -572,7 +587,7 @@ void Zygote::announce_ready() {
 // In the fork: leave behind what belongs to the zygote.
 void Zygote::become_worker(std::uint32_t worker, message::Channel channel, UniqueFd log_files,
                            net::AccessBatch* batch) {
-  net::set_log_writer(std::to_string(load_.rollout) + "/" + std::to_string(worker));
+  net::set_log_writer(log_writer(worker));
   net::set_access_batch(batch);
   net::watch_log_file_link(log_files.get());
   for (int signal : {SIGCHLD, SIGTERM, SIGINT}) handle(signal, SIG_DFL);
@@ -593,6 +608,7 @@ void Zygote::become_worker(std::uint32_t worker, message::Channel channel, Uniqu
 }
 
 void Zygote::read_child(Child& child) {
+  if (child.output) child.output->read();
   while (child.channel.open()) {
     auto received = child.channel.receive();
     if (!received) {
@@ -617,6 +633,11 @@ void Zygote::read_child(Child& child) {
       link_.send(std::move(message));
     }  // a worker may say nothing else
   }
+}
+
+void Zygote::read_outputs_left() {
+  for (net::LogPipe& output : outputs_left_) output.read();
+  std::erase_if(outputs_left_, [](const net::LogPipe& output) { return output.fd() < 0; });
 }
 
 void Zygote::reap() {
@@ -658,9 +679,10 @@ void Zygote::ended(Child& child, int status) {
     std::string how =
         describe_early_end(argv_[0], status, now - child.forked, load_.settings.startsecs_ms);
     link_.send(message::BootFailed{child.worker, message::BootFailure::Ended, std::move(how),
-                                   log_tail(child.log_begin)});
+                                   harmless(child.output->tail())});
   }
   link_.send(child.exited_message(now, status));
+  if (child.output) outputs_left_.push_back(*std::move(child.output));
 }
 
 // Ours first, then each worker's: those that wait for events are told by a message.
