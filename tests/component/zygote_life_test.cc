@@ -218,12 +218,13 @@ TEST(ZygoteLife, AWorkerHoldsNoDescriptorThatIsNotItsOwn) {
   std::multiset<std::string> held;
   eventually([&] {
     held = descriptors_of(zygote.slot(3).pid);
-    return held.size() == 12;
+    return held.size() == 13;
   });
-  EXPECT_EQ(held.count("socket:"), 4U) << "listener, link to the zygote, the workers' common queue";
+  EXPECT_EQ(held.count("socket:"), 5U)
+      << "listener, link to the zygote, the workers' common queue, the link for new log files";
   EXPECT_EQ(held.count("anon_inode:"), 4U)
       << "epoll and eventfd of engine, and of parking and monitor";
-  EXPECT_EQ(held.size(), 12U) << "and 0 to 2 and the scoreboard";
+  EXPECT_EQ(held.size(), 13U) << "and 0 to 2 and the scoreboard";
 }
 
 TEST(ZygoteLife, RunsAtexitAndFlushesWhenAWorkerLeaves) {

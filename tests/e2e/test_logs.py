@@ -34,10 +34,8 @@ def app(environ, start_response):
         print("number", query["n"], "x" * 1000)
     elif path == "/flood":
         line = "flood " + "x" * 993
-        end = time.monotonic() + float(query["seconds"])
-        while time.monotonic() < end:
-            for _ in range(100):
-                print(line)
+        for _ in range(int(query["lines"])):
+            print(line)
     elif path == "/babble":
         end = time.monotonic() + float(query["seconds"])
         while time.monotonic() < end:
@@ -98,8 +96,8 @@ def test_not_a_line_is_lost_through_20_rotations_under_load(appd: Appd, port: in
         wait_until(lambda: client.written > last, "some more")
     expected = list(range(1, client.written + 1))
     assert logs.numbers(logs.lines(appd, "web")) == expected
-    # Each file was about as large as asked for; what was written while it changed hands comes on top.
-    assert all(path.stat().st_size < 2 * 64 * 1024 for path in logs.files(appd, "web"))
+    # Each file is as large as asked for; what was written while it changed hands comes on top.
+    assert all(path.stat().st_size >= 64 * 1024 for path in logs.files(appd, "web")[:-1])
     # The follower began a moment after the first lines.
     seen = logs.numbers(follower.lines)
     assert seen and seen == list(range(seen[0], seen[-1] + 1)), "followed without gap or repetition"
@@ -288,7 +286,8 @@ def test_a_full_disk_fails_no_request_and_its_loss_is_told(
     for n in range(1, wrote + 1):
         assert http.request(port, f"/number?n={n}").status == 200
     lost = appd.observed("web")
-    assert lost["log_lost_lines"] > 0 and lost["log_lost_bytes"] > 0
+    lost_lines = int(lost["log_lost_lines"])
+    assert lost_lines > 0 and int(lost["log_lost_bytes"]) > 0
     assert "lost of its logs" in appd.ok("status").stdout
     ballast.unlink()
     log = small_disk / "web.log"
@@ -300,23 +299,20 @@ def test_a_full_disk_fails_no_request_and_its_loss_is_told(
     # What is not counted as lost is there; a line may have been cut in two.
     there = logs.numbers(logs.lines(appd, "web"))
     access = len((small_disk / "web.access.log").read_text().splitlines())
-    assert wrote - len(there) <= lost["log_lost_lines"] <= 2 * wrote, (len(there), access)
+    assert wrote - len(there) <= lost_lines <= 2 * wrote, (len(there), access)
     # Nothing may be left on the file system that is about to go.
     appd.ok("delete", "web")
 
 
 def test_a_flood_is_bounded_and_appd_answers_meanwhile(appd: Appd, port: int, speaker: Path) -> None:
     appd.create("web", speaker, port, "--log-max-size", "4MiB", "--log-keep", "2").expect(DONE)
-    flood = threading.Thread(target=http.request, args=(port, "/flood?seconds=4"))
-    flood.start()
-    sizes = []
-    while flood.is_alive():
-        appd.ok("list")  # within the timeout of the harness, and errors fail the test
-        sizes.append(sum(path.stat().st_size for path in logs.files(appd, "web") if path.exists()))
-    flood.join()
-    assert len(sizes) > 3
-    # Three files, each with what was written while it changed hands.
-    assert max(sizes) < 3 * (4 << 20) + (256 << 20)
+    for _ in range(5):
+        flood = threading.Thread(target=http.request, args=(port, "/flood?lines=30000"))
+        flood.start()
+        while flood.is_alive():
+            appd.ok("list")  # within the timeout of the harness, and errors fail the test
+            assert len(logs.files(appd, "web")) <= 4, "one of them is about to go"
+        flood.join()
     wait_until(lambda: len(logs.files(appd, "web")) == 3, "two are kept")
 
 

@@ -43,7 +43,7 @@ class AccessBatch {
   // False: there is no room.
   bool append(std::string_view line) {
     std::uint32_t used = used_.load(std::memory_order_relaxed);
-    if (line.size() > kCapacity - used) return false;
+    if (used > kCapacity || line.size() > kCapacity - used) return false;
     __builtin_memcpy(bytes_ + used, line.data(), line.size());
     used_.store(used + static_cast<std::uint32_t>(line.size()), std::memory_order_release);
     return true;

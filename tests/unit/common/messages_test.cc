@@ -67,7 +67,6 @@ std::vector<Message> samples() {
       Kill{5},
       Tune{unusual_settings()},
       Quit{},
-      Reopen{},
       Hello{2, 4711, "shop", 7, "3.11.2", 17},
       Loaded{true, "threads after import", 250, "gevent", true},
       LoadFailed{true, "AttributeError: no app", "Traceback (most recent call last):\n"},
@@ -80,6 +79,7 @@ std::vector<Message> samples() {
       Exited{12, 98, 9, ExitCause::Timeout, "GET /slow", 1, 2, 3},
       RunningOnce{1, 2, "manage.py migrate"},
       RunOnceFailed{"exited with status 1", "no such table\n"},
+      Reopen{},
   };
 }
 

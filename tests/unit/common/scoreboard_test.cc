@@ -87,7 +87,8 @@ TEST(Scoreboard, RefusesMemoryThatCouldShrink) {
   auto board = Scoreboard::create();
   ASSERT_TRUE(board);
   UniqueFd unsealed = memory(size_of(board->fd()), 0);
-  ScoreboardHeader header{ScoreboardHeader::kMagic, ScoreboardHeader::kLayoutVersion, kMaxSlots};
+  ScoreboardHeader header{
+      ScoreboardHeader::kMagic, ScoreboardHeader::kLayoutVersion, kMaxSlots, 0, {}};
   ASSERT_EQ(::pwrite(unsealed.get(), &header, sizeof(header), 0),
             static_cast<ssize_t>(sizeof(header)));
   EXPECT_FALSE(Scoreboard::open(std::move(unsealed)));
@@ -97,7 +98,8 @@ TEST(Scoreboard, RefusesAnotherLayout) {
   auto board = Scoreboard::create();
   ASSERT_TRUE(board);
   for (int field = 0; field < 3; ++field) {
-    ScoreboardHeader header{ScoreboardHeader::kMagic, ScoreboardHeader::kLayoutVersion, kMaxSlots};
+    ScoreboardHeader header{
+        ScoreboardHeader::kMagic, ScoreboardHeader::kLayoutVersion, kMaxSlots, 0, {}};
     if (field == 0) ++header.magic;
     if (field == 1) ++header.layout_version;
     if (field == 2) ++header.slots;

@@ -67,6 +67,9 @@ model::AppView app_view() {
   view.observed.retry_time = kTime;
   view.observed.unexpected_exits = 6;
   view.observed.log_path = "/log";
+  view.observed.access_log_path = "/access";
+  view.observed.log_lost_lines = 9;
+  view.observed.log_lost_bytes = 10;
   view.observed.process_state = model::ProcessState::Backoff;
   view.observed.drained_exits = 7;
   view.observed.last_death = 8;
