@@ -17,19 +17,20 @@ template <typename Archive, typename T>
 void fields(Archive& a, T& m) {
   using M = std::remove_const_t<T>;
   if constexpr (std::same_as<M, Settings>) {
-    a(m.revision, m.threads, m.timeout_ms, m.graceful_timeout_ms, m.keepalive_ms,
-      m.client_header_timeout_ms, m.client_body_timeout_ms, m.send_timeout_ms, m.limit_request_line,
-      m.limit_request_fields, m.limit_request_field_size, m.limit_request_body,
-      m.worker_connections, m.forwarded_allow_ips, m.proxy_protocol, m.proxy_allow_ips,
-      m.access_log, m.access_log_format, m.ws_max_size, m.ws_ping_interval_ms, m.ws_ping_timeout_ms,
-      m.ws_per_message_deflate, m.websocket_drain_ms, m.startsecs_ms, m.stop_signal, m.health_path,
-      m.health_status_first, m.health_status_last, m.health_timeout_ms, m.health_tries,
-      m.log_prefix);
+    a(m.revision, m.threads, m.timeout_ms, m.request_timeout_ms, m.graceful_timeout_ms,
+      m.keepalive_ms, m.client_header_timeout_ms, m.client_body_timeout_ms, m.send_timeout_ms,
+      m.limit_request_line, m.limit_request_fields, m.limit_request_field_size,
+      m.limit_request_body, m.worker_connections, m.forwarded_allow_ips, m.proxy_protocol,
+      m.proxy_allow_ips, m.access_log, m.access_log_format, m.ws_max_size, m.ws_ping_interval_ms,
+      m.ws_ping_timeout_ms, m.ws_per_message_deflate, m.websocket_drain_ms, m.startsecs_ms,
+      m.stop_signal, m.health_path, m.health_status_first, m.health_status_last,
+      m.health_timeout_ms, m.health_tries, m.log_prefix);
   } else if constexpr (std::same_as<M, Load>) {
     a(m.app, m.rollout, m.directory, m.app_uri, m.preload, m.warmup_paths, m.worker_class, m.loop,
       m.lifespan, m.root_path, m.command, m.run_once, m.run_once_timeout_ms, m.log_path,
       m.access_log_path, m.settings);
-  } else if constexpr (std::same_as<M, Fork> || std::same_as<M, Drain> || std::same_as<M, Kill>) {
+  } else if constexpr (std::same_as<M, Fork> || std::same_as<M, Drain> || std::same_as<M, Kill> ||
+                       std::same_as<M, TakeStacks>) {
     a(m.worker);
   } else if constexpr (std::same_as<M, Tune>) {
     a(m.settings);
@@ -54,11 +55,14 @@ void fields(Archive& a, T& m) {
     a(m.worker, m.settings_revision);
   } else if constexpr (std::same_as<M, BootFailed>) {
     a(m.worker, m.cause, m.summary, m.traceback);
+  } else if constexpr (std::same_as<M, Stacks>) {
+    a(m.worker, m.text);
   } else if constexpr (std::same_as<M, Stuck>) {
-    a(m.worker, m.after_ms, m.request);
+    a(m.worker, m.request, m.after_ms, m.what);
   } else {
     static_assert(std::same_as<M, Exited>);
-    a(m.worker, m.pid, m.wait_status, m.cause, m.detail, m.start_time, m.ready_time, m.end_time);
+    a(m.worker, m.pid, m.wait_status, m.cause, m.detail, m.start_time, m.ready_time, m.end_time,
+      m.stacks);
   }
 }
 

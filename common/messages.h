@@ -5,9 +5,10 @@
 // Descriptors travel beside it (SCM_RIGHTS). Decoding checks every length: a peer that sends
 // garbage gets an Error, never a crash.
 //
-//   appd  ── Load, Fork, Drain, Kill, Tune, Reopen, Quit ──▶ zygote ── Drain, Tune ──▶ worker
-//   appd  ◀── Hello, Loaded, LoadFailed, Forked, ForkFailed, Ready, BootFailed, Tuned, Exited ──
-//   zygote
+//   appd  ── Load, Fork, Drain, Kill, TakeStacks, Tune, Reopen, Quit ──▶ zygote ── Drain, Tune ──▶
+//   worker appd  ◀── Hello, Loaded, LoadFailed, Forked, ForkFailed, Ready, BootFailed, Tuned,
+//   Stacks,
+//             Exited ── zygote
 //                                                    zygote ◀── Ready, BootFailed, Tuned, Stuck ──
 //                                                    worker
 #pragma once
@@ -41,6 +42,7 @@ struct Settings {
   std::int64_t revision = 0;  // the generation of the spec that these come from
   std::uint32_t threads = 1;
   std::uint32_t timeout_ms = 30'000;
+  std::uint32_t request_timeout_ms = 0;
   std::uint32_t graceful_timeout_ms = 30'000;
   std::uint32_t keepalive_ms = 75'000;
   std::uint32_t client_header_timeout_ms = 30'000;
@@ -108,6 +110,9 @@ struct Drain {  // also zygote → worker: accept no more, finish, exit
   std::uint32_t worker = 0;
 };
 struct Kill {
+  std::uint32_t worker = 0;
+};
+struct TakeStacks {  // answered by Stacks
   std::uint32_t worker = 0;
 };
 struct Tune {  // also zygote → worker
@@ -185,15 +190,23 @@ struct Tuned {  // also worker → zygote: the settings are in effect
   std::uint32_t worker = 0;
   std::int64_t settings_revision = 0;
 };
-struct Stuck {  // worker → zygote only: a request is over the timeout; kill me
+struct Stacks {
   std::uint32_t worker = 0;
+  std::string text;  // of threads, tasks and greenlets; or why there are none
+};
+struct Stuck {  // worker → zygote only: something is over a limit that costs my life
+  std::uint32_t worker = 0;
+  bool request = false;  // request_timeout, not timeout
   std::uint32_t after_ms = 0;
-  std::string request;  // "GET /slow"
+  std::string what;  // "GET /slow"
 };
 enum class ExitCause : std::uint8_t {
   Asked,            // to drain, or to be killed
   Own,              // nobody asked for it
   Timeout,          // killed: it was stuck
+  RequestTimeout,   // killed: a request was too old, and could not be ended otherwise
+  Stopped,          // killed: it had been stopped (SIGSTOP) for as long
+  Silent,           // killed: it was stuck, and could not say so
   GracefulTimeout,  // killed: told to go, it did not in time
   OutOfMemory,      // killed by the kernel for that
 };
@@ -207,11 +220,12 @@ struct Exited {
   std::int64_t start_time = 0;
   std::int64_t ready_time = 0;  // 0: it never was
   std::int64_t end_time = 0;
+  std::string stacks = {};  // taken before it was killed
 };
 
 using Message = std::variant<Load, Fork, Drain, Kill, Tune, Quit, Hello, Loaded, LoadFailed, Forked,
                              ForkFailed, Ready, BootFailed, Tuned, Stuck, Exited, RunningOnce,
-                             RunOnceFailed, Reopen>;
+                             RunOnceFailed, Reopen, TakeStacks, Stacks>;
 
 std::string encode(const Message& message);
 Result<Message> decode(std::span<const std::byte> bytes);

@@ -205,6 +205,12 @@ Outcome<v1::Operation> Client::rollback_app(const v1::RollbackAppRequest& reques
 Outcome<v1::Operation> Client::get_operation(const v1::GetOperationRequest& request) {
   return impl_->call(*impl_->operations, &v1::Operations::Stub::GetOperation, request);
 }
+Outcome<v1::DumpStacksResponse> Client::dump_stacks(const v1::DumpStacksRequest& request) {
+  return impl_->call(*impl_->workers, &v1::Workers::Stub::DumpStacks, request);
+}
+Outcome<v1::Worker> Client::recycle_worker(const v1::RecycleWorkerRequest& request) {
+  return impl_->call(*impl_->workers, &v1::Workers::Stub::RecycleWorker, request);
+}
 Outcome<v1::Death> Client::get_death(const v1::GetDeathRequest& request) {
   return impl_->call(*impl_->workers, &v1::Workers::Stub::GetDeath, request);
 }

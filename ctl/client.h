@@ -81,6 +81,8 @@ class Client {
   Outcome<v1::Operation> scale_app(const v1::ScaleAppRequest& request);
   Outcome<v1::Operation> reload_app(const v1::ReloadAppRequest& request);
   Outcome<v1::Operation> rollback_app(const v1::RollbackAppRequest& request);
+  Outcome<v1::DumpStacksResponse> dump_stacks(const v1::DumpStacksRequest& request);
+  Outcome<v1::Worker> recycle_worker(const v1::RecycleWorkerRequest& request);
   Outcome<v1::Death> get_death(const v1::GetDeathRequest& request);
   Outcome<v1::Operation> get_operation(const v1::GetOperationRequest& request);
   Outcome<v1::ServerInfo> get_server_info();

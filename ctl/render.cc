@@ -125,6 +125,7 @@ std::string render_observed(const v1::App& app, WallTime now, const Style& style
   }
   out += label_line("unexpected exits", count(observed.unexpected_exits()));
   out += label_line("drained exits", count(observed.drained_exits()));
+  out += label_line("recycled workers", count(observed.recycled_workers()));
   if (!observed.last_death().empty()) {
     out += label_line("last death", escape_line(observed.last_death()) + ": " +
                                         escape_line(observed.last_death_reason()));

@@ -92,6 +92,7 @@ std::string render_death(const v1::Death& death, WallTime now, const Style& styl
     out += label_line("", escape_line(request.method() + " " + request.path()) + ", for " +
                               format_elapsed(milliseconds(request.age())));
   }
+  out += block("Stacks", death.stacks(), style);
   out += block("Log", death.log_tail(), style);
   return out;
 }

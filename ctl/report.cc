@@ -20,6 +20,8 @@ constexpr auto kHints = std::to_array<Hint>({
     {"APP_NOT_FOUND", "`appctl list` shows the apps that appd knows."},
     {"DEATH_NOT_FOUND", "`appctl workers APP --dead` shows those that are kept."},
     {"WORKER_NOT_FOUND", "`appctl workers APP` shows the workers."},
+    {"WORKER_NOT_READY", "`appctl workers APP` shows what it is at."},
+    {"STACKS_NOT_TAKEN", "Try again; `appctl workers APP` shows whether it is still there."},
     {"OPERATION_NOT_FOUND", "`appctl operations` shows those that are kept."},
     {"APP_EXISTS", "Change it with `appctl set APP …` or `appctl apply`, or delete it first."},
     {"ETAG_MISMATCH", "It was changed meanwhile. Look with `appctl get APP`, then use its etag."},

@@ -38,6 +38,8 @@ void add_get(CLI::App& command, Action& action);
 void add_list(CLI::App& command, Action& action);
 void add_status(CLI::App& command, Action& action);
 void add_workers(CLI::App& command, Action& action);
+void add_stacks(CLI::App& command, Action& action);
+void add_recycle(CLI::App& command, Action& action);
 void add_operations(CLI::App& command, Action& action);
 void add_history(CLI::App& command, Action& action);
 void add_diff(CLI::App& command, Action& action);

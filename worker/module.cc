@@ -18,7 +18,7 @@ PyObject* zygote_entry(PyObject*, PyObject* arguments) {
   int control = -1;
   int resume = -1;
   if (!PyArg_ParseTuple(arguments, "Oii", &hooks_module, &control, &resume)) return nullptr;
-  gateway::Hooks hooks(hooks_module);
+  auto& hooks = *new gateway::Hooks(hooks_module);  // threads use it to the very end
   auto forked = run_zygote(hooks, UniqueFd(control), UniqueFd(resume));
   int status = forked ? run_worker(std::move(*forked), hooks) : 0;
   return PyLong_FromLong(status);

@@ -97,6 +97,7 @@ void fill(const model::AppObserved& observed, v1::AppObserved& out) {
   out.set_log_path(observed.log_path);
   out.set_process_state(proto_of(observed.process_state));
   out.set_drained_exits(observed.drained_exits);
+  out.set_recycled_workers(observed.recycled_workers);
   out.set_access_log_path(observed.access_log_path);
   out.set_log_lost_lines(observed.log_lost_lines);
   out.set_log_lost_bytes(observed.log_lost_bytes);
@@ -210,6 +211,8 @@ void to_proto(const model::WorkerView& worker, v1::Worker& out) {
   out.set_connections(worker.connections);
   out.set_exit_reason(worker.exit_reason);
   out.set_process_state(proto_of(worker.process_state));
+  out.set_recycling(worker.recycling);
+  out.set_memory(worker.memory);
 }
 
 void to_proto(const model::Operation& operation, v1::Operation& out) {

@@ -17,6 +17,10 @@ v1::Death::Cause proto_of(model::DeathCause cause) {
       return v1::Death::BOOT_TIMEOUT;
     case model::DeathCause::Timeout:
       return v1::Death::TIMEOUT;
+    case model::DeathCause::RequestTimeout:
+      return v1::Death::REQUEST_TIMEOUT;
+    case model::DeathCause::Stopped:
+      return v1::Death::STOPPED_TOO_LONG;
     case model::DeathCause::GracefulTimeout:
       return v1::Death::GRACEFUL_TIMEOUT;
     case model::DeathCause::OutOfMemory:
@@ -61,7 +65,9 @@ void to_proto(const model::Death& death, bool full, v1::Death& out) {
   if (death.exit_status) out.set_exit_status(*death.exit_status);
   if (death.signal) out.set_signal(*death.signal);
   fill(death.figures, out);
-  if (full) out.set_log_tail(death.log_tail);
+  if (!full) return;
+  out.set_log_tail(death.log_tail);
+  out.set_stacks(death.stacks);
 }
 
 }  // namespace appd::api

@@ -122,6 +122,35 @@ void list_deaths(reconcile::Control& control,
   control.deaths(*app, call.then<std::vector<model::Death>>(answer));
 }
 
+void dump_stacks(reconcile::Control& control,
+                 UnaryCall<v1::DumpStacksRequest, v1::DumpStacksResponse>& call) {
+  const auto name = parse_worker_name(call.request().name(), "name");
+  if (!name) return call.reject(name.rejection());
+  call.about("resource", call.request().name());
+  const auto answer = [](auto& done, const reconcile::WorkerStacks& stacks) {
+    v1::DumpStacksResponse response;
+    response.set_name(done.request().name());
+    response.set_pid(stacks.pid);
+    response.set_text(stacks.text);
+    done.finish(response);
+  };
+  control.dump_stacks(name.value().app, name.value().id,
+                      call.then<reconcile::WorkerStacks>(answer));
+}
+
+void recycle_worker(reconcile::Control& control,
+                    UnaryCall<v1::RecycleWorkerRequest, v1::Worker>& call) {
+  const auto name = parse_worker_name(call.request().name(), "name");
+  if (!name) return call.reject(name.rejection());
+  call.about("resource", call.request().name());
+  const auto answer = [](auto& done, const model::WorkerView& worker) {
+    v1::Worker response;
+    to_proto(worker, response);
+    done.finish(response);
+  };
+  control.recycle_worker(name.value().app, name.value().id, call.then<model::WorkerView>(answer));
+}
+
 }  // namespace
 
 void WorkersService::serve(CallHost& host) {
@@ -129,6 +158,10 @@ void WorkersService::serve(CallHost& host) {
               [this](auto& call) { get_worker(control_, call); });
   serve_unary(host, service_, &Workers::RequestListWorkers,
               [this](auto& call) { list_workers(control_, call); });
+  serve_unary(host, service_, &Workers::RequestDumpStacks,
+              [this](auto& call) { dump_stacks(control_, call); });
+  serve_unary(host, service_, &Workers::RequestRecycleWorker,
+              [this](auto& call) { recycle_worker(control_, call); });
   serve_unary(host, service_, &Workers::RequestGetDeath,
               [this](auto& call) { get_death(control_, call); });
   serve_unary(host, service_, &Workers::RequestListDeaths,

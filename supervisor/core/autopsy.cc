@@ -5,6 +5,8 @@
 
 #include <cstring>
 
+#include "supervisor/model/text.h"
+
 namespace appd::core {
 namespace {
 
@@ -54,7 +56,23 @@ void judge(const message::Exited& exited, const Worker* worker, const Rollout& r
     case ExitCause::Timeout:
       death.cause = DeathCause::Timeout;
       death.limit = "timeout";
-      death.reason = "was killed: a request ran longer than timeout (" + exited.detail + ")";
+      death.reason = "was killed: stuck for longer than timeout (" + exited.detail + ")";
+      break;
+    case ExitCause::RequestTimeout:
+      death.cause = DeathCause::RequestTimeout;
+      death.limit = "request_timeout";
+      death.reason =
+          "was killed: a request ran longer than request_timeout (" + exited.detail + ")";
+      break;
+    case ExitCause::Stopped:
+      death.cause = DeathCause::Stopped;
+      death.limit = "timeout";
+      death.reason = "was killed: it had been stopped by a signal " + exited.detail;
+      break;
+    case ExitCause::Silent:
+      death.cause = DeathCause::Timeout;
+      death.limit = "timeout";
+      death.reason = "was killed: stuck, and without a sign of life (" + exited.detail + ")";
       break;
     case ExitCause::GracefulTimeout:
       death.cause = DeathCause::GracefulTimeout;
@@ -95,7 +113,9 @@ Death certify(const message::Exited& exited, const Worker* worker, const Rollout
   } else {
     death.signal = WTERMSIG(exited.wait_status);
   }
+  death.stacks = model::utf8(exited.stacks);
   judge(exited, worker, rollout, death);
+  death.reason = model::utf8(death.reason);  // requests are the client's choice
   return death;
 }
 

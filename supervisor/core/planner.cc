@@ -6,6 +6,8 @@
 #include <string>
 #include <utility>
 
+#include "supervisor/core/recycling.h"
+
 namespace appd::core {
 namespace {
 
@@ -238,6 +240,8 @@ class Planner {
   void keep(RolloutKey key, const Rollout& rollout) {
     if (rollout.zygote_gone) return;  // its orphans serve until a new zygote's workers do
     keep_in_tune(key, rollout);
+    // A rollout that comes replaces them all.
+    if (!have_.coming()) recycle(key, rollout);
     keep_in_number(key, rollout);
     for (const auto& [id, worker] : rollout.workers) watch_boot(key, rollout, id, worker);
   }
@@ -257,8 +261,30 @@ class Planner {
     if (out_of_tune(want_, rollout)) act(TuneRollout{key});
   }
 
+  // Marks those that are due, a share of the pool at most, and lets go as many of the marked as
+  // have somebody ready in their place.
+  void recycle(RolloutKey key, const Rollout& rollout) {
+    std::int32_t marked = rollout.recycling();
+    std::int32_t spare = rollout.ready() - want_.spec.workers;
+    for (const auto& [id, worker] : rollout.workers) {
+      if (worker.state != WorkerState::Ready) continue;
+      if (!worker.recycling.empty()) {
+        if (spare-- > 0) act(DrainWorker{key, id});
+        continue;
+      }
+      std::string reason = due_for(want_.spec, id, worker, now_);
+      if (!reason.empty() && marked < share_of(want_.spec.workers)) {
+        act(RecycleWorker{key, id, std::move(reason)});
+        ++marked;
+      } else if (auto due = due_at(want_.spec, id, worker); due && reason.empty()) {
+        wake_at(*due);
+      }
+    }
+    if (needs_figures(want_.spec)) wake_at(now_ + kLookAtFigures);
+  }
+
   void keep_in_number(RolloutKey key, const Rollout& rollout) {
-    std::int32_t missing = wanted() - rollout.staying();
+    std::int32_t missing = wanted() + rollout.recycling() - rollout.staying();
     std::int32_t surge = kAnySurge;
     if (auto coming = have_.coming()) {
       // While another rollout comes up, this one loses no capacity that the other does not have,
@@ -299,11 +325,12 @@ class Planner {
     act(ForkWorker{key, id});
   }
 
-  // Those that do not serve yet go first, then the highest ids.
+  // Those that do not serve yet go first, then the highest ids; who is being replaced has its turn
+  // in recycle().
   void drain(RolloutKey key, const Rollout& rollout, std::int32_t surplus) {
     for (WorkerState state : {WorkerState::Starting, WorkerState::Ready}) {
       for (auto it = rollout.workers.rbegin(); it != rollout.workers.rend() && surplus > 0; ++it) {
-        if (it->second.state != state) continue;
+        if (it->second.state != state || !it->second.recycling.empty()) continue;
         --surplus;
         // What is asked for and not there yet cannot be told; it is when it has come.
         if (it->second.pid != 0) act(DrainWorker{key, it->first});

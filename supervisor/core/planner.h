@@ -27,6 +27,12 @@ struct KillWorker {
   RolloutKey rollout;
   WorkerId worker;
 };
+// The worker is due: it is to leave once there is one more that is ready.
+struct RecycleWorker {
+  RolloutKey rollout;
+  WorkerId worker;
+  std::string reason;
+};
 // The running workers of a rollout take over the desired settings.
 struct TuneRollout {
   RolloutKey rollout;
@@ -59,8 +65,8 @@ struct FailRollout {
 };
 
 using Action = std::variant<OpenListeners, CloseListeners, StartRollout, ForkWorker, DrainWorker,
-                            KillWorker, TuneRollout, Advance, BeginBake, AbandonRollout,
-                            RetireRollout, KillRollout, FailRollout>;
+                            KillWorker, RecycleWorker, TuneRollout, Advance, BeginBake,
+                            AbandonRollout, RetireRollout, KillRollout, FailRollout>;
 
 struct Plan {
   std::vector<Action> actions;

@@ -26,6 +26,12 @@ std::optional<RolloutKey> newest(const AppState& app, Wanted wanted) {
 
 std::int32_t Rollout::ready() const { return count(*this, model::WorkerState::Ready); }
 std::int32_t Rollout::draining() const { return count(*this, model::WorkerState::Draining); }
+std::int32_t Rollout::recycling() const {
+  return static_cast<std::int32_t>(
+      std::count_if(workers.begin(), workers.end(), [](const auto& entry) {
+        return entry.second.state == model::WorkerState::Ready && !entry.second.recycling.empty();
+      }));
+}
 
 Rollout* AppState::find(RolloutKey key) {
   auto it = rollouts.find(key);
@@ -133,6 +139,28 @@ bool out_of_tune(const Desired& want, const Rollout& rollout) {
   return wanted != rollout.settings;
 }
 
+namespace {
+
+// One worker that is replaced by another changes nothing of what was asked for.
+bool as_many_as_asked(const Desired& want, const Rollout& rollout) {
+  bool all_stay =
+      std::all_of(rollout.workers.begin(), rollout.workers.end(), [](const auto& entry) {
+        return entry.second.state != model::WorkerState::Draining ||
+               !entry.second.recycling.empty();
+      });
+  return all_stay && rollout.ready() >= want.spec.workers &&
+         rollout.staying() <= want.spec.workers + rollout.recycling();
+}
+
+bool all_in_tune(const Rollout& rollout) {
+  return std::all_of(rollout.workers.begin(), rollout.workers.end(), [&](const auto& entry) {
+    return entry.second.state != model::WorkerState::Ready ||
+           entry.second.settings_revision == rollout.settings.revision;
+  });
+}
+
+}  // namespace
+
 bool converged(const Desired& want, const AppState& have) {
   if (!want.running()) return have.rollouts.empty() && !have.listening;
   if (have.rollouts.size() != 1) return false;
@@ -140,13 +168,7 @@ bool converged(const Desired& want, const AppState& have) {
   // After a roll-back the older number serves on: that is what is wanted until something changes.
   bool right_code = rollout.number == want.rollout || have.failed_rollout == want.rollout;
   return right_code && rollout.phase == RolloutPhase::Serving && !rollout.zygote_gone &&
-         static_cast<std::int32_t>(rollout.workers.size()) == want.spec.workers &&
-         rollout.ready() == want.spec.workers &&
-         std::all_of(rollout.workers.begin(), rollout.workers.end(),
-                     [&](const auto& entry) {
-                       return entry.second.settings_revision == rollout.settings.revision;
-                     }) &&
-         !out_of_tune(want, rollout);
+         as_many_as_asked(want, rollout) && all_in_tune(rollout) && !out_of_tune(want, rollout);
 }
 
 }  // namespace appd::core

@@ -41,8 +41,13 @@ struct Worker {
   std::int64_t settings_revision = 0;  // confirmed by the worker
   Time asked;                          // when it was asked for
   std::optional<Time> ready;
-  bool killed = false;     // for hanging in its import
-  std::string boot_error;  // what it has said of why it will end
+  bool killed = false;         // for hanging in its import
+  std::string boot_error;      // what it has said of why it will end
+  bool recycle_asked = false;  // somebody wants it replaced
+  std::string recycling;       // why it is being replaced: it leaves once its replacement is ready
+  // As they were looked at last, while a limit needs them.
+  std::int64_t requests = 0;
+  std::int64_t memory = 0;
   model::WallTime start_time;
   std::optional<model::WallTime> ready_time;
 };
@@ -88,6 +93,8 @@ struct Rollout {
   std::int32_t ready() const;
   std::int32_t draining() const;
   bool baking() const { return phase == RolloutPhase::Warming && bake.has_value(); }
+  // Those that still serve until their replacements do.
+  std::int32_t recycling() const;
   std::int32_t staying() const { return static_cast<std::int32_t>(workers.size()) - draining(); }
 };
 
@@ -99,6 +106,7 @@ struct AppState {
   std::int64_t failed_rollout = 0;
   RestartPolicy starts;  // pace of trying again while nothing serves
   std::int64_t unexpected_exits = 0;
+  std::int64_t recycled_workers = 0;
   std::int64_t drained_exits = 0;  // told to go, and gone with nothing left undone
 
   Rollout* find(RolloutKey key);

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "common/exit_status.h"
+#include "supervisor/model/text.h"
 
 namespace appd::core {
 namespace {
@@ -35,6 +36,12 @@ FailureCause cause_of(message::BootFailure failure) {
 void set_phase(Rollout& rollout, RolloutPhase phase, Now now) {
   rollout.phase = phase;
   rollout.phase_began = now.steady;
+}
+
+// What an app or a command has written may be any bytes.
+model::Failure failure(FailureCause cause, std::string_view message, std::string_view traceback,
+                       const Rollout& rollout, Now now) {
+  return {cause, model::utf8(message), model::utf8(traceback), rollout.number, now.wall};
 }
 
 // One event on one rollout.
@@ -131,6 +138,8 @@ class Transition {
     gone(exited.worker, certify(exited, worker, rollout_));
   }
 
+  void operator()(const StacksTaken&) {}
+
   void operator()(const SpawnFailed& failed) {
     lose(FailureCause::SpawnFailed, failed.message, "");
     rollout_.zygote_gone = true;
@@ -177,18 +186,17 @@ class Transition {
 
   void changed(WorkerId id) { out_.changed.push_back(id); }
 
-  void lose(FailureCause cause, std::string message, std::string traceback) {
+  void lose(FailureCause cause, std::string_view message, std::string_view traceback) {
     if (rollout_.phase == RolloutPhase::Retiring) return;
-    out_.rollout_failed = fail(key_, cause, std::move(message), std::move(traceback), app_, now_);
+    out_.rollout_failed = fail(key_, cause, message, traceback, app_, now_);
   }
 
   // Fatal for a rollout that has not proved itself, a matter of patience for one that serves.
-  void in_trouble(FailureCause cause, std::string message, std::string traceback) {
+  void in_trouble(FailureCause cause, std::string_view message, std::string_view traceback) {
     if (unproven(rollout_)) {
-      lose(cause, std::move(message), std::move(traceback));
+      lose(cause, message, traceback);
     } else if (rollout_.phase == RolloutPhase::Serving) {
-      out_.trouble = model::Failure{cause, std::move(message), std::move(traceback),
-                                    rollout_.number, now_.wall};
+      out_.trouble = failure(cause, message, traceback, rollout_, now_);
       app_.failure = out_.trouble;
     }
   }
@@ -207,6 +215,7 @@ class Transition {
                     rollout_.phase == RolloutPhase::Retiring ||
                     (!known && death.cause == model::DeathCause::Asked);
     if (!expected) ++app_.unexpected_exits;
+    if (expected && !worker.recycling.empty()) ++app_.recycled_workers;
     if (!expected && known) miss(worker, death);
     worker.state = WorkerState::Exited;
     out_.exits.push_back({id, std::move(worker), std::move(death), expected});
@@ -254,6 +263,9 @@ void begin(const Action& action, const Desired& want, AppState& app, RolloutKey 
           [&](const DrainWorker& a) {
             app.find(a.rollout)->workers.at(a.worker).state = WorkerState::Draining;
           },
+          [&](const RecycleWorker& a) {
+            app.find(a.rollout)->workers.at(a.worker).recycling = a.reason;
+          },
           [&](const KillWorker& a) { app.find(a.rollout)->workers.at(a.worker).killed = true; },
           [&](const TuneRollout& a) {
             Rollout& rollout = *app.find(a.rollout);
@@ -300,13 +312,12 @@ Consequences apply(const RolloutEvent& event, RolloutKey key, AppState& app, Now
   return transition.take();
 }
 
-model::Failure fail(RolloutKey key, model::FailureCause cause, std::string message,
-                    std::string traceback, AppState& app, Now now) {
+model::Failure fail(RolloutKey key, model::FailureCause cause, std::string_view message,
+                    std::string_view traceback, AppState& app, Now now) {
   Rollout& rollout = *app.find(key);
   set_phase(rollout, RolloutPhase::Retiring, now);
   app.failed_rollout = rollout.number;
-  app.failure =
-      model::Failure{cause, std::move(message), std::move(traceback), rollout.number, now.wall};
+  app.failure = failure(cause, message, traceback, rollout, now);
   app.starts.died(now.steady, std::nullopt);
   return *app.failure;
 }

@@ -24,6 +24,8 @@ struct ZygoteGone {
   std::string how;  // "exited with status 3", "was killed by signal 11 (SIGSEGV)"
   std::string output;
 };
+// The zygote's answer to TakeStacks; changes nothing.
+using StacksTaken = message::Stacks;
 // A worker without a zygote is gone; nobody knows its status.
 struct OrphanGone {
   WorkerId worker;
@@ -31,8 +33,8 @@ struct OrphanGone {
 using RolloutEvent =
     std::variant<message::Hello, message::Loaded, message::LoadFailed, message::Forked,
                  message::ForkFailed, message::Ready, message::BootFailed, message::Tuned,
-                 message::Exited, message::RunningOnce, message::RunOnceFailed, SpawnFailed,
-                 ZygoteGone, OrphanGone>;
+                 message::Exited, message::RunningOnce, message::RunOnceFailed, StacksTaken,
+                 SpawnFailed, ZygoteGone, OrphanGone>;
 
 // What the caller has to publish, log or conclude from an event.
 struct Consequences {
@@ -59,7 +61,7 @@ void begin(const Action& action, const Desired& want, AppState& app, RolloutKey 
 Consequences apply(const RolloutEvent& event, RolloutKey key, AppState& app, Now now);
 
 // The rollout did not make it: on its way out, remembered, and not tried again before its time.
-model::Failure fail(RolloutKey key, model::FailureCause cause, std::string message,
-                    std::string traceback, AppState& app, Now now);
+model::Failure fail(RolloutKey key, model::FailureCause cause, std::string_view message,
+                    std::string_view traceback, AppState& app, Now now);
 
 }  // namespace appd::core

@@ -31,6 +31,7 @@ message::Settings live_settings(const AppSpec& spec, std::int64_t generation) {
   settings.revision = generation;
   settings.threads = static_cast<std::uint32_t>(spec.threads);
   settings.timeout_ms = ms(spec.timeout);
+  settings.request_timeout_ms = ms(spec.request_timeout);
   settings.graceful_timeout_ms = ms(spec.graceful_timeout);
   settings.keepalive_ms = ms(spec.keepalive);
   settings.client_header_timeout_ms = ms(spec.client_header_timeout);

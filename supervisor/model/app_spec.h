@@ -31,6 +31,7 @@ struct AppSpec {
   Preload preload = Preload::Auto;
   RunMode run_mode = RunMode::Running;
   Milliseconds timeout{30'000};
+  Milliseconds request_timeout{0};
   Milliseconds graceful_timeout{30'000};
   Milliseconds keepalive{75'000};
   Milliseconds boot_timeout{60'000};
@@ -73,6 +74,11 @@ struct AppSpec {
   Milliseconds bake{60'000};       // and for how long
   double max_error_rate = 1;       // percent of a canary's requests
   double max_latency_factor = 3;   // of its 95th percentile to the old rollout's; 0: not compared
+  std::int32_t max_requests = 0;
+  std::int32_t max_requests_jitter = 0;
+  Milliseconds max_worker_lifetime{0};
+  Milliseconds max_worker_lifetime_jitter{0};
+  std::int64_t max_memory = 0;
   bool log_prefix = true;
   std::int64_t log_max_size = std::int64_t{64} << 20;
   Milliseconds log_max_age{0};

@@ -15,6 +15,8 @@ namespace appd::model {
 // Collects what is wrong, so that a caller hears of everything at once.
 class Checker {
  public:
+  static constexpr Milliseconds kDay{24 * 60 * 60 * 1000};
+
   explicit Checker(std::vector<Violation>& violations) : violations_(violations) {}
 
   void refuse(std::string field, std::string description) {
@@ -26,9 +28,10 @@ class Checker {
     refuse(field, std::string(what) + " must be " + std::to_string(least) + " to " +
                       std::to_string(most) + ", but got " + std::to_string(value) + ": " + advice);
   }
-  void duration(const char* field, Milliseconds value, Milliseconds least, const char* advice) {
-    if (value >= least && value <= kDay) return;
-    refuse(field, "must be from " + seconds(least) + " to " + seconds(kDay) + ", but got " +
+  void duration(const char* field, Milliseconds value, Milliseconds least, const char* advice,
+                Milliseconds most = kDay) {
+    if (value >= least && value <= most) return;
+    refuse(field, "must be from " + seconds(least) + " to " + seconds(most) + ", but got " +
                       seconds(value) + ": " + advice);
   }
   // One of a few words.
@@ -74,8 +77,6 @@ class Checker {
 
  private:
   static constexpr std::size_t kMaxPath = 4095;  // PATH_MAX without its NUL
-  static constexpr Milliseconds kDay{24 * 60 * 60 * 1000};
-
   static std::string seconds(Milliseconds value) {
     const std::int64_t ms = value.count();
     if (ms % 1000 == 0) return std::to_string(ms / 1000) + " s";
@@ -83,6 +84,9 @@ class Checker {
   }
   std::vector<Violation>& violations_;
 };
+
+// The rules of when workers are replaced.
+void check_recycling(Checker& check, const AppSpec& spec);
 
 // The rules of what clients, proxies and WebSockets may do, and of the access log.
 void check_front(Checker& check, const AppSpec& spec);

@@ -15,6 +15,10 @@ std::string_view word_of(DeathCause cause) {
       return "boot_timeout";
     case DeathCause::Timeout:
       return "timeout";
+    case DeathCause::RequestTimeout:
+      return "request_timeout";
+    case DeathCause::Stopped:
+      return "stopped";
     case DeathCause::GracefulTimeout:
       return "graceful_timeout";
     case DeathCause::OutOfMemory:

@@ -18,6 +18,8 @@ enum class DeathCause {
   BootFailed,       // the import failed in it
   BootTimeout,      // killed: not ready in time
   Timeout,          // killed: stuck
+  RequestTimeout,   // killed: a request was too old and could not be ended otherwise
+  Stopped,          // killed: SIGSTOP had stopped it for too long
   GracefulTimeout,  // told to go, it left requests unfinished
   OutOfMemory,      // killed by the kernel
   Killed,           // SIGKILL from outside
@@ -62,6 +64,7 @@ struct Death {
   std::optional<std::int32_t> exit_status;
   std::optional<std::int32_t> signal;
   LastFigures figures;
+  std::string stacks;  // taken before it was killed
   std::string log_tail;
 
   bool operator==(const Death&) const = default;

@@ -72,6 +72,7 @@ struct AppObserved {
   // The newest certificate's number (0: none) and its reason.
   std::int64_t last_death = 0;
   std::string last_death_reason;
+  std::int64_t recycled_workers = 0;
   std::string access_log_path;
   // Of its logs, what could not be written: the disk was full.
   std::int64_t log_lost_lines = 0;
@@ -127,6 +128,8 @@ struct WorkerView {
   std::int32_t connections = 0;
   std::string exit_reason;
   ProcessState process_state = ProcessState::Starting;
+  std::string recycling;    // why it is being replaced; empty: it is not
+  std::int64_t memory = 0;  // resident bytes; 0: not looked at
 };
 
 enum class OperationKind { Create, Update, Scale, Reload, Delete, Rollback };

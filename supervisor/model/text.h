@@ -10,6 +10,9 @@ namespace appd::model {
 // message stays one line of readable length whatever was sent.
 std::string in_quotes(std::string_view value);
 
+// The same bytes where they are UTF-8, '?' for each that is not.
+std::string utf8(std::string_view bytes);
+
 // Whether there is a control character (below 0x20, or 0x7f) in it.
 bool has_control_character(std::string_view value);
 

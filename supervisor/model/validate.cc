@@ -188,6 +188,8 @@ void check_durations(Checker& check, const AppSpec& spec) {
   constexpr Milliseconds kLeast{1};
   constexpr const char* kChoose = "choose a duration in that range";
   check.duration("timeout", spec.timeout, kNone, "choose a duration in that range, 0 for no limit");
+  check.duration("request_timeout", spec.request_timeout, kNone,
+                 "choose a duration in that range, 0 for no limit");
   check.duration("graceful_timeout", spec.graceful_timeout, kNone, kChoose);
   check.duration("keepalive", spec.keepalive, kNone,
                  "choose a duration in that range, 0 to close after each answer");
@@ -232,6 +234,7 @@ std::vector<Violation> validate(const AppSpec& spec) {
   check_commands(check, spec);
   check_rollout(check, spec);
   check_logs(check, spec);
+  check_recycling(check, spec);
   return violations;
 }
 

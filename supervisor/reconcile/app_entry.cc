@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "supervisor/model/worker_class.h"
+#include "supervisor/runtime/memory.h"
 
 namespace appd::reconcile {
 namespace {
@@ -64,6 +65,7 @@ model::AppObserved observe(const AppEntry& app, const core::Desired& want,
   }
   out.unexpected_exits = app.state.unexpected_exits;
   out.drained_exits = app.state.drained_exits;
+  out.recycled_workers = app.state.recycled_workers;
   out.last_death = app.last_death;
   out.last_death_reason = app.last_death_reason;
   const runtime::LogPaths logs = runtime.paths().logs(app.record.id);
@@ -91,6 +93,8 @@ model::WorkerView worker_view(const AppEntry& app, core::RolloutKey key, core::W
   out.pid = worker.pid;
   out.state = worker.state;
   out.process_state = core::process_state(worker.state);
+  out.recycling = worker.recycling;
+  out.memory = runtime::resident_memory(worker.pid);
   const core::Rollout* rollout = app.state.find(key);
   out.rollout = rollout != nullptr ? rollout->number : 0;
   out.worker_class = app.record.spec.worker_class;

@@ -36,6 +36,7 @@ struct AppEntry {
   std::string last_death_reason;
   std::optional<runtime::KeptLogs> kept_logs;  // what the keeper was told last
   LogLost log_lost;                            // of rollouts that have ended
+  core::Time sampled;  // when the figures of its workers were looked at last
 
   core::Desired desired() const {
     return {record.spec, record.generation, record.rollout, record.deleting,

@@ -87,6 +87,10 @@ using Reply = std::function<void(Answer<T>)>;
 
 // A query of logs in hand; ends with the object, and must not outlive the Control.
 using LogReading = runtime::LogReader::Reading;
+struct WorkerStacks {
+  std::int32_t pid = 0;
+  std::string text;
+};
 
 struct Snapshot {  // consistent: everything as of `revision`
   std::int64_t revision = 0;
@@ -117,6 +121,11 @@ class Control {
   virtual void snapshot(std::optional<std::string> app, Reply<Snapshot> reply) = 0;
   // The certificates of workers that ended, by app, then newest first; of all apps or of one.
   virtual void deaths(std::optional<std::string> app, Reply<std::vector<model::Death>> reply) = 0;
+  // What a worker is at. Replies within kStacksTime.
+  virtual void dump_stacks(std::string app, std::int32_t worker, Reply<WorkerStacks> reply) = 0;
+  // Has a worker replaced; replies with what it is now.
+  virtual void recycle_worker(std::string app, std::int32_t worker,
+                              Reply<model::WorkerView> reply) = 0;
   virtual void operation(std::string id, Reply<model::Operation> reply) = 0;
   virtual void operations(std::string app, Reply<std::vector<model::Operation>> reply) = 0;
   // The history of an app (APP_NOT_FOUND if there is none), newest first.

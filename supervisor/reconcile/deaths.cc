@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "supervisor/model/text.h"
 #include "supervisor/reconcile/reconciler.h"
 
 namespace appd::reconcile {
@@ -78,7 +79,7 @@ void Reconciler::certify(AppEntry& app, core::RolloutKey key, core::Consequences
   }
   death.app = app.record.id;
   death.id = ++app.last_death;
-  death.log_tail = runtime_.log_tail(app.record.id);
+  death.log_tail = model::utf8(runtime_.log_tail(app.record.id));
   app.last_death_reason = death.reason;
   deaths_.push_back(death);
 }

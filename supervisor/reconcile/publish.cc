@@ -33,7 +33,7 @@ void Reconciler::publish_worker(AppEntry& app, core::RolloutKey key, core::Worke
   if (rollout == nullptr || !rollout->workers.contains(id)) return;
   const core::Worker& worker = rollout->workers.at(id);
   publish(app.record.id, worker_view(app, key, id, worker, runtime_.figures(key, id)));
-  if (worker.state == model::WorkerState::Ready) {
+  if (worker.state == model::WorkerState::Ready && worker.recycling.empty()) {
     auto took = std::chrono::duration_cast<std::chrono::milliseconds>(*worker.ready - worker.asked);
     log_->info("worker ready app={} rollout={} worker={} pid={} took_ms={}", app.record.id,
                rollout->number, id, worker.pid, took.count());

@@ -148,6 +148,10 @@ void Reconciler::turn() {
   }
   store_ended();
   waits_deadline_ = book_.expire_waits(steady_clock::now());
+  auto stacks_deadline = expire_stacks(steady_clock::now());
+  if (stacks_deadline && (!waits_deadline_ || *stacks_deadline < *waits_deadline_)) {
+    waits_deadline_ = stacks_deadline;
+  }
 }
 
 std::optional<core::Time> Reconciler::next_deadline() {
@@ -169,6 +173,7 @@ void Reconciler::settle(AppEntry& app) {
   core::Desired want = desired(app);
   keep_logs(app);
   read_gauge(app);
+  sample(app);
   for (int round = 0;; ++round) {
     core::Plan plan = core::plan(want, app.state, steady_clock::now());
     app.deadline = plan.deadline;
@@ -202,6 +207,11 @@ void Reconciler::act(AppEntry& app, const core::Action& action) {
                  [&](const core::ForkWorker& a) { runtime_.fork_worker(a.rollout, a.worker); },
                  [&](const core::DrainWorker& a) {
                    runtime_.drain_worker(a.rollout, a.worker);
+                   publish_worker(app, a.rollout, a.worker);
+                 },
+                 [&](const core::RecycleWorker& a) {
+                   log_->info("worker is due, replacing it app={} worker={} why={}", app.record.id,
+                              a.worker, a.reason);
                    publish_worker(app, a.rollout, a.worker);
                  },
                  [&](const core::KillWorker& a) { runtime_.kill_worker(a.rollout, a.worker); },
@@ -260,6 +270,7 @@ void Reconciler::on_event(core::RolloutKey key, const core::RolloutEvent& event)
     return;
   }
   AppEntry& app = apps_.at(it->second);
+  if (const auto* taken = std::get_if<core::StacksTaken>(&event)) return answer_stacks(key, *taken);
   core::Consequences consequences = core::apply(event, key, app.state, now());
   for (core::WorkerId id : consequences.changed) publish_worker(app, key, id);
   for (auto& exit : consequences.exits) {

@@ -47,6 +47,9 @@ class Reconciler : public Control {
   void rollback_app(RollbackApp request, Reply<model::Operation> reply) override;
   void snapshot(std::optional<std::string> app, Reply<Snapshot> reply) override;
   void deaths(std::optional<std::string> app, Reply<std::vector<model::Death>> reply) override;
+  void dump_stacks(std::string app, std::int32_t worker, Reply<WorkerStacks> reply) override;
+  void recycle_worker(std::string app, std::int32_t worker,
+                      Reply<model::WorkerView> reply) override;
   void operation(std::string id, Reply<model::Operation> reply) override;
   void operations(std::string app, Reply<std::vector<model::Operation>> reply) override;
   void revisions(std::string app, Reply<std::vector<model::Revision>> reply) override;
@@ -134,6 +137,16 @@ class Reconciler : public Control {
   Result<void> start_log_threads();
   void keep_logs(AppEntry& app);
   void on_logs_renewed(const std::string& app, const std::vector<UniqueFd>& files);
+  // workers.cc: what is asked of one worker, and what it is measured by.
+  struct Place {
+    AppEntry* app = nullptr;
+    core::RolloutKey rollout = 0;
+    core::Worker* worker = nullptr;
+  };
+  Answer<Place> find_worker(const std::string& app, std::int32_t worker);
+  void answer_stacks(core::RolloutKey key, const core::StacksTaken& taken);
+  std::optional<core::Time> expire_stacks(core::Time now);
+  void sample(AppEntry& app);
 
   // publish.cc: what watchers and the log see.
   void publish(const std::string& app, decltype(model::Event::what) what);
@@ -155,6 +168,14 @@ class Reconciler : public Control {
   std::vector<model::Death> deaths_;  // to be stored at the end of the turn
   std::set<std::string> dirty_;       // apps to plan anew
   std::vector<std::pair<core::RolloutKey, core::RolloutEvent>> events_;
+  struct StacksWait {
+    core::RolloutKey rollout;
+    core::WorkerId worker;
+    std::int32_t pid;
+    core::Time deadline;
+    Reply<WorkerStacks> reply;
+  };
+  std::vector<StacksWait> stacks_waits_;
   std::optional<core::Time> waits_deadline_;
 
   std::mutex mutex_;  // guards calls_

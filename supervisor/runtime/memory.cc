@@ -1,6 +1,8 @@
 // The kernel's files about memory. Where one is missing or unreadable, it limits nothing.
 #include "supervisor/runtime/memory.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <fstream>
 #include <limits>
@@ -98,6 +100,16 @@ std::optional<ProcessMemory> read_memory(pid_t pid) {
   }
   if (!any) return std::nullopt;
   return memory;
+}
+
+std::int64_t resident_memory(pid_t pid) {
+  // "size resident shared …" in pages.
+  std::ifstream file("/proc/" + std::to_string(pid) + "/statm");
+  std::int64_t size = 0;
+  std::int64_t resident = 0;
+  if (!(file >> size >> resident)) return 0;
+  static const std::int64_t page = ::sysconf(_SC_PAGESIZE);
+  return resident * page;
 }
 
 std::int64_t available_memory(const std::string& proc, const std::string& cgroups) {

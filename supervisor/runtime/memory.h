@@ -16,6 +16,8 @@ struct ProcessMemory {
 };
 // Nothing if the process has gone or is somebody else's.
 std::optional<ProcessMemory> read_memory(pid_t pid);
+// Bytes of resident memory, shared or not, as ps(1) shows them as RSS; 0 if it is not there.
+std::int64_t resident_memory(pid_t pid);
 
 // What can be had without swapping: of the host, or of the cgroups that we are in (version 1 or 2),
 // whichever is less. The folders are others for tests only.

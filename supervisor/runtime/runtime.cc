@@ -162,6 +162,13 @@ void Runtime::kill_worker(core::RolloutKey key, core::WorkerId id) {
   zygotes_.at(key).link->kill_worker(id);
 }
 
+bool Runtime::take_stacks(core::RolloutKey key, core::WorkerId id) {
+  auto it = zygotes_.find(key);
+  if (it == zygotes_.end() || !it->second.link->connected()) return false;
+  it->second.link->send(message::TakeStacks{id});
+  return true;
+}
+
 // A log that cannot be opened harms nobody: the keeper goes on trying.
 void Runtime::give_access_log(Zygote& zygote, const std::string& app,
                               const message::Settings& settings) {

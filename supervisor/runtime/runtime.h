@@ -54,6 +54,8 @@ class Runtime {
   void fork_worker(core::RolloutKey key, core::WorkerId id);
   void drain_worker(core::RolloutKey key, core::WorkerId id);
   void kill_worker(core::RolloutKey key, core::WorkerId id);
+  // False: it has no zygote that could ask it. The answer is the event StacksTaken.
+  bool take_stacks(core::RolloutKey key, core::WorkerId id);
   // Where the workers are to write an access log, it is there for them before they begin.
   void tune(core::RolloutKey key, const std::string& app, const message::Settings& settings);
   // Duplicates of these, as of open_logs(), take the place of the log files that it has.

@@ -48,6 +48,7 @@ class ZygoteLink {
   void set_scoreboard(Scoreboard scoreboard) { scoreboard_ = std::move(scoreboard); }
   const Scoreboard& scoreboard() const { return scoreboard_; }
   pid_t pid() const { return process_.pid(); }
+  bool connected() const { return channel_.open(); }
 
  private:
   void on_channel(std::uint32_t events);

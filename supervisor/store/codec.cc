@@ -210,15 +210,16 @@ Result<void> from_json(const json& from, std::optional<T>& to) {
 template <typename Visit>
 void each_field(model::AppSpec& spec, Visit&& visit) {
   auto& [directory, app, bind, workers, threads, worker_class, python, env, preload, run_mode,
-         timeout, graceful_timeout, keepalive, boot_timeout, limit_request_line,
+         timeout, request_timeout, graceful_timeout, keepalive, boot_timeout, limit_request_line,
          limit_request_fields, limit_request_field_size, limit_request_body, client_header_timeout,
          client_body_timeout, send_timeout, warmup_paths, backlog, unix_socket_mode, root_path,
          loop, lifespan, worker_connections, forwarded_allow_ips, proxy_protocol, proxy_allow_ips,
          access_log, access_log_format, ws_max_size, ws_ping_interval, ws_ping_timeout,
          ws_per_message_deflate, ws_drain_timeout, command, startsecs, stop_signal, run_once,
          run_once_timeout, health_path, health_status, health_timeout, health_tries, max_surge,
-         memory_budget, canary, bake, max_error_rate, max_latency_factor, log_prefix,
-         log_max_size, log_max_age, log_keep] = spec;
+         memory_budget, canary, bake, max_error_rate, max_latency_factor, max_requests,
+         max_requests_jitter, max_worker_lifetime, max_worker_lifetime_jitter, max_memory,
+         log_prefix, log_max_size, log_max_age, log_keep] = spec;
   visit("directory", directory);
   visit("app", app);
   visit("bind", bind);
@@ -230,6 +231,7 @@ void each_field(model::AppSpec& spec, Visit&& visit) {
   visit("preload", preload);
   visit("run_mode", run_mode);
   visit("timeout_ms", timeout);
+  visit("request_timeout_ms", request_timeout);
   visit("graceful_timeout_ms", graceful_timeout);
   visit("keepalive_ms", keepalive);
   visit("boot_timeout_ms", boot_timeout);
@@ -272,6 +274,11 @@ void each_field(model::AppSpec& spec, Visit&& visit) {
   visit("bake_ms", bake);
   visit("max_error_rate", max_error_rate);
   visit("max_latency_factor", max_latency_factor);
+  visit("max_requests", max_requests);
+  visit("max_requests_jitter", max_requests_jitter);
+  visit("max_worker_lifetime_ms", max_worker_lifetime);
+  visit("max_worker_lifetime_jitter_ms", max_worker_lifetime_jitter);
+  visit("max_memory", max_memory);
   visit("log_prefix", log_prefix);
   visit("log_max_size", log_max_size);
   visit("log_max_age_ms", log_max_age);
@@ -311,7 +318,7 @@ void each_field(model::LastFigures& figures, Visit&& visit) {
 template <typename Visit>
 void each_field(model::Death& death, Visit&& visit) {
   auto& [app, id, worker, pid, rollout, worker_class, start_time, ready_time, end_time, cause,
-         reason, limit, exit_status, signal, figures, log_tail] = death;
+         reason, limit, exit_status, signal, figures, stacks, log_tail] = death;
   visit("app", app);
   visit("id", id);
   visit("worker", worker);
@@ -327,6 +334,7 @@ void each_field(model::Death& death, Visit&& visit) {
   visit("exit_status", exit_status);
   visit("signal", signal);
   visit("figures", figures);
+  visit("stacks", stacks);
   visit("log_tail", log_tail);
 }
 

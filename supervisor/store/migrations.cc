@@ -182,7 +182,8 @@ CREATE TABLE deaths (
 ) STRICT;
 )sql";
 
-// Specs have log_prefix, log_max_size, log_max_age and log_keep; no table changes.
+// Specs have log_prefix, log_max_size, log_max_age, log_keep, request_timeout and the limits of
+// recycling, and certificates have stacks; no table changes.
 constexpr const char* kVersion7 = "";
 
 // kMigrations[n] takes version n to version n + 1.

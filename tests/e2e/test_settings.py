@@ -39,6 +39,12 @@ LIVE = [
     ("--bake", "5s", "bake", "5s"),
     ("--max-error-rate", "2.5%", "max_error_rate", 2.5),
     ("--max-latency-factor", "1.5", "max_latency_factor", 1.5),
+    ("--request-timeout", "9s", "request_timeout", "9s"),
+    ("--max-requests", "1000000", "max_requests", 1000000),
+    ("--max-requests-jitter", "50", "max_requests_jitter", 50),
+    ("--max-worker-lifetime", "24h", "max_worker_lifetime", "86400s"),
+    ("--max-worker-lifetime-jitter", "1h", "max_worker_lifetime_jitter", "3600s"),
+    ("--max-memory", "1GiB", "max_memory", str(1 << 30)),
 ]
 ROLLED_OUT = [
     ("--root-path", "/shop", "root_path", "/shop"),

@@ -190,11 +190,30 @@ Exchange* Engine::next(Lane& lane) {
       in_hand_.push_back(*connection);
       const http::RequestHead& head = connection->exchange().request();
       connection->set_place(shared_.stats.begin(head.method, head.target, connection->begun(),
-                                                in_hand_.front()->begun()));
+                                                oldest_in_hand()->begun()));
       return &connection->exchange();
     }
     settle(*connection, outcome);
   }
+}
+
+Connection* Engine::oldest_in_hand() const {
+  return overdue_.empty() ? in_hand_.front() : overdue_.front();
+}
+
+Exchange* Engine::next_overdue() {
+  std::chrono::milliseconds limit(shared_.settings.request_timeout_ms);
+  Connection* oldest = in_hand_.front();
+  if (limit.count() == 0 || oldest == nullptr || shared_.now - oldest->begun() < limit) {
+    return nullptr;
+  }
+  overdue_.push_back(*oldest);
+  oldest->exchange().note_overdue();
+  return &oldest->exchange();
+}
+
+net::Nanoseconds Engine::oldest_overdue() const {
+  return overdue_.empty() ? net::Nanoseconds(0) : shared_.now - overdue_.front()->begun();
 }
 
 void Engine::finish(Exchange& exchange) {
@@ -224,7 +243,7 @@ void Engine::end_request(Exchange& exchange, int status) {
   Connection& connection = exchange.connection();
   shared_.now = net::steady_now();
   static_cast<net::ListLink<TurnTag>&>(connection).unlink();
-  Connection* oldest = in_hand_.front();
+  Connection* oldest = oldest_in_hand();
   shared_.stats.end(connection.place(), status, shared_.now - connection.begun(),
                     oldest == nullptr ? net::TimePoint() : oldest->begun());
   if (shared_.access_log.on() && status != 0) log_request(exchange, status);

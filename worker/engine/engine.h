@@ -74,6 +74,10 @@ class Engine {
   // The next complete request; nullptr when there is nothing to do or watched_ready().
   Exchange* next(Lane& lane);
   void finish(Exchange& exchange);
+  // Of the requests in hand one that has come to be over request_timeout, each once; nullptr: none.
+  Exchange* next_overdue();
+  // How long the oldest of those has been in hand; zero when there is none.
+  net::Nanoseconds oldest_overdue() const;
   // The answer, 101, has been sent: the connection stays with the gateway until close_upgraded(),
   // but the request is over.
   void upgrade(Exchange& exchange);
@@ -125,6 +129,7 @@ class Engine {
   void remove(Connection& connection);
   void watch_again(const Connection& connection);
   Connection* find(std::uint64_t id);
+  Connection* oldest_in_hand() const;
   void publish_deadline();
   void take_events(int count);
   void arm_timer(std::int64_t deadline);
@@ -140,6 +145,7 @@ class Engine {
   std::uint32_t open_ = 0;
   net::IntrusiveList<Connection, TurnTag> turns_;    // connections that can go on, in order
   net::IntrusiveList<Connection, TurnTag> in_hand_;  // in the gateway, oldest first
+  net::IntrusiveList<Connection, TurnTag> overdue_;  // the same, over request_timeout
   bool watched_ready_ = false;
   bool has_room_ = true;                 // as accept_clients() says
   std::atomic<bool> excluding_ = false;  // as exclude_clients() says

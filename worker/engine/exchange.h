@@ -27,6 +27,8 @@ struct ExchangeObserver {
   // After Engine::upgrade(): it was waited long enough, for the time to ping or for a pong.
   virtual void on_ping_due() {}
   virtual void on_pong_late() {}
+  // It has been in hand for longer than request_timeout: see Engine::next_overdue().
+  virtual void on_overdue() {}
 
  protected:
   ~ExchangeObserver() = default;
@@ -61,6 +63,10 @@ class Exchange {
   // finished.
   void keep_head(Lane& lane);
   void observe(ExchangeObserver* observer) { observer_ = observer; }
+  ExchangeObserver* observer() const { return observer_; }
+  // It is over request_timeout: whatever fails from now on is a 504.
+  bool overdue() const { return overdue_; }
+  void note_overdue() { overdue_ = true; }
 
   // After Engine::upgrade(), bytes of the other protocol. What has come, without waiting; it may be
   // changed in place, and is good until the lane is used again. Empty: nothing now, or
@@ -137,6 +143,7 @@ class Exchange {
   bool held_ = false;
   bool keep_alive_ = false;
   bool ended_ = false;
+  bool overdue_ = false;
   std::uint64_t owed_ = 0;  // of Framing::Length
   std::uint64_t excess_ = 0;
   std::uint64_t body_sent_ = 0;

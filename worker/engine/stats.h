@@ -22,6 +22,9 @@ class Stats {
   void sent(std::size_t bytes) { add<std::uint64_t>(slot_.bytes_out, bytes); }
   void set_threads(std::uint32_t threads) { set(slot_.threads, threads); }
 
+  // The loop turns.
+  void beat(net::TimePoint now) { set(slot_.beat_ns, nanoseconds(now)); }
+
   // Where the request is shown, for end(). `oldest` is the start of the oldest request in hand.
   std::uint8_t begin(std::string_view method, std::string_view path, net::TimePoint begun,
                      net::TimePoint oldest) {

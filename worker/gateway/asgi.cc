@@ -24,12 +24,15 @@ bool Asgi::Words::make() {
                                              Py_ssize_t{0}, "more_body", Py_False));
   disconnect = PyRef::steal(Py_BuildValue("{ss}", "type", "http.disconnect"));
   websocket_receive = PyRef::steal(Py_BuildValue("{ss}", "type", "websocket.receive"));
+  PyRef asyncio = PyRef::steal(PyImport_ImportModule("asyncio"));
+  if (!asyncio) return false;
+  cancelled_error = PyRef::steal(PyObject_GetAttrString(asyncio.get(), "CancelledError"));
   return intern(type, "type") && intern(body, "body") && intern(more_body, "more_body") &&
          intern(status, "status") && intern(headers, "headers") && intern(trailers, "trailers") &&
          intern(more_trailers, "more_trailers") && intern(bytes, "bytes") && intern(text, "text") &&
          intern(code, "code") && intern(reason, "reason") && intern(subprotocol, "subprotocol") &&
          intern(path, "path") && intern(links, "links") && request_empty && disconnect &&
-         websocket_receive;
+         websocket_receive && cancelled_error && client_disconnected() != nullptr;
 }
 
 bool Asgi::prepare(PyObject* loop, PyObject* state, const std::vector<engine::Peer>& names,

@@ -49,6 +49,7 @@ class Asgi final : public LoopServer {
     PyRef request_empty;      // {"type": "http.request", "body": b"", "more_body": False}
     PyRef disconnect;         // {"type": "http.disconnect"}
     PyRef websocket_receive;  // {"type": "websocket.receive"}
+    PyRef cancelled_error;    // asyncio.CancelledError
   };
 
   bool start_websocket(engine::Exchange& exchange, engine::Lane& lane);

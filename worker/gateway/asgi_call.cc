@@ -29,6 +29,17 @@ void AsgiCall::begin(engine::Exchange& exchange, PyRef self) {
 
 void AsgiCall::on_change() { wake_all(); }
 
+// The client is answered at once, whatever the app makes of it.
+void AsgiCall::on_overdue() {
+  if (exchange_ == nullptr || in_first_step_) return;
+  report_overdue(asgi_.worker_, *exchange_);
+  exchange_->fail(504);
+  answered_ = true;
+  asgi_.host_.hold();
+  finish();
+  cancel();
+}
+
 StepEnd AsgiCall::receive(PyRef& message) {
   using Progress = engine::Exchange::Progress;
   const Asgi::Words& words = asgi_.words_;
@@ -74,7 +85,7 @@ StepEnd AsgiCall::send(PyObject* message, PyRef& result) {
   result = PyRef::borrow(Py_None);
   PyObject* type = type_of(message, asgi_.words_.type);
   if (type == nullptr) return StepEnd::Raised;
-  if (answered_) {
+  if (answered_ && !overdue_) {
     PyErr_Format(PyExc_RuntimeError, "%R after the response was complete", type);
     return StepEnd::Raised;
   }
@@ -291,7 +302,7 @@ void AsgiCall::finish() {
 
 void AsgiCall::on_end(bool raised) {
   bool held = answered_ && !in_first_step_;
-  if (raised && is_disconnect()) {
+  if (raised && (is_disconnect() || is_cancelled())) {
     PyErr_Clear();  // ours, and no error of the app's
   } else if (raised) {
     report_exception(asgi_.worker_, exchange_);

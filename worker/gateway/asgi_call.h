@@ -21,6 +21,7 @@ class AsgiCall final : public AsgiChannel, public net::ListLink<HeldTag> {
   StepEnd send(PyObject* message, PyRef& result) override;
   PyRef detach() override;
   void on_change() override;
+  void on_overdue() override;
   void on_end(bool raised) override;
   // What was sent and held leaves now.
   void release();

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "worker/gateway/asgi.h"
+#include "worker/gateway/report.h"
 #include "worker/http/charset.h"
 
 namespace appd::gateway {
@@ -156,7 +157,22 @@ bool AsgiChannel::run_app(PyRef scope) {
   }
   if (asgi_.driver_.run(std::move(coroutine), *this)) return true;
   in_first_step_ = false;
+  task_ = PyRef::borrow(asgi_.driver_.taken());
   return false;
+}
+
+void AsgiChannel::cancel() {
+  overdue_ = true;
+  PyRef task = PyRef::borrow(task_.get());
+  PyRef done = PyRef::steal(task ? PyObject_CallMethod(task.get(), "cancel", nullptr) : nullptr);
+  if (!done) report_exception(asgi_.worker_, nullptr);
+}
+
+bool AsgiChannel::is_cancelled() const {
+  if (!overdue_) return false;
+  PyObject* disconnected = client_disconnected();
+  return PyErr_ExceptionMatches(asgi_.words_.cancelled_error.get()) != 0 ||
+         (disconnected != nullptr && PyErr_ExceptionMatches(disconnected) != 0);
 }
 
 PyRef AsgiChannel::next_change() {
@@ -185,6 +201,8 @@ PyRef AsgiChannel::detach() {
 
 PyRef AsgiChannel::leave(bool use_again) {
   waiting_.clear();
+  task_.reset();
+  overdue_ = false;
   PyRef self = std::move(self_);
   bool ours =
       Py_REFCNT(self.get()) == 3 && Py_REFCNT(receive_.get()) == 1 && Py_REFCNT(send_.get()) == 1;

@@ -43,20 +43,26 @@ class AsgiChannel : public engine::ExchangeObserver, public Completion {
   // gone with the last reference, which may be here.
   PyRef leave(bool use_again);
   void wake_all();
+  // After request_timeout: the exchange is answered, the coroutine is to end too.
+  void cancel();
+  // The exception that is set is what became of that.
+  bool is_cancelled() const;
 
   Asgi& asgi_;
   PyRef self_;                            // while the app runs
   engine::Exchange* exchange_ = nullptr;  // while there is a connection to it
   bool in_first_step_ = false;
+  bool overdue_ = false;
 
  private:
+  PyRef task_;            // once the app waits for something
   PyRef receive_, send_;  // bound to self; their references are counted in leave()
   std::vector<PyRef> waiting_;
 };
 
 // What send() raises once the client has gone, an OSError as ASGI 2.4 wants it; nullptr with an
 // exception set.
-PyObject* client_disconnected();
+PyObject* client_disconnected();  // first called while no exception is set
 
 // Parts of messages.
 

@@ -251,6 +251,16 @@ void AsgiSocket::on_pong_late() {
   asgi_.host_.defer(*this);
 }
 
+// Only before it is accepted: an open WebSocket is no request any more.
+void AsgiSocket::on_overdue() {
+  if (exchange_ == nullptr || in_first_step_) return;
+  PyRef kept = PyRef::borrow(self_.get());
+  report_overdue(asgi_.worker_, *exchange_);
+  exchange_->fail(504);
+  lose(kAbnormal, {});
+  cancel();
+}
+
 // The engine has something new for us.
 void AsgiSocket::act() {
   PyRef kept = PyRef::borrow(self_.get());
@@ -371,7 +381,8 @@ void AsgiSocket::end_connection() {
 void AsgiSocket::on_end(bool raised) {
   // Ours, that the WebSocket is closed, is no error of the app's.
   PyObject* disconnected = client_disconnected();
-  if (raised && disconnected != nullptr && PyErr_ExceptionMatches(disconnected) != 0) {
+  bool ours = disconnected != nullptr && PyErr_ExceptionMatches(disconnected) != 0;
+  if (raised && (ours || is_cancelled())) {
     PyErr_Clear();
     raised = false;
   }

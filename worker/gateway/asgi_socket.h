@@ -29,6 +29,7 @@ class AsgiSocket final : public AsgiChannel, public Deferred, public net::ListLi
   void on_change() override;
   void on_ping_due() override;
   void on_pong_late() override;
+  void on_overdue() override;
   void on_end(bool raised) override;
   void act() override;
 

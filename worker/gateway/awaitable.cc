@@ -68,6 +68,14 @@ PyObject* itself(PyObject* self) {
   return self;
 }
 
+// As a coroutine's cr_await: who follows it comes to the app's own frames.
+PyObject* inner_of(PyObject* self, void*) {
+  PyObject* inner = steps_of(self).inner();
+  if (inner == nullptr) inner = Py_None;
+  Py_INCREF(inner);
+  return inner;
+}
+
 void deallocate(PyObject* self) {
   PyTypeObject* type = Py_TYPE(self);
   delete reinterpret_cast<Object*>(self)->steps;
@@ -82,8 +90,14 @@ PyMethodDef methods[] = {
     {nullptr, nullptr, 0, nullptr},
 };
 
+PyGetSetDef members[] = {
+    {"cr_await", inner_of, nullptr, "The coroutine that is driven within.", nullptr},
+    {nullptr, nullptr, nullptr, nullptr, nullptr},
+};
+
 PyType_Slot slots[] = {
     {Py_tp_dealloc, reinterpret_cast<void*>(deallocate)},
+    {Py_tp_getset, members},
     {Py_tp_iter, reinterpret_cast<void*>(itself)},
     {Py_tp_iternext, reinterpret_cast<void*>(iternext)},
     {Py_am_await, reinterpret_cast<void*>(itself)},

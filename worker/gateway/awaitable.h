@@ -21,6 +21,8 @@ class Steps {
   virtual StepEnd step(PyObject* value, PyRef& result) = 0;
   // As a coroutine's throw(), with its arguments (type or instance, value, traceback).
   virtual StepEnd raise(PyObject* arguments, PyRef& result) = 0;
+  // The coroutine that is driven within, borrowed, for those who look at stacks; nullptr: none.
+  virtual PyObject* inner() const { return nullptr; }
 };
 
 // A new object that owns the steps; empty with an exception set.

@@ -27,7 +27,7 @@ class CrewServing final : public Serving {
   void tune() override {
     const message::Settings& settings = engine_.settings();
     crew_.resize(settings.threads);
-    monitor_.set_timeout(std::chrono::milliseconds(settings.timeout_ms), settings.threads > 1);
+    monitor_.set_timeout(stuck_limit(settings, std::chrono::milliseconds(0)), settings.threads > 1);
   }
 
   void held_up() override { crew_.promote(); }

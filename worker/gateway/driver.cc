@@ -88,6 +88,8 @@ class Driver::Body final : public Steps {
     return advance({coroutine_.get(), nullptr, arguments}, result);
   }
 
+  PyObject* inner() const override { return coroutine_.get(); }
+
   // The coroutine has been begun, and waits for `yielded`.
   void take(PyRef coroutine, PyRef context, PyRef yielded, Completion& completion) {
     coroutine_ = std::move(coroutine);

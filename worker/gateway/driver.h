@@ -29,6 +29,8 @@ class Driver {
   // Takes the first step. True: that was the last one, and the completion was told; otherwise it
   // must live until it is.
   bool run(PyRef coroutine, Completion& completion);
+  // The Task of the coroutine for which run() has said false just now; borrowed.
+  PyObject* taken() const { return task_.get(); }
   // A new future of the loop; empty with an exception set.
   PyRef make_future() const;
 

@@ -12,7 +12,37 @@ constexpr const char* kGreenletsCapsule = "appd_worker.Greenlets";
 
 }  // namespace
 
+// A request whose greenlet waits for something.
+class Greenlets::Waiting final : public engine::ExchangeObserver {
+ public:
+  Waiting(Greenlets& owner, engine::Exchange& exchange, PyRef greenlet)
+      : owner_(owner), exchange_(exchange), greenlet_(std::move(greenlet)) {}
+
+  void on_change() override {}
+  // In the hub, to which the greenlet comes back when it waits anew or ends.
+  void on_overdue() override {
+    // We may be gone before it comes back.
+    std::uint32_t worker = owner_.worker_;
+    PyRef greenlet = PyRef::borrow(greenlet_.get());
+    report_overdue(worker, exchange_);
+    PyRef thrown =
+        PyRef::steal(PyObject_CallMethod(greenlet.get(), "throw", "O", request_timeout()));
+    if (!thrown) report_exception(worker, nullptr);
+  }
+
+ private:
+  Greenlets& owner_;
+  engine::Exchange& exchange_;
+  PyRef greenlet_;
+};
+
+Greenlets::Greenlets(PyRef app, LoopHost& host, std::uint32_t worker)
+    : host_(host), wsgi_(std::move(app), worker), worker_(worker) {}
+
+Greenlets::~Greenlets() = default;
+
 bool Greenlets::set_spawn(PyObject* spawn) {
+  if (request_timeout() == nullptr) return false;
   static PyMethodDef entry = {"serve_request", run_entry, METH_NOARGS, "Answers one request."};
   if (spawn == Py_None) return true;
   spawn_ = PyRef::borrow(spawn);
@@ -30,7 +60,11 @@ void Greenlets::start(engine::Exchange& exchange, engine::Lane& lane) {
       PyRef::steal(PyObject_CallFunctionObjArgs(spawn_.get(), run_function_.get(), nullptr));
   if (spawned) {
     // It waits for something: by then the lane belongs to another request.
-    if (waiting_) exchange.keep_head(lane);
+    if (!waiting_) return;
+    exchange.keep_head(lane);
+    auto waiting = std::make_unique<Waiting>(*this, exchange, std::move(spawned));
+    exchange.observe(waiting.get());
+    waiting_requests_[&exchange] = std::move(waiting);
     return;
   }
   report_exception(worker_, waiting_ ? &exchange : nullptr);
@@ -58,6 +92,7 @@ void Greenlets::run() {
   wsgi_.serve(exchange, *start_response);
   free_.push_back(std::move(start_response));
   waiting_ = false;
+  waiting_requests_.erase(&exchange);
   host_.finish(exchange);
 }
 

@@ -2,6 +2,7 @@
 // eventlet), or in the loop's own turn where there are none (tornado).
 #pragma once
 
+#include <map>
 #include <memory>
 #include <vector>
 
@@ -13,20 +14,24 @@ namespace appd::gateway {
 // Under the interpreter's lock, in the loop's thread; lives as long as the process.
 class Greenlets final : public LoopServer {
  public:
-  Greenlets(PyRef app, LoopHost& host, std::uint32_t worker)
-      : host_(host), wsgi_(std::move(app), worker), worker_(worker) {}
+  Greenlets(PyRef app, LoopHost& host, std::uint32_t worker);
+  ~Greenlets() override;
 
   // As EnvironBuilder::prepare().
   bool prepare(const std::vector<engine::Peer>& names, std::string_view root_path) {
     return wsgi_.prepare(names, false, root_path);
   }
   // How a request begins: `spawn(function)` calls the function at once, in a new greenlet, and
-  // returns when that has ended or waits. None: in the loop's own turn. False with an exception
+  // returns that when it has ended or waits. None: in the loop's own turn. False with an exception
   // set.
   bool set_spawn(PyObject* spawn);
+  // Requests wait in greenlets, and can be ended there.
+  bool waits() const { return static_cast<bool>(spawn_); }
   void start(engine::Exchange& exchange, engine::Lane& lane) override;
 
  private:
+  class Waiting;
+
   static PyObject* run_entry(PyObject* self, PyObject* unused);
   void run();
 
@@ -38,6 +43,7 @@ class Greenlets final : public LoopServer {
   engine::Exchange* next_ = nullptr;  // what the greenlet that begins now is to answer
   bool waiting_ = false;              // the greenlet begun last has not ended
   std::vector<std::unique_ptr<StartResponse>> free_;
+  std::map<const engine::Exchange*, std::unique_ptr<Waiting>> waiting_requests_;
 };
 
 }  // namespace appd::gateway

@@ -109,6 +109,10 @@ std::string Hooks::fork_hazard(const std::vector<int>& own_descriptors, const ch
 
 void Hooks::freeze() const { call("freeze", "()"); }
 
+void Hooks::offer_stacks(int fd, int signal) const { call("offer_stacks", "(ii)", fd, signal); }
+
+void Hooks::write_tasks(int fd) const { call("write_tasks", "(i)", fd); }
+
 void Hooks::exec_again(int resume_fd) const { call("exec_again", "(i)", resume_fd); }
 
 }  // namespace appd::gateway

@@ -33,6 +33,10 @@ class Hooks {
   std::string fork_hazard(const std::vector<int>& own_descriptors, const char* culprit) const;
   // Garbage is collected, what is left is taken out of later collections: pages stay shared.
   void freeze() const;
+  // Has the stacks of all threads written there at each such signal; see zygote/stacks.h.
+  void offer_stacks(int fd, int signal) const;
+  // Writes those of asyncio's tasks and of greenlets there. In any thread.
+  void write_tasks(int fd) const;
   // Starts the interpreter anew in this process. Returns only if that failed.
   void exec_again(int resume_fd) const;
 

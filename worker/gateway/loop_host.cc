@@ -10,6 +10,8 @@ void LoopHost::tick() {
   if (in_hand_ > 0) monitor_.turn(watched_);
   in_tick_ = true;
   engine_.poll();
+  engine_.stats().beat(engine_.now());
+  end_overdue();
   run_deferred();
   while (!full()) {
     engine::Exchange* exchange = engine_.next(lane_);
@@ -26,6 +28,17 @@ void LoopHost::tick() {
   tend_engine();
   note_room();
   note_finished();
+}
+
+// The monitor makes the loop turn once a second at least while requests are in hand.
+void LoopHost::end_overdue() {
+  while (engine::Exchange* exchange = engine_.next_overdue()) {
+    if (engine::ExchangeObserver* observer = exchange->observer()) observer->on_overdue();
+  }
+  if (engine_.oldest_overdue() == net::Nanoseconds(0)) return;
+  std::chrono::milliseconds limit(engine_.settings().request_timeout_ms);
+  bool hopeless = engine_.oldest_overdue() > limit + kResistance;
+  if (hopeless && !std::exchange(hopeless_noted_, true)) on_hopeless(engine_.oldest_overdue());
 }
 
 void LoopHost::set_limit(std::uint32_t worker_connections) {

@@ -14,6 +14,9 @@
 
 namespace appd::gateway {
 
+// How long a request that is over request_timeout may resist being ended.
+inline constexpr std::chrono::seconds kResistance{5};
+
 // Answers requests; one for each way of calling an app.
 class LoopServer {
  public:
@@ -43,6 +46,8 @@ class LoopHost {
   std::function<void()> on_watched;   // the host's link is readable
   std::function<void()> on_drain;     // the engine has begun to drain; called once
   std::function<void()> on_finished;  // drained, and nothing is in hand; called once
+  // A request is over request_timeout and cannot be ended; called once.
+  std::function<void(net::Nanoseconds age)> on_hopeless;
 
   void serve(LoopServer& server) { server_ = &server; }
   // At most so many requests in hand; the others wait in their connections, and new clients in the
@@ -70,6 +75,7 @@ class LoopHost {
   bool full() const { return in_hand_ + held_ >= limit_; }
   void leave_hand_held();
   void tend_engine();
+  void end_overdue();
   void note_room();
   void run_deferred();
   void note_finished();
@@ -87,6 +93,7 @@ class LoopHost {
   bool was_full_ = false;
   bool drain_noted_ = false;
   bool finished_noted_ = false;
+  bool hopeless_noted_ = false;
 };
 
 }  // namespace appd::gateway

@@ -9,6 +9,8 @@
 namespace appd::gateway {
 namespace {
 
+using std::chrono::milliseconds;
+
 constexpr const char* kServingCapsule = "appd_worker.LoopServing";
 
 class LoopServing final : public Serving {
@@ -57,7 +59,10 @@ class LoopServing final : public Serving {
   void tune() override {
     const message::Settings& settings = engine_.settings();
     host_.set_limit(settings.worker_connections);
-    monitor_.set_timeout(std::chrono::milliseconds(settings.timeout_ms), false);
+    // What can be ended otherwise is given time for that.
+    bool ends_by_itself = asgi_ || greenlets_->waits();
+    milliseconds grace = ends_by_itself ? milliseconds(kResistance) : milliseconds(0);
+    monitor_.set_timeout(stuck_limit(settings, grace), false);
   }
 
   // The loop turns, or it is stuck.
@@ -112,6 +117,9 @@ class LoopServing final : public Serving {
     stop_ = PyRef::borrow(stop);
     host_.on_watched = on_watched;
     host_.on_drain = on_drain;
+    host_.on_hopeless = [this](net::Nanoseconds age) {
+      on_stuck("", std::chrono::duration_cast<milliseconds>(age));
+    };
     host_.on_finished = [this] {
       PyRef stopped = PyRef::steal(PyObject_CallNoArgs(stop_.get()));
       if (!stopped) PyErr_Print();

@@ -1,6 +1,5 @@
 #include "worker/gateway/report.h"
 
-#include "worker/gateway/python.h"
 #include "worker/net/log_line.h"
 
 namespace appd::gateway {
@@ -24,6 +23,20 @@ void report_exception(std::uint32_t worker, const engine::Exchange* exchange) {
   Py_XDECREF(type);
   Py_XDECREF(value);
   Py_XDECREF(traceback);
+}
+
+void report_overdue(std::uint32_t worker, const engine::Exchange& exchange) {
+  net::LogLine("warn", "request_timeout")
+      .add("worker", worker)
+      .add("method", exchange.request().method)
+      .add("path", exchange.request().target)
+      .add("answer", exchange.head_sent() ? "broken off" : "504");
+}
+
+PyObject* request_timeout() {
+  static PyObject* type =
+      PyErr_NewException("appd_worker.RequestTimeout", PyExc_BaseException, nullptr);
+  return type;
 }
 
 void report_length(std::uint32_t worker, const engine::Exchange& exchange) {

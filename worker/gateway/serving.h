@@ -1,8 +1,11 @@
 // Serving: how a worker's engine is waited for and its app is called; one for each kind of class.
 #pragma once
 
+#include <algorithm>
+#include <chrono>
 #include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "common/messages.h"
@@ -38,6 +41,8 @@ class Serving {
   std::function<void()> on_ready;    // requests are answered from now on
   std::function<void()> on_watched;  // the engine's watched descriptor is readable
   std::function<void()> on_drain;    // the engine has begun to drain; once
+  // A request is over a limit and cannot be ended; its description, if known.
+  std::function<void(std::string_view request, std::chrono::milliseconds after)> on_stuck;
 
   // Until the engine is drained.
   virtual ServingEnd serve() = 0;
@@ -48,6 +53,17 @@ class Serving {
   // The same, and clients are waiting.
   virtual void relieve() = 0;
 };
+
+// How long a serving thread or a loop may be stuck: timeout, or request_timeout and `grace` after
+// it.
+inline std::chrono::milliseconds stuck_limit(const message::Settings& settings,
+                                             std::chrono::milliseconds grace) {
+  std::chrono::milliseconds limit(settings.timeout_ms);
+  if (settings.request_timeout_ms == 0) return limit;
+  std::chrono::milliseconds request =
+      std::chrono::milliseconds(settings.request_timeout_ms) + grace;
+  return limit.count() == 0 ? request : std::min(limit, request);
+}
 
 // For sync and gthread: threads that wait in the engine themselves.
 std::unique_ptr<Serving> make_crew_serving(ServingParts parts);

@@ -129,7 +129,12 @@ void Wsgi::close(engine::Exchange& exchange, PyObject* result) {
 }
 
 void Wsgi::fail(engine::Exchange& exchange) {
-  report_exception(worker_, &exchange);
+  PyObject* ours = exchange.overdue() ? request_timeout() : nullptr;
+  if (ours != nullptr && PyErr_ExceptionMatches(ours) != 0) {
+    PyErr_Clear();
+  } else {
+    report_exception(worker_, &exchange);
+  }
   exchange.fail(500);
 }
 

@@ -9,6 +9,9 @@ import importlib
 import sys
 import traceback
 
+serving_loop = None  # asyncio's or uvloop's that serves here
+
+
 def asgi_app(worker_class, app):
     """The ASGI app to run for the class; None if it calls a WSGI app."""
     if worker_class == "tornado":
@@ -77,7 +80,8 @@ async def serve_asgi(app, lifespan, fd, begin, tick):
 
 
 async def serve_until_drained(fd, begin, tick, state):
-    loop = asyncio.get_running_loop()
+    global serving_loop
+    serving_loop = loop = asyncio.get_running_loop()
     drained = asyncio.Event()
     begin(loop, state, None, drained.set)
     loop.add_reader(fd, tick)
@@ -155,13 +159,22 @@ class Lifespan:
 # ---- greenlets
 
 
+def spawner(greenlet, hub):
+    # Begun at once, in the turn of the hub that tick() runs in: most requests never wait.
+    def spawn(run):
+        begun = greenlet(run, hub)
+        begun.switch()
+        return begun
+
+    return spawn
+
+
 def serve_gevent(fd, begin, tick):
     gevent = importlib.import_module("gevent")
     greenlet = importlib.import_module("greenlet").greenlet
     hub = gevent.get_hub()
     drained = importlib.import_module("gevent.event").Event()
-    # Begun at once, in the turn of the hub that tick() runs in: most requests never wait.
-    begin(None, None, lambda run: greenlet(run, hub).switch(), drained.set)
+    begin(None, None, spawner(greenlet, hub), drained.set)
     watcher = hub.loop.io(fd, 1)
     watcher.start(tick)
     hub.loop.run_callback(tick)
@@ -175,7 +188,7 @@ def serve_eventlet(fd, begin, tick):
     hubs.use_hub()  # the zygote's must not be shared
     hub = hubs.get_hub()
     drained = importlib.import_module("eventlet.event").Event()
-    begin(None, None, lambda run: greenlet(run, hub.greenlet).switch(), drained.send)
+    begin(None, None, spawner(greenlet, hub.greenlet), drained.send)
     listener = hub.add(hub.READ, fd, lambda _: tick(), lambda *_: None, lambda: None)
     hub.schedule_call_global(0, tick)
     drained.wait()

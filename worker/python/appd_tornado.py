@@ -30,10 +30,17 @@ class Adapter:
     async def __call__(self, scope, receive, send):
         connection = Connection(self, scope, receive, send)
         delegate = self.start_request(connection, connection)
-        disconnected = None
         if await self.give_request(scope, receive, delegate):
             disconnected = asyncio.ensure_future(receive())
-            await asyncio.wait({connection.finished, disconnected}, return_when=asyncio.FIRST_COMPLETED)
+            try:
+                await asyncio.wait({connection.finished, disconnected}, return_when=asyncio.FIRST_COMPLETED)
+            finally:  # cancelled too
+                self.conclude(connection, delegate, disconnected)
+        else:
+            self.conclude(connection, delegate, None)
+
+    @staticmethod
+    def conclude(connection, delegate, disconnected):
         if not connection.finished.done():
             delegate.on_connection_close()
             connection.closed()

@@ -157,8 +157,9 @@ def prepare_class(worker_class, loop):
 def class_of(app, worker_class):
     """The class that serves this app, and "" or what is wrong with the one that was asked for."""
     worker_class, problem = import_beside("appd_classes").class_of(app, worker_class)
+    import_beside("appd_stacks")  # before the fork, as the next ones
     if worker_class not in ("", "sync", "gthread"):
-        import_beside("appd_loops")  # before the fork
+        import_beside("appd_loops")
     if worker_class == "tornado":
         import_beside("appd_tornado")
     return worker_class, problem
@@ -264,6 +265,17 @@ def exec_again(resume_fd):
     # argv[0] is the whole path: a venv is recognized by it.
     arguments = [sys.executable, *sys.orig_argv[1:], f"--resume={resume_fd}"]
     os.execve(sys.executable, arguments, _environment)
+
+
+# ---- what a worker is at
+
+
+def offer_stacks(fd, signum):
+    import_beside("appd_stacks").offer(fd, signum)
+
+
+def write_tasks(fd):
+    import_beside("appd_stacks").write_tasks(fd)
 
 
 # ---- the two ways to run

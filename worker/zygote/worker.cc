@@ -79,6 +79,7 @@ class Worker {
     serving_->on_ready = [this] { began_to_serve(); };
     serving_->on_watched = [this] { probing_ ? follow_probe() : read_link(); };
     serving_->on_drain = [this] { begin_drain(); };
+    serving_->on_stuck = [this](auto request, auto after) { stuck(request, after); };
     gateway::ServingEnd end = serving_->serve();
     if (unhealthy_) return kExitBootFailed;
     if (!end.booted) {
@@ -163,6 +164,8 @@ class Worker {
 
   // In the monitor's thread.
   void looked() {
+    auto now = net::steady_now().time_since_epoch().count();
+    setup_.slot->beat_ns.store(static_cast<std::uint64_t>(now), std::memory_order_relaxed);
     // Told by a signal while everybody is in the app: the time runs nevertheless.
     if (engine_->drain_requested()) begin_drain();
   }
@@ -177,19 +180,21 @@ class Worker {
     if (setup_.channel.open()) (void)setup_.channel.send(message);
   }
 
-  // In the monitor's thread. The zygote kills us: only it can tell appd why.
+  // In the monitor's thread or the main thread. The zygote kills us: only it can tell appd why.
   void stuck(std::string_view request, milliseconds after) {
     std::string from_slot;
     if (const RequestInHand* newest = newest_in_hand(*setup_.slot); request.empty() && newest) {
       from_slot = std::string(newest->method) + " " + newest->path;
       request = from_slot;
     }
-    net::LogLine("warn", "request_timeout")
+    auto timeout = engine_->settings().timeout_ms;
+    bool request_limit = timeout == 0 || after < milliseconds(timeout);
+    net::LogLine("warn", request_limit ? "request_timeout" : "timeout")
         .add("worker", setup_.worker)
         .add("request", request)
         .add("after_ms", after.count());
     if (!setup_.channel.open()) ::_exit(kExitFailed);
-    tell(message::Stuck{setup_.worker, static_cast<std::uint32_t>(after.count()),
+    tell(message::Stuck{setup_.worker, request_limit, static_cast<std::uint32_t>(after.count()),
                         std::string(request)});
   }
 
@@ -214,6 +219,8 @@ class Worker {
 }  // namespace
 
 int run_worker(WorkerSetup setup, const gateway::Hooks& hooks) {
+  // Before the app is imported, which may hang.
+  if (setup.stacks.fd() >= 0) offer_stacks(setup.stacks.fd(), hooks);
   gateway::PyRef app = std::move(setup.app);
   if (!app) {
     auto loaded = hooks.load(setup.load);

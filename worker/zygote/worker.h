@@ -8,6 +8,7 @@
 #include "common/scoreboard.h"
 #include "worker/engine/handover.h"
 #include "worker/gateway/hooks.h"
+#include "worker/zygote/stacks.h"
 
 namespace appd::zygote {
 
@@ -20,6 +21,7 @@ struct WorkerSetup {
   message::Channel channel;   // to the zygote; not open when there is none
   UniqueFd log_files;         // from the zygote: new log files (log_files.h)
   ScoreboardSlot* slot = nullptr;
+  StacksFile stacks;   // where to write them; none when there is no zygote
   gateway::PyRef app;  // empty: the worker imports it itself
 };
 

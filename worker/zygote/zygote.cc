@@ -75,7 +75,7 @@ void on_reopen(int) {
 void handle(int signal, void (*handler)(int)) {
   struct sigaction action {};
   action.sa_handler = handler;
-  action.sa_flags = signal == SIGCHLD ? SA_RESTART | SA_NOCLDSTOP : SA_RESTART;
+  action.sa_flags = SA_RESTART;
   ::sigaction(signal, &action, nullptr);
 }
 
@@ -155,6 +155,11 @@ class Zygote {
   void drain(Child& child);
   void drain_all();
   void kill_late();
+  void look_after_children();
+  void tend_stacks();
+  void condemn(Child& child, message::ExitCause cause, std::string detail);
+  std::chrono::milliseconds stuck_limit() const;
+  void note_job_control(pid_t pid);
   void end_strays();
   Child* find(std::uint32_t worker);
 
@@ -178,7 +183,8 @@ class Zygote {
   Launcher launcher_;
   RunOnce tasks_;
   net::OomRecord oom_;
-  std::optional<WorkerSetup> become_;  // in a fork: what it is to be
+  net::TimePoint next_round_ = net::kNever;  // when the slots are looked at
+  std::optional<WorkerSetup> become_;        // in a fork: what it is to be
 };
 
 Result<void> Zygote::prepare() {
@@ -191,6 +197,7 @@ Result<void> Zygote::prepare() {
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);
   handle(SIGCHLD, on_child);
   handle(SIGUSR1, on_reopen);
+  StacksFile::ignore_requests();
   return {};
 }
 
@@ -253,6 +260,8 @@ void Zygote::wait() {
   }
   kill_late();
   if (hurry_at_ <= net::steady_now()) hurry_log_files();
+  look_after_children();
+  tend_stacks();
   if (tasks_.running()) tasks_.on_time();
   if (count > 0) {
     for (std::size_t i = 0; i < pids.size(); ++i) {
@@ -271,10 +280,10 @@ void Zygote::wait() {
 }
 
 net::TimePoint Zygote::next_deadline() const {
+  net::TimePoint now = net::steady_now();
   net::TimePoint next = std::min(tasks_.limit(), hurry_at_);
-  for (const auto& [pid, child] : children_) {
-    next = std::min({next, child.kill_at, child.ready_at});
-  }
+  if (!children_.empty()) next = std::min(next, next_round_);
+  for (const auto& [pid, child] : children_) next = std::min(next, child.next_look(now));
   return next;
 }
 
@@ -329,6 +338,12 @@ void Zygote::take(message::Received received) {
                    if (child == nullptr) return;
                    child->cause = message::ExitCause::Asked;
                    child->signal(SIGKILL);  // ours and not reaped: the pid is still its own
+                 },
+                 [&](const message::TakeStacks& wanted) {
+                   Child* child = find(wanted.worker);
+                   if (child == nullptr || child->command) return;
+                   child->stacks_for_appd = true;
+                   child->take_stacks(net::steady_now());
                  },
                  [&](const message::Tune& wanted) { tune(wanted); },
                  [&](const message::Quit&) { drain_all(); },
@@ -498,8 +513,10 @@ void Zygote::fork_worker(std::uint32_t worker) {
   if (!argv_.empty()) return start_command(worker);
   auto pair = message::channel_pair();
   auto files = net::log_file_link();
-  if (!pair || !files) {
-    link_.send(message::ForkFailed{worker, (pair ? files.error() : pair.error()).sys_errno});
+  auto stacks = StacksFile::create();
+  if (!pair || !files || !stacks) {
+    const Error& error = !pair ? pair.error() : !files ? files.error() : stacks.error();
+    link_.send(message::ForkFailed{worker, error.sys_errno});
     return;
   }
   clear(scoreboard_.slot(worker));  // its last owner is gone, and was told of
@@ -514,6 +531,7 @@ void Zygote::fork_worker(std::uint32_t worker) {
     pair->first.close();
     files->first.reset();
     become_worker(worker, std::move(pair->second), std::move(files->second), batch);
+    become_->stacks = std::move(stacks).value();
     return;
   }
   PyOS_AfterFork_Parent();
@@ -526,9 +544,11 @@ void Zygote::fork_worker(std::uint32_t worker) {
   child.worker = worker;
   child.pid = pid;
   child.channel = std::move(pair->first);
+  child.stacks = std::move(stacks).value();
   child.forked = net::steady_now();
   child.log_files = std::move(files->first);
   child.batch = batch;
+  next_round_ = std::min(next_round_, child.forked);
   child.settings_revision = load_.settings.revision;
   link_.send(child.forked_message(child.forked));
 }
@@ -565,6 +585,7 @@ void Zygote::start_command(std::uint32_t worker) {
 void Zygote::tune(const message::Tune& tune) {
   load_.settings = tune.settings;
   net::set_log_prefix(tune.settings.log_prefix);
+  next_round_ = net::steady_now();
   for (auto& [pid, child] : children_) {
     if (child.channel.open()) (void)child.channel.send(tune);
     if (!child.command) continue;
@@ -617,9 +638,9 @@ void Zygote::read_child(Child& child) {
     }
     message::Message& message = received->message;
     if (auto* stuck = std::get_if<message::Stuck>(&message)) {
-      child.cause = message::ExitCause::Timeout;
-      child.detail = stuck->request + " after " + std::to_string(stuck->after_ms) + " ms";
-      ::kill(child.pid, SIGKILL);
+      condemn(child,
+              stuck->request ? message::ExitCause::RequestTimeout : message::ExitCause::Timeout,
+              stuck->what + " after " + std::to_string(stuck->after_ms) + " ms");
     } else if (auto* ready = std::get_if<message::Ready>(&message)) {
       child.ready = net::steady_now();
       child.settings_revision = ready->settings_revision;
@@ -645,8 +666,13 @@ void Zygote::reap() {
   if (::read(signals_.get(), &rung, sizeof(rung)) < 0 && errno != EAGAIN) return;
   for (;;) {
     siginfo_t info{};
-    if (::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) < 0 || info.si_pid == 0) return;
+    constexpr int kKinds = WEXITED | WSTOPPED | WCONTINUED;
+    if (::waitid(P_ALL, 0, &info, kKinds | WNOHANG | WNOWAIT) < 0 || info.si_pid == 0) return;
     pid_t pid = info.si_pid;
+    if (info.si_code == CLD_STOPPED || info.si_code == CLD_CONTINUED) {
+      note_job_control(pid);
+      continue;
+    }
     auto found = children_.find(pid);
     bool worker = found != children_.end();
     bool task = tasks_.running() && tasks_.pid() == pid;
@@ -731,6 +757,68 @@ void Zygote::drain_all() {
   quitting_ = true;
   tasks_.cancel(std::chrono::milliseconds(load_.settings.graceful_timeout_ms));
   for (auto& [pid, child] : children_) drain(child);
+}
+
+// The limit that a worker's serving thread or loop must not be over.
+std::chrono::milliseconds Zygote::stuck_limit() const {
+  std::uint32_t limit = load_.settings.timeout_ms;
+  std::uint32_t request = load_.settings.request_timeout_ms;
+  if (request != 0) limit = limit == 0 ? request : std::min(limit, request);
+  return std::chrono::milliseconds(limit);
+}
+
+// Who is stopped takes no new clients, but holds those that it has.
+void Zygote::note_job_control(pid_t pid) {
+  siginfo_t info{};
+  constexpr int kKinds = WSTOPPED | WCONTINUED;
+  if (::waitid(P_PID, static_cast<id_t>(pid), &info, kKinds | WNOHANG) < 0) return;
+  auto found = children_.find(pid);
+  if (info.si_pid == 0 || found == children_.end() || found->second.command) return;
+  bool stopped = info.si_code == CLD_STOPPED && stuck_limit().count() > 0;
+  found->second.stopped_by = stopped ? net::steady_now() + stuck_limit() : net::kNever;
+}
+
+// What a worker's own monitor does not see: that the whole process stands still, or the monitor.
+void Zygote::look_after_children() {
+  net::TimePoint now = net::steady_now();
+  for (auto& [pid, child] : children_) {
+    if (child.stopped_by > now) continue;
+    child.stopped_by = net::kNever;
+    condemn(child, message::ExitCause::Stopped,
+            "for " + std::to_string(stuck_limit().count()) + " ms");
+  }
+  if (now < next_round_) return;
+  auto limit = stuck_limit();
+  constexpr std::chrono::milliseconds kShortest{1'000};
+  constexpr std::chrono::milliseconds kLongest{30'000};
+  next_round_ = limit.count() == 0 ? net::kNever : now + std::clamp(limit / 2, kShortest, kLongest);
+  for (auto& [pid, child] : children_) {
+    const ScoreboardSlot& slot = scoreboard_.slot(child.worker);
+    if (child.ready == net::kNever || !Child::silent(slot, limit, now)) continue;
+    const RequestInHand* oldest = newest_in_hand(slot);
+    condemn(child, message::ExitCause::Silent,
+            oldest == nullptr ? "" : std::string(oldest->method) + " " + oldest->path);
+  }
+}
+
+// Kills it as soon as it has said what it is at, or has not done so in time.
+void Zygote::condemn(Child& child, message::ExitCause cause, std::string detail) {
+  if (child.kill_after_stacks) return;
+  child.cause = cause;
+  child.detail = std::move(detail);
+  child.kill_after_stacks = true;
+  child.take_stacks(net::steady_now());
+}
+
+void Zygote::tend_stacks() {
+  net::TimePoint now = net::steady_now();
+  for (auto& [pid, child] : children_) {
+    if (!child.stacks_taken(now)) continue;
+    if (std::exchange(child.stacks_for_appd, false)) {
+      link_.send(message::Stacks{child.worker, child.last_stacks});
+    }
+    if (child.kill_after_stacks) ::kill(pid, SIGKILL);
+  }
 }
 
 void Zygote::kill_late() {

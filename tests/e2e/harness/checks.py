@@ -11,9 +11,9 @@ SETTLE_TIMEOUT = 10.0
 # gRPC keeps a connection a moment after its client has gone, and pollers that it once made.
 GRPC_SLACK = 4
 # What a worker may hold besides its standard descriptors: listeners, its link and clients (sockets),
-# the scoreboard, what the engine waits with, and the access log.
+# the scoreboard, its stacks, what the engine waits with, and the access log.
 WORKER_FILES = re.compile(
-    r"socket:\[\d+\]|pipe:\[\d+\]|/memfd:appd-scoreboard.*|anon_inode:\[(eventpoll|eventfd|timerfd|signalfd|pidfd)\]|"
+    r"socket:\[\d+\]|pipe:\[\d+\]|/memfd:appd-(scoreboard|stacks).*|anon_inode:\[(eventpoll|eventfd|timerfd|signalfd|pidfd)\]|"
     r"/dev/(null|u?random)|.*/logs/[a-z0-9-]+\.access\.log.*"
 )
 

@@ -75,11 +75,13 @@ std::vector<Message> samples() {
       Ready{8, 12, "tornado", 20},
       BootFailed{9, BootFailure::Ended, "SyntaxError: invalid syntax", "Traceback\0with NUL"},
       Tuned{10, 13},
-      Stuck{11, 30'000, "GET /slow"},
-      Exited{12, 98, 9, ExitCause::Timeout, "GET /slow", 1, 2, 3},
+      Stuck{11, true, 30'000, "GET /slow"},
+      Exited{12, 98, 9, ExitCause::Timeout, "GET /slow", 1, 2, 3, "Thread 0x1"},
       RunningOnce{1, 2, "manage.py migrate"},
       RunOnceFailed{"exited with status 1", "no such table\n"},
       Reopen{},
+      TakeStacks{13},
+      Stacks{14, "Thread 0x2"},
   };
 }
 

@@ -82,6 +82,34 @@ std::string post(std::size_t length, std::string_view more = "") {
          std::string(more) + "\r\n";
 }
 
+TEST(EngineLoop, TellsEachRequestThatIsOverRequestTimeoutOnce) {
+  Loop loop;
+  HttpClient first(loop.port);
+  HttpClient second(loop.port);
+  ASSERT_TRUE(first.send("GET /first HTTP/1.1\r\nHost: a\r\n\r\n"));
+  Exchange* one = loop.take();
+  ASSERT_TRUE(one != nullptr);
+  loop.engine->poll();
+  EXPECT_EQ(loop.engine->next_overdue(), nullptr) << "there is no such limit";
+  message::Settings settings = loop.engine->settings();
+  settings.request_timeout_ms = 1;
+  loop.engine->apply(settings);
+  net::TimePoint begun = loop.engine->now();
+  while (loop.engine->now() - begun <= std::chrono::milliseconds(1)) loop.engine->poll();
+  ASSERT_EQ(loop.engine->next_overdue(), one);
+  EXPECT_EQ(loop.engine->next_overdue(), nullptr);
+  EXPECT_GT(loop.engine->oldest_overdue(), std::chrono::milliseconds(1));
+  one->fail(500);
+  loop.engine->finish(*one);
+  EXPECT_EQ(loop.engine->oldest_overdue().count(), 0);
+  EXPECT_EQ(first.receive().value_or(Answer{}).status, 504);
+  ASSERT_TRUE(second.send("GET /second HTTP/1.1\r\nHost: a\r\n\r\n"));
+  Exchange* two = loop.take();
+  ASSERT_TRUE(two != nullptr);
+  EXPECT_FALSE(two->overdue());
+  loop.answer(*two, "2");
+}
+
 TEST(EngineLoop, KeepsSeveralRequestsInHandAndAnswersThemInAnyOrder) {
   Loop loop;
   HttpClient first(loop.port);

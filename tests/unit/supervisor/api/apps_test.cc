@@ -247,6 +247,25 @@ model::Death death(const std::string& app, std::int64_t id) {
   return death;
 }
 
+TEST_F(WorkersTest, StacksAndReplacementsAreOfOneWorker) {
+  control_.state.workers = {worker("web", 3)};
+  v1::DumpStacksRequest stacks;
+  stacks.set_name("apps/web/workers/3");
+  v1::DumpStacksResponse taken;
+  ASSERT_TRUE(call(workers(), &v1::Workers::Stub::DumpStacks, stacks, &taken).ok());
+  EXPECT_EQ(taken.text(), "stacks of web");
+  EXPECT_EQ(taken.name(), "apps/web/workers/3");
+  v1::RecycleWorkerRequest recycle;
+  recycle.set_name("apps/web/workers/3");
+  v1::Worker replaced;
+  ASSERT_TRUE(call(workers(), &v1::Workers::Stub::RecycleWorker, recycle, &replaced).ok());
+  EXPECT_EQ(replaced.id(), 3);
+  recycle.set_name("apps/web");
+  EXPECT_EQ(
+      Details(call(workers(), &v1::Workers::Stub::RecycleWorker, recycle, &replaced)).fields(),
+      "name");
+}
+
 TEST_F(WorkersTest, ListsDeathsByAppAndNewestFirstPageByPage) {
   control_.dead = {death("a", 2), death("a", 1), death("a-b", 7), death("b", 9)};
   v1::ListDeathsRequest request;

@@ -74,6 +74,7 @@ model::AppView app_view() {
   view.observed.drained_exits = 7;
   view.observed.last_death = 8;
   view.observed.last_death_reason = "was killed";
+  view.observed.recycled_workers = 9;
   return view;
 }
 
@@ -106,7 +107,9 @@ TEST(Convert, EveryFieldOfAWorkerIsFilled) {
                                12,
                                13,
                                "killed by signal 9",
-                               model::ProcessState::Exited};
+                               model::ProcessState::Exited,
+                               "asked",
+                               14};
   v1::Worker worker;
   to_proto(view, worker);
   EXPECT_EQ(unset(worker), "");
@@ -131,6 +134,7 @@ TEST(Convert, EveryFieldOfADeathIsFilled) {
   death.signal = 9;
   death.figures = {1, 2, 3, 4, 5, 6, {{"GET", "/slow", model::Milliseconds{1500}}}};
   death.log_tail = "last words";
+  death.stacks = "Thread 0x1";
   v1::Death full;
   to_proto(death, true, full);
   EXPECT_EQ(unset(full), "");

@@ -94,6 +94,17 @@ class FakeControl final : public reconcile::Control {
     if (app) std::erase_if(out, [&](const auto& death) { return death.app != *app; });
     answer(reply, out);
   }
+  void dump_stacks(std::string app, std::int32_t worker,
+                   Reply<reconcile::WorkerStacks> reply) override {
+    answer(reply, reconcile::WorkerStacks{worker, "stacks of " + app});
+  }
+  void recycle_worker(std::string app, std::int32_t worker,
+                      Reply<model::WorkerView> reply) override {
+    for (const model::WorkerView& known : state.workers) {
+      if (known.app == app && known.id == worker) return answer(reply, known);
+    }
+    reply(Error{ErrorCode::NotFound, "WORKER_NOT_FOUND", "there is none"});
+  }
   void operation(std::string id, Reply<model::Operation> reply) override {
     for (const model::Operation& known : book) {
       if (known.id == id) return answer(reply, known);

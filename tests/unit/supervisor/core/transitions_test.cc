@@ -204,5 +204,14 @@ TEST(Transitions, ACommandThatCannotBeRunLeavesNoWorkerAndWaits) {
   EXPECT_TRUE(world.settle().deadline.has_value()) << "tried again later";
 }
 
+TEST(Transitions, WhatAnAppWroteIsKeptAsUtf8) {
+  World world;
+  world.settle();
+  world.tell(world.newest, message::LoadFailed{false, "caf\xe9 \xc3\xa9", "\xff\xfe"});
+  ASSERT_TRUE(world.have.failure.has_value());
+  EXPECT_EQ(world.have.failure->message, "caf? \xc3\xa9");
+  EXPECT_EQ(world.have.failure->traceback, "??");
+}
+
 }  // namespace
 }  // namespace appd::core

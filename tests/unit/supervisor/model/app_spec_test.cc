@@ -55,9 +55,11 @@ TEST(LiveSettings, CarryEveryFieldOfTheSpec) {
   spec.health_status = "200-399";
   spec.health_timeout = Milliseconds{74};
   spec.health_tries = 75;
+  spec.request_timeout = Milliseconds{74};
   const message::Settings expected{.revision = 9,
                                    .threads = 3,
                                    .timeout_ms = 1,
+                                   .request_timeout_ms = 74,
                                    .graceful_timeout_ms = 2,
                                    .keepalive_ms = 3,
                                    .client_header_timeout_ms = 4,
@@ -125,6 +127,9 @@ TEST(NeedsRollout, OnlyForWhatARunningWorkerCannotTakeOver) {
     s.log_max_size = 0;
     s.log_max_age = Milliseconds{3'600'000};
     s.log_keep = 0;
+    s.request_timeout = s.max_worker_lifetime = s.max_worker_lifetime_jitter = Milliseconds{5000};
+    s.max_requests = s.max_requests_jitter = 5;
+    s.max_memory = std::int64_t{1} << 30;
   }));
   EXPECT_TRUE(rollout([](AppSpec& s) { s.directory = "/x"; }));
   EXPECT_TRUE(rollout([](AppSpec& s) { s.app = "x:app"; }));

@@ -36,6 +36,17 @@ TEST(InQuotes, EscapesControlCharactersAndQuotes) {
   EXPECT_EQ(in_quotes("a\"b\\c\nd\x1b[0m"), "\"a\\\"b\\\\c\\nd\\x1b[0m\"");
 }
 
+TEST(Utf8, ReplacesWhatIsNoneByteByByte) {
+  EXPECT_EQ(utf8("plain é 漢 \xf0\x9f\x98\x80"), "plain é 漢 \xf0\x9f\x98\x80");
+  EXPECT_EQ(utf8("a\xff"
+                 "b"),
+            "a?b");
+  EXPECT_EQ(utf8("\xc3"), "?") << "cut short";
+  EXPECT_EQ(utf8("\xc0\x80"), "??") << "longer than it needs to be";
+  EXPECT_EQ(utf8("\xed\xa0\x80"), "???") << "a surrogate";
+  EXPECT_EQ(utf8(""), "");
+}
+
 TEST(InQuotes, CutsLongTextAtACharacterBoundary) {
   std::string text(119, 'a');
   text += "é and much more";

@@ -106,6 +106,12 @@ inline model::AppSpec full_spec() {
   spec.bake = Milliseconds{1019};
   spec.max_error_rate = 2.5;
   spec.max_latency_factor = 1.75;
+  spec.request_timeout = Milliseconds{1014};
+  spec.max_requests = 1015;
+  spec.max_requests_jitter = 16;
+  spec.max_worker_lifetime = Milliseconds{1017};
+  spec.max_worker_lifetime_jitter = Milliseconds{1018};
+  spec.max_memory = std::int64_t{1} << 34;
   spec.log_prefix = false;
   spec.log_max_size = std::int64_t{1} << 34;
   spec.log_max_age = Milliseconds{std::int64_t{1} << 34};
@@ -191,6 +197,7 @@ inline model::Death death(const std::string& of_app, std::int64_t id) {
   death.exit_status = 1;
   death.signal = 9;
   death.figures = {1, 2, 3, 4, 5, 6, {{"GET", "/slow", model::Milliseconds{1001}}}};
+  death.stacks = "Thread 0x1\n";
   death.log_tail = "the last line\n";
   return death;
 }

@@ -1,0 +1,114 @@
+// What is asked of one worker, and what workers are measured by.
+#include "supervisor/core/recycling.h"
+#include "supervisor/model/text.h"
+#include "supervisor/reconcile/reconciler.h"
+#include "supervisor/runtime/memory.h"
+
+namespace appd::reconcile {
+namespace {
+
+using std::chrono::steady_clock;
+
+// The zygote gives a worker one second.
+constexpr std::chrono::seconds kStacksTime{5};
+
+std::string name_of(const std::string& app, std::int32_t worker) {
+  return "apps/" + app + "/workers/" + std::to_string(worker);
+}
+
+Error refused(const std::string& app, std::int32_t worker, const std::string& why) {
+  return {ErrorCode::FailedPrecondition, "WORKER_NOT_READY", name_of(app, worker) + " " + why, 0};
+}
+
+}  // namespace
+
+Answer<Reconciler::Place> Reconciler::find_worker(const std::string& app, std::int32_t worker) {
+  auto it = apps_.find(app);
+  if (it == apps_.end()) {
+    return Error{ErrorCode::NotFound, "APP_NOT_FOUND",
+                 "there is no app " + app + "; see appctl list", 0};
+  }
+  for (auto& [key, rollout] : it->second.state.rollouts) {
+    auto found = rollout.workers.find(static_cast<core::WorkerId>(worker));
+    if (found != rollout.workers.end()) return Place{&it->second, key, &found->second};
+  }
+  return Error{ErrorCode::NotFound, "WORKER_NOT_FOUND", "there is no " + name_of(app, worker), 0};
+}
+
+void Reconciler::dump_stacks(std::string app, std::int32_t worker, Reply<WorkerStacks> reply) {
+  post([this, app = std::move(app), worker, reply = std::move(reply)] {
+    auto place = find_worker(app, worker);
+    if (!place) return reply(place.rejection());
+    auto id = static_cast<core::WorkerId>(worker);
+    std::int32_t pid = place.value().worker->pid;
+    if (pid == 0) return reply(refused(app, worker, "is not forked yet: try again"));
+    if (!runtime_.take_stacks(place.value().rollout, id)) {
+      return reply(refused(app, worker, "has lost its zygote and is being replaced"));
+    }
+    stacks_waits_.push_back(
+        {place.value().rollout, id, pid, steady_clock::now() + kStacksTime, reply});
+  });
+}
+
+void Reconciler::answer_stacks(core::RolloutKey key, const core::StacksTaken& taken) {
+  std::erase_if(stacks_waits_, [&](const StacksWait& wait) {
+    if (wait.rollout != key || wait.worker != taken.worker) return false;
+    wait.reply(WorkerStacks{wait.pid, model::utf8(taken.text)});
+    return true;
+  });
+}
+
+std::optional<core::Time> Reconciler::expire_stacks(core::Time now) {
+  std::optional<core::Time> next;
+  std::erase_if(stacks_waits_, [&](const StacksWait& wait) {
+    if (wait.deadline > now) {
+      if (!next || wait.deadline < *next) next = wait.deadline;
+      return false;
+    }
+    wait.reply(Error{ErrorCode::DeadlineExceeded, "STACKS_NOT_TAKEN",
+                     "the worker's zygote has not answered, or the worker has ended: try again",
+                     0});
+    return true;
+  });
+  return next;
+}
+
+void Reconciler::recycle_worker(std::string app, std::int32_t worker,
+                                Reply<model::WorkerView> reply) {
+  post([this, app = std::move(app), worker, reply = std::move(reply)] {
+    auto place = find_worker(app, worker);
+    if (!place) return reply(place.rejection());
+    auto [entry, key, found] = place.value();
+    const core::Rollout& rollout = *entry->state.find(key);
+    if (rollout.phase != core::RolloutPhase::Serving || rollout.zygote_gone ||
+        found->state != model::WorkerState::Ready) {
+      return reply(refused(app, worker,
+                           "does not serve, or is on its way out already: only a worker that is "
+                           "ready can be replaced"));
+    }
+    found->recycle_asked = true;
+    dirty_.insert(app);
+    auto id = static_cast<core::WorkerId>(worker);
+    reply(worker_view(*entry, key, id, *found, runtime_.figures(key, id)));
+  });
+}
+
+// The planner decides by these whether a worker is due.
+void Reconciler::sample(AppEntry& app) {
+  const model::AppSpec& spec = app.record.spec;
+  auto now = steady_clock::now();
+  auto serving = app.state.serving();
+  bool due = now - app.sampled >= core::kLookAtFigures;
+  if (!serving || !core::needs_figures(spec) || !due) return;
+  app.sampled = now;
+  for (auto& [id, worker] : app.state.find(*serving)->workers) {
+    if (worker.state != model::WorkerState::Ready) continue;
+    const ScoreboardSlot* slot = runtime_.figures(*serving, id);
+    if (slot != nullptr && slot->pid.load(std::memory_order_relaxed) == worker.pid) {
+      worker.requests = static_cast<std::int64_t>(slot->requests.load(std::memory_order_relaxed));
+    }
+    worker.memory = spec.max_memory > 0 ? runtime::resident_memory(worker.pid) : 0;
+  }
+}
+
+}  // namespace appd::reconcile
