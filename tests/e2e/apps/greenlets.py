@@ -128,7 +128,9 @@ def block(argument: str, environ: dict[str, Any]) -> str:
     """Without the library's knowledge."""
     import ctypes
 
-    ctypes.CDLL(None).sleep(int(argument))
+    left = int(argument)
+    while left > 0:  # a signal ends sleep(3) early
+        left = ctypes.CDLL(None).sleep(left)
     return "blocked"
 
 
