@@ -36,19 +36,32 @@ std::optional<LogPosition> LogPosition::parse(std::string_view text) {
   return LogPosition{{numbers[0], numbers[1]}, static_cast<std::int64_t>(numbers[2])};
 }
 
+// A rotation renames the oldest first: at any instant one number is missing, and where there is one
+// more behind it, that one is there.
 std::optional<std::int32_t> find_log(const std::string& path, const FileIdentity& file) {
-  for (std::int32_t number = 0; number < kMostFiles; ++number) {
+  std::int32_t missing = 0;
+  for (std::int32_t number = 0; number < kMostFiles && missing < 2; ++number) {
     const auto found = stat_log(rotated_name(path, number));
     if (found && found->identity == file) return number;
-    if (!found && number > 1) return std::nullopt;  // .1 is missing in the middle of a rotation
+    missing = found ? 0 : missing + 1;
   }
   return std::nullopt;
 }
 
 std::int32_t oldest_log(const std::string& path) {
-  std::int32_t number = 0;
-  while (number < kMostFiles && stat_log(rotated_name(path, number + 1))) ++number;
-  return number;
+  std::int32_t oldest = 0;
+  for (std::int32_t number = 1; number < kMostFiles && number <= oldest + 2; ++number) {
+    if (stat_log(rotated_name(path, number))) oldest = number;
+  }
+  return oldest;
+}
+
+void LogFilesReader::start_at_oldest() {
+  std::int32_t oldest = 0;
+  do {
+    oldest = oldest_log(path_);
+    start_at(oldest);
+  } while (oldest_log(path_) > oldest);  // rotated meanwhile: another file may have come to its name
 }
 
 void LogFilesReader::start_at(std::int32_t number, std::int64_t offset) {
@@ -122,10 +135,8 @@ std::size_t LogFilesReader::read_some(Open& from, std::size_t budget, const Take
 // To the file that came after the one that has been read to its end; false: there is none.
 bool LogFilesReader::go_on(const Take& take) {
   if (!live_.file.valid()) {
-    const std::int32_t oldest = oldest_log(path_);
-    if (!open(oldest, 0)) return false;
-    if (oldest_log(path_) != oldest) live_ = {};  // it may have been rotated meanwhile: again
-    return true;
+    start_at_oldest();
+    return live_.file.valid();
   }
   const auto number = find_log(path_, live_.identity);
   if (number == 0) return false;

@@ -40,7 +40,7 @@ class LogFilesReader {
 
   explicit LogFilesReader(std::string path) : path_(std::move(path)) {}
 
-  void start_at_oldest() { start_at(oldest_log(path_)); }
+  void start_at_oldest();
   void start_at(std::int32_t number, std::int64_t offset = 0);
   void start_at_end();
   // False: that file is gone; it starts at the oldest that is there.

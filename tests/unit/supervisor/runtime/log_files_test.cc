@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include "supervisor/runtime/log_files_reader.h"
 #include "tests/support/temporary_directory.h"
 
 namespace appd::runtime {
@@ -49,6 +50,20 @@ TEST(RotateLog, AGapClosesByItself) {
   ASSERT_TRUE(rotate_log(directory.path("web.log"), 3));
   EXPECT_EQ(directory.read("web.log.1"), "new");
   EXPECT_EQ(directory.read("web.log.3"), "old");
+}
+
+// Each step of a rotation leaves one number out, from the last to that of the log itself.
+TEST(OldestLog, IsFoundInTheMiddleOfARotation) {
+  for (int missing = 0; missing <= 3; ++missing) {
+    const TemporaryDirectory directory;
+    for (int number = 0; number <= 4; ++number) {
+      if (number != missing) directory.write(rotated_name("web.log", number), "x");
+    }
+    const auto oldest = stat_log(directory.path("web.log.4"));
+    ASSERT_TRUE(oldest);
+    EXPECT_EQ(oldest_log(directory.path("web.log")), 4) << "without " << missing;
+    EXPECT_EQ(find_log(directory.path("web.log"), oldest->identity), 4) << "without " << missing;
+  }
 }
 
 TEST(RotateLog, FewerAreKeptFromNowOn) {
