@@ -153,6 +153,9 @@ build_jobs() {
   if ((by_memory < processors)); then echo "$by_memory"; else echo "$processors"; fi
 }
 
+# Clones and worktrees of this repository share what one of them has compiled, wherever they lie.
+export CCACHE_BASEDIR=$root CCACHE_NOHASHDIR=1
+
 # build_tree FOLDER OPTION…: configures if need be, and builds.
 build_tree() {
   local folder=$root/$1 generator=()
