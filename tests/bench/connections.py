@@ -6,13 +6,14 @@ import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
+from statistics import median
 
 from asgi import APP, open_websocket
 from common import CLIENT_CORE, SERVER_CORE, Report, Server, free_port, memory, running_appd, wrk
 from harness.appd import Appd
 
 KEEP_ALIVE, WEBSOCKETS = 10_000, 2_000
-SECONDS, CONNECTIONS = 4, 16
+SECONDS, CONNECTIONS, ROUNDS = 3, 16, 5
 
 
 def open_idle(port: int) -> socket.socket:
@@ -29,15 +30,23 @@ def measure(report: Report, appd: Appd, port: int, what: str, count: int, connec
     server = Server("appd", port, appd.pid)
     worker = appd.workers("bench")[0]["pid"]
     wrk(server, 1, CONNECTIONS)
-    alone = wrk(server, SECONDS, CONNECTIONS)
-    before = memory(worker).private
-    clients = [connect(port) for _ in range(count)]
-    each = (memory(worker).private - before) / count
-    beside = wrk(server, SECONDS, CONNECTIONS)
-    for client in clients:
-        client.close()
-    report.row(what, f"{count:,}", f"{each:.2f}", f"{alone.p99_ms:.2f}", f"{beside.p99_ms:.2f}", f"{alone.per_second:,.0f}", f"{beside.per_second:,.0f}")
-    report.figures[what] = {"kib_each": each, "alone": vars(alone), "beside": vars(beside)}
+    alone, beside, each = [], [], 0.0
+    for number in range(ROUNDS):
+        alone.append(wrk(server, SECONDS, CONNECTIONS))
+        before = memory(worker).private
+        clients = [connect(port) for _ in range(count)]
+        if number == 0:  # later ones find memory that was had before
+            each = (memory(worker).private - before) / count
+        beside.append(wrk(server, SECONDS, CONNECTIONS))
+        for client in clients:
+            client.close()
+    rows = [(median(run.p99_ms for run in runs), median(run.per_second for run in runs)) for runs in (alone, beside)]
+    report.row(what, f"{count:,}", f"{each:.2f}", *(f"{p99:.2f}" for p99, _ in rows), *(f"{rate:,.0f}" for _, rate in rows))
+    report.figures[what] = {
+        "kib_each": each,
+        "alone": [vars(run) for run in alone],
+        "beside": [vars(run) for run in beside],
+    }
 
 
 def main() -> None:
@@ -45,8 +54,8 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # inherited by appd and its workers
     report = Report(
         "connections",
-        f"one asgi worker with idle connections; private memory of the worker; hello, wrk -t1 -c{CONNECTIONS} -d{SECONDS}s beside them; "
-        f"cores {SERVER_CORE} and {CLIENT_CORE}",
+        f"one asgi worker with idle connections; private memory of the worker; hello, wrk -t1 -c{CONNECTIONS} -d{SECONDS}s, without and beside "
+        f"them in turn, medians of {ROUNDS} rounds; cores {SERVER_CORE} and {CLIENT_CORE}",
         ["what", "connections", "KiB each", "p99 ms alone", "p99 ms beside them", "requests/s alone", "beside them"],
     )
     with ExitStack() as stack:
