@@ -61,7 +61,8 @@ void LogFilesReader::start_at_oldest() {
   do {
     oldest = oldest_log(path_);
     start_at(oldest);
-  } while (oldest_log(path_) > oldest);  // rotated meanwhile: another file may have come to its name
+    // Rotated meanwhile, another file may have come to its name.
+  } while (oldest_log(path_) > oldest);
 }
 
 void LogFilesReader::start_at(std::int32_t number, std::int64_t offset) {
