@@ -20,6 +20,8 @@ struct Figures {
   double error_percent() const;
   // In milliseconds; between the bounds of a bucket, as if its requests were spread evenly.
   double percentile(double part) const;
+  // How many took longer than that, counted the same way.
+  double slower_than(double milliseconds) const;
 };
 
 // The same window of both.
@@ -34,6 +36,8 @@ inline constexpr std::uint64_t kLeastForErrors = 20;
 inline constexpr std::uint64_t kLeastForLatency = 100;
 // and what is quicker than this is never called slow.
 inline constexpr double kQuickMs = 10;
+// So many standard deviations are no chance: about one in a thousand at a look.
+inline constexpr double kSure = 4;
 
 enum class CanaryVerdict { Well, Unknown, Worse };
 struct CanaryJudgement {
@@ -42,8 +46,9 @@ struct CanaryJudgement {
 };
 
 // Worse is: more of its requests than max_error_rate failed, and more than of the old rollout's;
-// or, at the end of the bake, its 95th percentile is more than max_latency_factor times the old
-// one's. Unknown: too few requests to say.
+// or, at the end of the bake, its median or its 95th percentile is more than max_latency_factor
+// times the old one's. Either only if chance cannot make it so of what the old one shows. Unknown:
+// too few requests to say.
 CanaryJudgement judge(const model::AppSpec& spec, const BakeFigures& figures, bool over);
 
 }  // namespace appd::core

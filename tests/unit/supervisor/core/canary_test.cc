@@ -38,15 +38,64 @@ TEST(Figures, PercentilesLieWithinTheirBucket) {
   EXPECT_EQ(Figures{}.percentile(0.95), 0);
 }
 
+TEST(Figures, CountsWhatIsSlowerWithinABucketToo) {
+  Figures spread;
+  spread.latency[10] = 90;
+  spread.latency[14] = 10;
+  EXPECT_NEAR(spread.slower_than(0), 100, 1e-9);
+  EXPECT_NEAR(spread.slower_than(5), 10, 1e-9);
+  EXPECT_NEAR(spread.slower_than(12.288), 5, 1e-9);
+  EXPECT_NEAR(spread.slower_than(20), 0, 1e-9);
+}
+
 TEST(Judge, MoreErrorsThanAllowedAndThanBeforeAreWorse) {
   EXPECT_EQ(verdict(figures(100, 2), figures(1000, 0)), CanaryVerdict::Worse);
   EXPECT_EQ(verdict(figures(100, 1), figures(1000, 0)), CanaryVerdict::Well) << "1 % is allowed";
   EXPECT_EQ(verdict(figures(100, 50), figures(1000, 600)), CanaryVerdict::Well)
       << "what served before fails more";
-  EXPECT_EQ(verdict(figures(100, 2), figures(0)), CanaryVerdict::Worse);
+  EXPECT_EQ(verdict(figures(100, 7), figures(0)), CanaryVerdict::Worse);
   model::AppSpec lenient;
   lenient.max_error_rate = 2.5;
   EXPECT_EQ(verdict(figures(100, 2), figures(1000, 0), true, lenient), CanaryVerdict::Well);
+}
+
+TEST(Judge, WhatChanceCanDoIsNotHeldAgainstTheCanary) {
+  EXPECT_EQ(verdict(figures(20, 1), figures(1000, 0)), CanaryVerdict::Well) << "one of the first";
+  EXPECT_EQ(verdict(figures(20, 1), figures(100'000, 0)), CanaryVerdict::Worse)
+      << "of so many none";
+  EXPECT_EQ(verdict(figures(100, 2), figures(0)), CanaryVerdict::Well) << "nothing to compare with";
+  EXPECT_EQ(verdict(figures(200, 5), figures(2000, 30)), CanaryVerdict::Well) << "2.5 % and 1.5 %";
+  EXPECT_EQ(verdict(figures(20'000, 500), figures(200'000, 3000)), CanaryVerdict::Worse)
+      << "the same of many";
+  model::AppSpec strict;
+  strict.max_error_rate = 0;
+  EXPECT_EQ(verdict(figures(20, 1), figures(20, 0), true, strict), CanaryVerdict::Worse)
+      << "none is allowed";
+}
+
+// One request in twenty is slow by nature: whether it is within the 95th percentile is luck.
+TEST(Judge, AFewSlowRequestsThatTheOldRolloutHasTooAreNoSlowness) {
+  Figures old = figures(1000, 0, 10);
+  old.latency[20] = 49;  // half a second to one
+  old.requests += 49;
+  Figures canary = figures(100, 0, 10);
+  canary.latency[20] = 7;
+  canary.requests += 7;
+  EXPECT_EQ(verdict(canary, old), CanaryVerdict::Well);
+  canary.latency[20] = 30;
+  canary.requests = 130;
+  EXPECT_EQ(verdict(canary, old), CanaryVerdict::Worse);
+}
+
+TEST(Judge, AMedianThatIsMuchSlowerIsFoundBehindATailThatIsSlowAnyhow) {
+  Figures old = figures(900, 0, 10);
+  old.latency[22] = 100;  // two to four seconds
+  old.requests += 100;
+  Figures canary = figures(90, 0, 200);
+  canary.latency[22] = 10;
+  canary.requests += 10;
+  EXPECT_LT(canary.percentile(0.95), 3 * old.percentile(0.95));
+  EXPECT_EQ(verdict(canary, old), CanaryVerdict::Worse);
 }
 
 TEST(Judge, ErrorsAreFoundBeforeTheBakeIsOver) {
@@ -75,7 +124,8 @@ TEST(Judge, MuchSlowerIsWorseAtTheEnd) {
 TEST(Judge, TellsTheFigures) {
   EXPECT_EQ(judge({}, {figures(400, 210, 20), figures(1200, 0, 20)}, true).text,
             "the canary does worse: 52.5 % of 400 requests failed (the old rollout's: 0 % of 1200 "
-            "requests failed), p95 31.9 ms (31.9 ms); max_error_rate is 1 %");
+            "requests failed), p50 24.6 ms (24.6 ms), p95 31.9 ms (31.9 ms); max_error_rate is "
+            "1 %");
   EXPECT_EQ(judge({}, {figures(1, 0), figures(0)}, true).text,
             "0 % of 1 request failed (the old rollout's: 0 % of 0 requests failed)");
 }
