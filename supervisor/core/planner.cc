@@ -93,7 +93,9 @@ class Planner {
   void let_go(RolloutKey key, const Rollout& rollout) {
     if (rollout.phase != RolloutPhase::Retiring || rollout.killed) return;
     if (rollout.told_to_go) {
-      Time limit = rollout.phase_began + rollout.spec.graceful_timeout + kRetireMargin;
+      std::chrono::milliseconds grace = graceful_timeout_of(rollout);
+      if (grace.count() == 0) return;  // no limit
+      Time limit = rollout.phase_began + grace + kRetireMargin;
       if (now_ < limit) return wake_at(limit);
       act(KillRollout{key});
     } else if (rollout.workers.empty() && rollout.untold == 0) {

@@ -132,6 +132,12 @@ message::Settings settings_for(const Desired& want, const Rollout& rollout) {
   return settings;
 }
 
+model::Milliseconds graceful_timeout_of(const Rollout& rollout) {
+  const bool known = rollout.settings.revision != 0;  // of an adopted one it is not
+  return known ? model::Milliseconds(rollout.settings.graceful_timeout_ms)
+               : rollout.spec.graceful_timeout;
+}
+
 bool out_of_tune(const Desired& want, const Rollout& rollout) {
   if (rollout.settings.revision == 0) return true;  // adopted: what they were told is not known
   message::Settings wanted = settings_for(want, rollout);

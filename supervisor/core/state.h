@@ -78,6 +78,7 @@ struct Rollout {
   // How many workers more than wanted there may be while it replaces another, as far as memory
   // goes.
   std::int32_t surge = kAnySurge;
+  std::int32_t measured_at = -1;  // how many were ready when memory was looked at last
   // How its canary did beside the old rollout.
   struct Bake {
     Time began;
@@ -131,6 +132,9 @@ model::ProcessState process_state(model::WorkerState state);
 // What the rollout's workers are to be told now. While the pool goes from a class with threads to
 // one without, or back, those that still serve keep their own number.
 message::Settings settings_for(const Desired& want, const Rollout& rollout);
+
+// How long its workers may take to go, by what they were told last; 0: as long as they like.
+model::Milliseconds graceful_timeout_of(const Rollout& rollout);
 
 // Whether the rollout's workers were told something else than that.
 bool out_of_tune(const Desired& want, const Rollout& rollout);

@@ -285,6 +285,33 @@ TEST(Planner, KillsARetiringRolloutThatOutlivesItsGrace) {
   EXPECT_EQ(world.count<KillRollout>(), 1U);
 }
 
+TEST(Planner, TheGraceOfARetiringRolloutIsWhatItsWorkersWereToldLast) {
+  World world;
+  world.start_and_serve();
+  world.want.spec.graceful_timeout = 1h;
+  ++world.want.generation;
+  world.settle();
+  world.want.spec.run_mode = RunMode::Stopped;
+  world.settle();
+  world.pass(1h);
+  world.settle();
+  EXPECT_EQ(world.count<KillRollout>(), 0U);
+  world.pass(kRetireMargin);
+  world.settle();
+  EXPECT_EQ(world.count<KillRollout>(), 1U);
+}
+
+TEST(Planner, WithoutAGracefulTimeoutARetiringRolloutMayTakeAsLongAsItLikes) {
+  World world;
+  world.want.spec.graceful_timeout = 0s;
+  world.start_and_serve();
+  world.want.spec.run_mode = RunMode::Stopped;
+  EXPECT_FALSE(world.settle().deadline);
+  world.pass(24h);
+  world.settle();
+  EXPECT_EQ(world.count<KillRollout>(), 0U);
+}
+
 TEST(Planner, ReplacesAZygoteThatDiedWhileItsOrphansServeOn) {
   World world;
   RolloutKey old = world.start_and_serve();
