@@ -32,7 +32,7 @@ Result<Scoreboard> Scoreboard::create() {
   }
   std::byte* base = TRY(map(memory.get()));
   new (base) ScoreboardHeader{
-      ScoreboardHeader::kMagic, ScoreboardHeader::kLayoutVersion, kMaxSlots, {}, {}};
+      ScoreboardHeader::kMagic, ScoreboardHeader::kLayoutVersion, kMaxSlots, {}, {}, {}};
   return Scoreboard(std::move(memory), base);
 }
 
@@ -71,7 +71,9 @@ const RequestInHand* newest_in_hand(const ScoreboardSlot& slot) {
   std::uint64_t latest = 0;
   for (const RequestInHand& request : slot.in_hand) {
     std::uint64_t started = request.started_ns.load(std::memory_order_relaxed);
-    if (started <= latest) continue;
+    if (started <= latest || request.stage.load(std::memory_order_relaxed) != RequestStage::InApp) {
+      continue;
+    }
     latest = started;
     newest = &request;
   }
@@ -93,13 +95,7 @@ Scoreboard::~Scoreboard() {
   if (base_ != nullptr) ::munmap(base_, kSize);
 }
 
-std::atomic<std::uint32_t>& Scoreboard::takers() const {
-  return reinterpret_cast<ScoreboardHeader*>(base_)->takers;
-}
-
-LogLoss& Scoreboard::log_loss() const {
-  return reinterpret_cast<ScoreboardHeader*>(base_)->log_loss;
-}
+ScoreboardHeader& Scoreboard::header() const { return *reinterpret_cast<ScoreboardHeader*>(base_); }
 
 ScoreboardSlot& Scoreboard::slot(std::uint32_t index) const {
   APPD_CHECK(index < kMaxSlots);

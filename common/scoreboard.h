@@ -18,11 +18,19 @@ namespace appd {
 inline constexpr std::uint32_t kMaxWorkers = 1024;           // of a spec
 inline constexpr std::uint32_t kMaxSlots = 2 * kMaxWorkers;  // while one rollout replaces another
 
-// One request in the app's hands. Written as the slot is; a reader may catch it half written.
+// Where a request is. An entry of a worker that knows no stages reads as InApp.
+enum class RequestStage : std::uint8_t {
+  InApp,
+  Receiving,  // its head is here, its body is still to come
+  Sending,    // the app is done, the client has not taken the answer yet
+};
+
+// One request in hand. Written as the slot is; a reader may catch it half written.
 struct RequestInHand {
   std::atomic<std::uint64_t> started_ns;  // CLOCK_MONOTONIC, 0: the entry is free
   char method[16];                        // NUL-terminated
-  char path[168];
+  char path[167];
+  std::atomic<RequestStage> stage;
 };
 
 struct alignas(64) ScoreboardSlot {
@@ -41,12 +49,15 @@ struct alignas(64) ScoreboardSlot {
   // 1 while new clients are taken, and counted in ScoreboardHeader::takers. Set back by the worker
   // when it drains, or by the zygote when it has died.
   std::atomic<std::uint32_t> takes_clients;
-  RequestInHand in_hand[8];  // of more than these only `busy` tells
+  RequestInHand in_hand[8];              // of more than these only the counters tell
+  std::atomic<std::uint32_t> receiving;  // requests by their stage, as `busy` is of InApp
+  std::atomic<std::uint32_t> sending;
+  std::atomic<std::uint32_t> websockets;  // and sockets that a gateway has taken over
 };
 static_assert(sizeof(ScoreboardSlot) == 1920);
 inline constexpr std::size_t kShownInHand = std::size(ScoreboardSlot{}.in_hand);
 
-// Of the shown requests in hand the one that began last; nullptr: none.
+// Of the shown requests inside the app the one that began last; nullptr: none.
 const RequestInHand* newest_in_hand(const ScoreboardSlot& slot);
 
 // Makes a slot what it was before its first worker. For the zygote, before a fork.
@@ -75,6 +86,8 @@ struct ScoreboardHeader {
   std::uint32_t slots;
   std::atomic<std::uint32_t> takers = 0;  // workers that take new clients
   LogLoss log_loss;
+  // Written by appd: 1 while a canary is to get its share of the clients.
+  std::atomic<std::uint32_t> take_turns = 0;
 };
 
 // One mapping of a scoreboard. Owns mapping and descriptor; inherited by fork as it is.
@@ -89,8 +102,9 @@ class Scoreboard {
 
   // index < kMaxSlots
   ScoreboardSlot& slot(std::uint32_t index) const;
-  std::atomic<std::uint32_t>& takers() const;
-  LogLoss& log_loss() const;
+  ScoreboardHeader& header() const;
+  std::atomic<std::uint32_t>& takers() const { return header().takers; }
+  LogLoss& log_loss() const { return header().log_loss; }
   int fd() const { return memory_.get(); }
   bool valid() const { return base_ != nullptr; }
 

@@ -129,7 +129,7 @@ TEST(ZygoteLife, CutsOffWhatIsNotDoneAtTheGracefulTimeout) {
   ASSERT_TRUE(client.send("GET /stuck HTTP/1.1\r\nHost: a\r\n\r\n"));
   ASSERT_TRUE(eventually([&] { return zygote.slot(1).busy != 0; }));
   zygote.send(message::Drain{1});
-  EXPECT_EQ(zygote.expect<message::Exited>().cause, message::ExitCause::Asked);
+  EXPECT_EQ(zygote.expect<message::Exited>().cause, message::ExitCause::GracefulTimeout);
 }
 
 TEST(ZygoteLife, TunesEveryWorkerAndLaterOnes) {

@@ -126,6 +126,13 @@ void Acceptor::hold_back(bool held_back) {
   resume();
 }
 
+void Acceptor::queue_up_again() {
+  if (!watched_) return;
+  unwatch();
+  paused_ = true;
+  resume();
+}
+
 void Acceptor::stop() {
   paused_ = false;
   unwatch();

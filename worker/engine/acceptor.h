@@ -34,6 +34,9 @@ class Acceptor {
   void resume();
   // Leaves new clients to the siblings, until it is called with false.
   void hold_back(bool held_back);
+  // Behind all siblings that wait for clients too, those of other rollouts included: of exclusive
+  // waiters the kernel wakes the one that has waited for longest, which otherwise stays first.
+  void queue_up_again();
   // Takes the listeners out of epoll; accept() still works for what had woken only us.
   void stop();
   void close();

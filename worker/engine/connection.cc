@@ -39,7 +39,11 @@ http::RequestHead line_of(std::string_view bytes) {
 }  // namespace
 
 Connection::Connection(Client client, std::uint64_t id, Shared& shared)
-    : shared_(shared), client_(std::move(client)), id_(id), exchange_(*this) {
+    : shared_(shared),
+      client_(std::move(client)),
+      id_(id),
+      spread_(shared.spreads.load(std::memory_order_relaxed)),
+      exchange_(*this) {
   shared_.stats.connection_opened();
   shared_.timeouts.arm(*this, WaitKind::Fresh, shared_.now);
   const Trust& trust = shared_.trust;
@@ -48,7 +52,17 @@ Connection::Connection(Client client, std::uint64_t id, Shared& shared)
   }
 }
 
-Connection::~Connection() { shared_.stats.connection_closed(); }
+Connection::~Connection() {
+  end_wait();
+  shared_.stats.connection_closed();
+}
+
+void Connection::begin_wait(RequestStage stage, const http::RequestHead& head) {
+  end_wait();
+  stage_ = stage;
+  net::TimePoint begun = stage == RequestStage::Sending ? begun_ : shared_.now;
+  place_ = shared_.stats.begin_wait(stage, head.method, head.target, begun);
+}
 
 bool Connection::note_events(std::uint32_t events) {
   if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) readable_ = true;
@@ -82,6 +96,7 @@ Connection::Outcome Connection::advance(Lane& lane) {
         if (output_.pending() < before) shared_.timeouts.arm(*this, WaitKind::Send, shared_.now);
         return Outcome::Waiting;
       }
+      end_wait();
       if (after_output() == Outcome::Closed) return Outcome::Closed;
       return phase_ == Phase::Reading ? read(lane) : drain_input(lane);
     }
@@ -220,6 +235,7 @@ bool Connection::want_more(Lane& lane) {
     return true;
   }
   keep_head(lane);
+  if (stage_ != RequestStage::Receiving) begin_wait(RequestStage::Receiving, *kept_head_);
   shared_.timeouts.arm(*this, WaitKind::Body, shared_.now);
   if (kept_head_->expects_continue && !continue_sent_ && exchange_.body().size() == 0) {
     continue_sent_ = true;
@@ -337,6 +353,7 @@ void Connection::arm_now(WaitKind kind) {
 
 Connection::Outcome Connection::begin_request(const http::RequestHead& head) {
   phase_ = Phase::InHand;
+  end_wait();
   shared_.timeouts.disarm(*this);
   begun_ = shared_.now;
   exchange_.begin(head);
@@ -346,6 +363,7 @@ Connection::Outcome Connection::begin_request(const http::RequestHead& head) {
 // `unparsed` begins with the head, if that is what is refused.
 Connection::Outcome Connection::refuse(const http::Refusal& refusal, std::string_view unparsed) {
   refused_ = true;
+  end_wait();
   bool is_head = kept_head_ != nullptr && kept_head_->is_head;
   std::string answer =
       http::error_answer(refusal.status, refusal.rule, shared_.date.line(shared_.now), !is_head);
@@ -417,6 +435,8 @@ bool Connection::flush_in_hand() {
 }
 
 Connection::Outcome Connection::finish() {
+  bool unsent = output_.pending() > 0 && !broken_ && !exchange_.gone();
+  if (unsent && !refused_) begin_wait(RequestStage::Sending, exchange_.request());
   kept_head_.reset();
   exchange_.body().clear();
   exchange_.observer_ = nullptr;
@@ -424,7 +444,7 @@ Connection::Outcome Connection::finish() {
   // What the app did not want of the body would be taken for the next request.
   if (!exchange_.body_complete_) exchange_.keep_alive_ = false;
   if (broken_ || exchange_.gone()) return Outcome::Closed;
-  if (output_.pending() > 0) {
+  if (unsent) {
     phase_ = Phase::Flushing;
     shared_.timeouts.arm(*this, WaitKind::Send, shared_.now);
     return Outcome::Waiting;
@@ -436,7 +456,7 @@ Connection::Outcome Connection::finish() {
 Connection::Outcome Connection::after_output() {
   if (refused_ || !exchange_.keep_alive_) {
     bool input_expected =
-        refused_ || readable_ || has_stored() || shared_.leaving() || !exchange_.body_complete_;
+        refused_ || readable_ || has_stored() || shared_.parting() || !exchange_.body_complete_;
     return input_expected ? linger() : Outcome::Closed;
   }
   phase_ = Phase::Reading;

@@ -11,6 +11,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
 
 #include "worker/engine/client.h"
 #include "worker/engine/exchange.h"
@@ -105,6 +106,11 @@ class Connection : public Waiter, public net::ListLink<TurnTag> {
   // The request's place on the scoreboard.
   std::uint8_t place() const { return place_; }
   void set_place(std::uint8_t place) { place_ = place; }
+  // The answer in the making is the last one here.
+  bool says_goodbye() const {
+    return shared_.parting() &&
+           (shared_.leaving() || (spread_ != shared_.spreads && !has_stored()));
+  }
   std::unique_ptr<Attachment>& attachment() { return attachment_; }
   const std::unique_ptr<Attachment>& attachment() const { return attachment_; }
 
@@ -134,6 +140,11 @@ class Connection : public Waiter, public net::ListLink<TurnTag> {
   Outcome drain_input(Lane& lane);
   bool note_sent(Output::State state, bool was_pending);
   ssize_t receive(Lane& lane);
+  void begin_wait(RequestStage stage, const http::RequestHead& head);
+  void end_wait() {
+    if (stage_ == RequestStage::InApp) return;
+    shared_.stats.end_wait(std::exchange(stage_, RequestStage::InApp), place_);
+  }
 
   Shared& shared_;
   Client client_;
@@ -146,6 +157,9 @@ class Connection : public Waiter, public net::ListLink<TurnTag> {
   bool broken_ = false;      // nothing can be sent any more
   bool refused_ = false;
   bool continue_sent_ = false;
+  std::uint32_t
+      spread_;  // Shared::spreads when it came: since the last one it has found its worker
+  RequestStage stage_ = RequestStage::InApp;  // on the scoreboard; InApp is the engine's business
   std::uint8_t place_ = 0;
   http::RequestCodec codec_;
   std::string stored_;  // received, not yet parsed from stored_at_ on

@@ -165,6 +165,7 @@ void Engine::wake() {
 }
 
 void Engine::request_drain() {
+  shared_.goodbyes.fetch_or(Shared::kLeaving);
   shared_.drain_requested.store(true);
   wake();
 }
@@ -177,8 +178,10 @@ Exchange* Engine::next(Lane& lane) {
     if (connection == nullptr) {
       take_given();
       if (acceptor_.ready()) {
-        accept_some(kAcceptBatch);
+        bool turns = parking_->handover().turns_wanted();
+        accept_some(turns ? 1 : kAcceptBatch);
         acceptor_.rest();
+        if (turns) acceptor_.queue_up_again();
       }
       publish_deadline();
       shared_.access_log.flush();
@@ -223,6 +226,7 @@ void Engine::finish(Exchange& exchange) {
 
 void Engine::upgrade(Exchange& exchange) {
   end_request(exchange, 101);
+  shared_.stats.websocket_opened();
   exchange.connection().upgrade();
 }
 
@@ -236,6 +240,7 @@ UniqueFd Engine::detach(Exchange& exchange, std::string& received) {
 
 void Engine::close_upgraded(Exchange& exchange) {
   shared_.now = net::steady_now();
+  shared_.stats.websocket_closed();
   leave_gateway(exchange.connection());
 }
 
@@ -324,6 +329,16 @@ void Engine::publish_deadline() {
   deadline_.store(earliest);
   if (timer_) return arm_timer(earliest);
   if (earliest < sleeping_until_.load()) wake();
+}
+
+void Engine::note_turns() {
+  bool wanted = parking_->handover().turns_wanted();
+  bool noted = (shared_.goodbyes.load(std::memory_order_relaxed) & Shared::kSpreading) != 0;
+  if (wanted && !noted) {
+    shared_.spreads.fetch_add(1);
+    shared_.goodbyes.fetch_or(Shared::kSpreading);
+  }
+  if (!wanted && noted) shared_.goodbyes.fetch_and(static_cast<std::uint8_t>(~Shared::kSpreading));
 }
 
 void Engine::give_away() {
@@ -422,6 +437,7 @@ void Engine::apply(const message::Settings& settings) {
 void Engine::drain() {
   if (shared_.draining) return;
   shared_.draining = true;
+  shared_.goodbyes.fetch_or(Shared::kLeaving);
   parking_->handover().leave(slot_);
   shared_.timeouts.drain(shared_.now);
   acceptor_.stop();

@@ -68,6 +68,10 @@ class Engine {
   int waiting_fd() const { return parking_->fd(); }
   // Any one thread, without the lock: gives such clients to siblings, because nobody here has time.
   void give_away();
+  // Any thread: looks whether clients are to be spread over the workers, for the sake of a canary.
+  // Who has a connection from before is told goodbye with the next answer, and finds its worker
+  // anew.
+  void note_turns();
   // Any thread: events were taken from the kernel, and nobody with the lock has looked at them.
   bool has_uncollected() const { return woken_.load(std::memory_order_relaxed); }
 

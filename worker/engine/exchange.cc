@@ -40,7 +40,7 @@ http::ByteBuffer& Exchange::make_head(std::optional<std::uint64_t> body_size) {
   bool size_known =
       framing_ == http::Framing::Length || (request_->is_head && body_size.value_or(0) > 0);
   if (size_known && !response_.content_length()) response_.set_content_length(*body_size);
-  keep_alive_ = request_->keep_alive && !response_.wants_close() && !shared.leaving() &&
+  keep_alive_ = request_->keep_alive && !response_.wants_close() && !connection_.says_goodbye() &&
                 framing_ != http::Framing::Close && shared.settings.keepalive_ms != 0;
   http::ByteBuffer& head =
       response_.finish(framing_, keep_alive_, request_->http_1_0, shared.date.line(shared.now));

@@ -35,23 +35,23 @@ int descriptor_of(msghdr& message) {
 
 }  // namespace
 
-Result<Handover> Handover::create(std::atomic<std::uint32_t>& takers) {
+Result<Handover> Handover::create(ScoreboardHeader& common) {
   int ends[2];
   if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) < 0) {
     return sys_error("HANDOVER_CREATE", "create the workers' common queue", errno);
   }
-  return Handover(UniqueFd(ends[0]), UniqueFd(ends[1]), takers);
+  return Handover(UniqueFd(ends[0]), UniqueFd(ends[1]), common);
 }
 
 void Handover::join(ScoreboardSlot& slot) {
   if (!valid()) return;
   joined_ = true;
-  begin_taking(slot, *takers_);
+  begin_taking(slot, common_->takers);
 }
 
 void Handover::leave(ScoreboardSlot& slot) {
   if (!std::exchange(joined_, false)) return;
-  end_taking(slot, *takers_);
+  end_taking(slot, common_->takers);
 }
 
 bool Handover::put(const Client& client) const {

@@ -20,10 +20,10 @@ namespace appd::engine {
 // by any thread.
 class Handover {
  public:
-  // `takers`, of the scoreboard, counts the workers that take clients; it must outlive this.
-  static Result<Handover> create(std::atomic<std::uint32_t>& takers);
-  Handover(UniqueFd in, UniqueFd out, std::atomic<std::uint32_t>& takers)
-      : in_(std::move(in)), out_(std::move(out)), takers_(&takers) {}
+  // `common`, of the scoreboard, counts the workers that take clients; it must outlive this.
+  static Result<Handover> create(ScoreboardHeader& common);
+  Handover(UniqueFd in, UniqueFd out, ScoreboardHeader& common)
+      : in_(std::move(in)), out_(std::move(out)), common_(&common) {}
   // For a worker that shares with nobody.
   Handover() = default;
 
@@ -33,7 +33,11 @@ class Handover {
   void leave(ScoreboardSlot& slot);
   // There is somebody else who takes clients.
   bool has_takers() const {
-    return valid() && takers_->load(std::memory_order_relaxed) > (joined_ ? 1U : 0U);
+    return valid() && common_->takers.load(std::memory_order_relaxed) > (joined_ ? 1U : 0U);
+  }
+  // New clients are to be spread evenly over all who wait for them.
+  bool turns_wanted() const {
+    return valid() && common_->take_turns.load(std::memory_order_relaxed) != 0;
   }
   // Readable when a client waits here.
   int fd() const { return out_.get(); }
@@ -47,7 +51,7 @@ class Handover {
 
  private:
   UniqueFd in_, out_;
-  std::atomic<std::uint32_t>* takers_ = nullptr;
+  ScoreboardHeader* common_ = nullptr;
   bool joined_ = false;
 };
 

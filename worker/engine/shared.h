@@ -47,8 +47,13 @@ struct Shared {
   bool draining = false;
   std::atomic<bool> drain_requested = false;  // by a signal; draining follows
 
-  // The answers from now on say goodbye.
-  bool leaving() const { return draining || drain_requested.load(std::memory_order_relaxed); }
+  // Why answers from now on say goodbye: to everybody, or to those who are to find another worker.
+  static constexpr std::uint8_t kLeaving = 1;
+  static constexpr std::uint8_t kSpreading = 2;
+  std::atomic<std::uint8_t> goodbyes = 0;
+  std::atomic<std::uint32_t> spreads = 0;  // how often the latter has begun
+  bool parting() const { return goodbyes.load(std::memory_order_relaxed) != 0; }
+  bool leaving() const { return (goodbyes.load(std::memory_order_relaxed) & kLeaving) != 0; }
 };
 
 }  // namespace appd::engine

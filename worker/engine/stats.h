@@ -32,11 +32,7 @@ class Stats {
     set(slot_.started_ns, nanoseconds(oldest));
     if (free_ == 0) return kNotShown;
     auto place = static_cast<std::uint8_t>(std::countr_zero(free_));
-    free_ &= free_ - 1;
-    RequestInHand& shown = slot_.in_hand[place];
-    copy(shown.method, method);
-    copy(shown.path, path);
-    set(shown.started_ns, nanoseconds(begun));
+    show(place, method, path, begun);
     return place;
   }
   // `oldest` is the start of the oldest request that is still in hand, or the epoch.
@@ -55,7 +51,41 @@ class Stats {
         1);
   }
 
+  // A request that waits for its client, before it comes to the app (Receiving) or after (Sending).
+  // Where it is shown, for end_wait(): in few places, so that slow clients hide nothing else.
+  std::uint8_t begin_wait(RequestStage stage, std::string_view method, std::string_view path,
+                          net::TimePoint begun) {
+    add(waiting(stage), 1U);
+    std::uint32_t free = free_ & kForWaiting;
+    if (free == 0) return kNotShown;
+    auto place = static_cast<std::uint8_t>(std::bit_width(free) - 1);
+    set(slot_.in_hand[place].stage, stage);
+    show(place, method, path, begun);
+    return place;
+  }
+  void end_wait(RequestStage stage, std::uint8_t place) {
+    add(waiting(stage), -1U);
+    if (place == kNotShown) return;
+    set<std::uint64_t>(slot_.in_hand[place].started_ns, 0);
+    set(slot_.in_hand[place].stage, RequestStage::InApp);
+    free_ |= 1U << place;
+  }
+
+  void websocket_opened() { add(slot_.websockets, 1U); }
+  void websocket_closed() { add(slot_.websockets, -1U); }
+
  private:
+  void show(std::uint8_t place, std::string_view method, std::string_view path,
+            net::TimePoint begun) {
+    free_ &= ~(1U << place);
+    RequestInHand& shown = slot_.in_hand[place];
+    copy(shown.method, method);
+    copy(shown.path, path);
+    set(shown.started_ns, nanoseconds(begun));
+  }
+  std::atomic<std::uint32_t>& waiting(RequestStage stage) {
+    return stage == RequestStage::Receiving ? slot_.receiving : slot_.sending;
+  }
   template <typename T>
   static void set(std::atomic<T>& figure, T value) {
     figure.store(value, std::memory_order_relaxed);
@@ -75,6 +105,7 @@ class Stats {
   }
 
   static constexpr std::uint8_t kNotShown = 0xff;
+  static constexpr std::uint32_t kForWaiting = 0xf0;  // half of the places
 
   ScoreboardSlot& slot_;
   std::uint32_t free_ = (1U << kShownInHand) - 1;  // places of slot_.in_hand

@@ -166,6 +166,7 @@ class Worker {
   void looked() {
     auto now = net::steady_now().time_since_epoch().count();
     setup_.slot->beat_ns.store(static_cast<std::uint64_t>(now), std::memory_order_relaxed);
+    engine_->note_turns();
     // Told by a signal while everybody is in the app: the time runs nevertheless.
     if (engine_->drain_requested()) begin_drain();
   }
@@ -203,7 +204,7 @@ class Worker {
     net::LogLine("warn", "drain_timeout")
         .add("worker", setup_.worker)
         .add("after_ms", engine_->settings().graceful_timeout_ms);
-    ::_exit(0);
+    ::_exit(kExitCut);
   }
 
   WorkerSetup setup_;

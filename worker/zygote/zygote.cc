@@ -358,7 +358,7 @@ bool Zygote::adopt_descriptors(std::vector<UniqueFd> descriptors) {
   auto scoreboard = Scoreboard::open(std::move(descriptors[0]));
   if (!scoreboard) return false;
   scoreboard_ = std::move(scoreboard).value();
-  auto handover = engine::Handover::create(scoreboard_.takers());
+  auto handover = engine::Handover::create(scoreboard_.header());
   if (!handover) return false;
   handover_ = std::move(handover).value();
   net::set_log_loss(&scoreboard_.log_loss());
@@ -694,6 +694,10 @@ void Zygote::ended(Child& child, int status) {
   if (killed && child.cause == message::ExitCause::Own) {
     child.detail = oom_.verdict(child.pid);
     if (!child.detail.empty()) child.cause = message::ExitCause::OutOfMemory;
+  }
+  bool says_cut = WIFEXITED(status) && WEXITSTATUS(status) == kExitCut && !child.command;
+  if (says_cut && child.cause == message::ExitCause::Asked) {
+    child.cause = message::ExitCause::GracefulTimeout;
   }
   if (scoreboard_.valid()) {
     ScoreboardSlot& slot = scoreboard_.slot(child.worker);

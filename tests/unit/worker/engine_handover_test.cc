@@ -19,8 +19,8 @@ constexpr std::string_view kRequest = "GET /work HTTP/1.1\r\nHost: a\r\n\r\n";
 
 // What the workers of a rollout share.
 struct Pool {
-  std::atomic<std::uint32_t> takers = 0;
-  Handover handover = Handover::create(takers).value();
+  ScoreboardHeader common = {};
+  Handover handover = Handover::create(common).value();
   Scoreboard scoreboard = Scoreboard::create().value();
   std::uint32_t next = 0;
 
@@ -28,7 +28,7 @@ struct Pool {
   Handover inherited() {
     auto [in, out] = handover.descriptors();
     return Handover(UniqueFd(::fcntl(in, F_DUPFD_CLOEXEC, 0)),
-                    UniqueFd(::fcntl(out, F_DUPFD_CLOEXEC, 0)), takers);
+                    UniqueFd(::fcntl(out, F_DUPFD_CLOEXEC, 0)), common);
   }
 };
 
@@ -289,6 +289,52 @@ TEST_F(EngineHandover, WithTheQueueFullClientsStay) {
   }
   EXPECT_TRUE(busy.serve("here"));
   EXPECT_EQ(body_of(quick), "here");
+}
+
+TEST_F(EngineHandover, WhenClientsAreSpreadThoseFromBeforeAreSentToFindTheirWorkerOnce) {
+  auto answer_to = [&](HttpClient& client) {
+    EXPECT_TRUE(client.send(kRequest));
+    EXPECT_TRUE(busy.serve("served"));
+    return client.receive().value_or(Answer{});
+  };
+  HttpClient before(busy.port);
+  EXPECT_FALSE(answer_to(before).closes());
+  pool.common.take_turns = 1;
+  busy.engine->note_turns();
+  EXPECT_TRUE(answer_to(before).closes());
+  EXPECT_TRUE(before.ended());
+  HttpClient since(busy.port);
+  EXPECT_FALSE(answer_to(since).closes());
+  EXPECT_FALSE(answer_to(since).closes());
+  pool.common.take_turns = 0;
+  busy.engine->note_turns();
+  EXPECT_FALSE(answer_to(since).closes());
+  pool.common.take_turns = 1;  // for the next canary
+  busy.engine->note_turns();
+  EXPECT_TRUE(answer_to(since).closes());
+}
+
+TEST_F(EngineHandover, WhoHasAskedForMoreAlreadyIsNotSentAway) {
+  HttpClient client(busy.port);
+  pool.common.take_turns = 1;
+  ASSERT_TRUE(client.send(kRequest));
+  Exchange* first = busy.take();
+  ASSERT_NE(first, nullptr);
+  busy.engine->note_turns();
+  busy.answer(*first, "1");
+  EXPECT_TRUE(client.receive().value_or(Answer{}).closes());
+  HttpClient pipelining(busy.port);
+  pool.common.take_turns = 0;
+  busy.engine->note_turns();
+  ASSERT_TRUE(pipelining.send(std::string(kRequest) + std::string(kRequest)));
+  first = busy.take();
+  ASSERT_NE(first, nullptr);
+  pool.common.take_turns = 1;
+  busy.engine->note_turns();
+  busy.answer(*first, "1");
+  EXPECT_FALSE(pipelining.receive().value_or(Answer{}).closes());
+  ASSERT_TRUE(busy.serve("2"));
+  EXPECT_TRUE(pipelining.receive().value_or(Answer{}).closes());
 }
 
 TEST_F(EngineHandover, AWorkerThatIsAloneGivesNothingAway) {
