@@ -162,6 +162,14 @@ struct Totals {
   std::int32_t busy = 0;
 };
 
+// "2 requests cut; release 42"
+std::string note_of(const v1::Operation& operation) {
+  const std::string& note =
+      operation.has_error() ? operation.error().message() : operation.reason();
+  if (!operation.has_cut()) return note;
+  return cut_text(operation.cut()) + " cut" + (note.empty() ? "" : "; " + note);
+}
+
 std::string app_of(const v1::Worker& worker) {
   const std::string& name = worker.name();
   return name.substr(0, name.find("/workers/"));
@@ -369,7 +377,6 @@ std::string render_operations(const v1::ListOperationsResponse& operations, Wall
       took = format_elapsed(std::chrono::milliseconds(
           TimeUtil::DurationToMilliseconds(operation.end_time() - operation.create_time())));
     }
-    const bool failed = operation.has_error();
     table.add({{std::string(short_name(operation.app()))},
                {words(v1::Operation::Kind_Name(operation.kind()))},
                {phase_text(operation.phase()), phase_colour(operation.phase())},
@@ -377,7 +384,7 @@ std::string render_operations(const v1::ListOperationsResponse& operations, Wall
                {took},
                {count(operation.rollout())},
                {operation.name()},
-               {failed ? operation.error().message() : operation.reason()}});
+               {note_of(operation)}});
   }
   return table.render(style);
 }

@@ -34,6 +34,11 @@ std::string render_workers(const v1::ListWorkersResponse& workers, bool several,
 std::string render_deaths(const v1::ListDeathsResponse& deaths, bool several, WallTime now,
                           const Style& style);
 std::string render_death(const v1::Death& death, WallTime now, const Style& style);
+// render_cut.cc. "GET /slow, for 31.0s", "2 requests and 1 WebSocket"; several lines that name
+// them.
+std::string request_text(const v1::Death::Request& request);
+std::string cut_text(const v1::Cut& cut);
+std::string render_cut(const v1::Cut& cut, const Style& style);
 std::string render_operations(const v1::ListOperationsResponse& operations, WallTime now,
                               const Style& style);
 // One line; empty for events that say nothing to a person (Synced).

@@ -87,10 +87,13 @@ std::string render_death(const v1::Death& death, WallTime now, const Style& styl
   out += label_line("requests", std::to_string(death.requests()) + ", of which errors " +
                                     std::to_string(death.errors()));
   out += label_line("connections", std::to_string(death.connections()));
-  out += label_line("in hand", std::to_string(death.busy()));
+  if (death.websockets() > 0) out += label_line("WebSockets", std::to_string(death.websockets()));
+  std::string in_hand = std::to_string(death.busy());
+  if (death.receiving() > 0) in_hand += ", to be received " + std::to_string(death.receiving());
+  if (death.sending() > 0) in_hand += ", to be sent " + std::to_string(death.sending());
+  out += label_line("in hand", in_hand);
   for (const v1::Death::Request& request : death.requests_in_hand()) {
-    out += label_line("", escape_line(request.method() + " " + request.path()) + ", for " +
-                              format_elapsed(milliseconds(request.age())));
+    out += label_line("", request_text(request));
   }
   out += block("Stacks", death.stacks(), style);
   out += block("Log", death.log_tail(), style);

@@ -55,6 +55,7 @@ std::string outcome_text(const v1::Revision& revision) {
     return "under way: " + phase_text(revision.outcome());
   }
   std::string text = phase_text(revision.outcome());
+  if (revision.has_cut()) text += ", " + cut_text(revision.cut()) + " cut";
   if (revision.cause() != v1::Failure::CAUSE_UNSPECIFIED) {
     text += " (" + cause_text(revision.cause()) + ")";
   }

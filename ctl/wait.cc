@@ -124,7 +124,9 @@ ExitCode await_end(Session& session, const Change& change, const ChangeOptions& 
   if (waited->timed_out) {
     session.note(change.doing + ": not done after " +
                  format_duration(options.wait_timeout.value_or(milliseconds(0))) + " (" +
-                 phase_text(operation.phase()) + "). " + follow_hint(name));
+                 phase_text(operation.phase()) +
+                 (operation.detail().empty() ? "" : ": " + escape_line(operation.detail())) +
+                 "). " + follow_hint(name));
     return ExitCode::Failed;
   }
   const ExitCode code = exit_code(operation);
@@ -137,6 +139,9 @@ ExitCode await_end(Session& session, const Change& change, const ChangeOptions& 
     ChangeSummary summary{change.what, change.ready_before,
                           std::chrono::duration_cast<milliseconds>(Clock::now() - change.began)};
     session.print(render_success(operation, summary));
+  }
+  if (operation.has_cut()) {
+    session.complain(render_cut(operation.cut(), session.io().err_style));
   }
   return code;
 }

@@ -236,6 +236,7 @@ void to_proto(const model::Operation& operation, v1::Operation& out) {
   out.set_reason(operation.reason);
   out.set_detail(operation.detail);
   out.set_revision(operation.revision);
+  if (operation.cut.any()) to_proto(operation.app, operation.cut, *out.mutable_cut());
 }
 
 void to_proto(const model::Event& event, v1::WatchResponse& out) {

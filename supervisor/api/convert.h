@@ -21,6 +21,7 @@ void to_proto(const model::AppView& app, v1::App& out);
 void to_proto(const model::WorkerView& worker, v1::Worker& out);
 // death_convert.cc. `full`: with what is long.
 void to_proto(const model::Death& death, bool full, v1::Death& out);
+void to_proto(const std::string& app, const model::Cut& cut, v1::Cut& out);
 void to_proto(const model::Operation& operation, v1::Operation& out);
 void to_proto(const model::Event& event, v1::WatchResponse& out);
 void to_proto(const model::ServerInfo& info, v1::ServerInfo& out);

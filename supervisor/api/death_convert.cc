@@ -33,6 +33,25 @@ v1::Death::Cause proto_of(model::DeathCause cause) {
   return v1::Death::CAUSE_UNSPECIFIED;
 }
 
+v1::Death::Request::Stage proto_of(model::RequestStage stage) {
+  switch (stage) {
+    case model::RequestStage::InApp:
+      return v1::Death::Request::IN_APP;
+    case model::RequestStage::Receiving:
+      return v1::Death::Request::RECEIVING;
+    case model::RequestStage::Sending:
+      return v1::Death::Request::SENDING;
+  }
+  return v1::Death::Request::STAGE_UNSPECIFIED;
+}
+
+void fill(const model::LostRequest& request, v1::Death::Request& out) {
+  out.set_method(request.method);
+  out.set_path(request.path);
+  to_proto(request.age, *out.mutable_age());
+  out.set_stage(proto_of(request.stage));
+}
+
 void fill(const model::LastFigures& figures, v1::Death& out) {
   out.set_requests(figures.requests);
   out.set_errors(figures.errors);
@@ -40,15 +59,30 @@ void fill(const model::LastFigures& figures, v1::Death& out) {
   out.set_bytes_out(figures.bytes_out);
   out.set_busy(figures.busy);
   out.set_connections(figures.connections);
-  for (const model::LostRequest& request : figures.in_hand) {
-    v1::Death::Request& shown = *out.add_requests_in_hand();
-    shown.set_method(request.method);
-    shown.set_path(request.path);
-    to_proto(request.age, *shown.mutable_age());
-  }
+  for (const auto& request : figures.in_hand) fill(request, *out.add_requests_in_hand());
+  out.set_receiving(figures.receiving);
+  out.set_sending(figures.sending);
+  out.set_websockets(figures.websockets);
 }
 
 }  // namespace
+
+void to_proto(const std::string& app, const model::Cut& cut, v1::Cut& out) {
+  out.set_workers(cut.workers);
+  out.set_requests(cut.requests);
+  out.set_websockets(cut.websockets);
+  to_proto(cut.graceful_timeout, *out.mutable_graceful_timeout());
+  for (const model::CutWorker& worker : cut.first) {
+    v1::Cut::Worker& shown = *out.add_cut_workers();
+    shown.set_worker(worker.worker);
+    shown.set_rollout(worker.rollout);
+    shown.set_death(death_name(app, worker.death));
+    shown.set_limit(worker.limit);
+    shown.set_requests(worker.requests);
+    shown.set_websockets(worker.websockets);
+    for (const auto& request : worker.in_hand) fill(request, *shown.add_requests_in_hand());
+  }
+}
 
 void to_proto(const model::Death& death, bool full, v1::Death& out) {
   out.set_name(death_name(death.app, death.id));

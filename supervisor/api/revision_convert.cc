@@ -70,6 +70,7 @@ void to_proto(const model::Revision& revision, const EnvAges& ages, v1::Revision
   if (revision.end_time) to_proto(*revision.end_time, *out.mutable_end_time());
   out.set_restores(revision.restores);
   out.set_good(revision.good());
+  if (revision.cut.any()) to_proto(revision.app, revision.cut, *out.mutable_cut());
 }
 
 Answer<v1::ListRevisionsResponse> revisions_page(const std::vector<model::Revision>& newest_first,

@@ -3,6 +3,7 @@
 
 #include <sys/wait.h>
 
+#include <csignal>
 #include <cstring>
 
 #include "supervisor/model/text.h"
@@ -49,6 +50,12 @@ void judge(const message::Exited& exited, const Worker* worker, const Rollout& r
     case ExitCause::Asked:
       death.cause = DeathCause::Asked;
       death.reason = how;
+      // On its way out a worker is killed by somebody else, or crashes; a command ends by whatever
+      // signal tells it to go.
+      if (WIFSIGNALED(exited.wait_status) && WTERMSIG(exited.wait_status) != SIGTERM &&
+          rollout.spec.command.empty()) {
+        judge_own(exited, worker, rollout, how, death);
+      }
       break;
     case ExitCause::Own:
       judge_own(exited, worker, rollout, how, death);
@@ -77,7 +84,9 @@ void judge(const message::Exited& exited, const Worker* worker, const Rollout& r
     case ExitCause::GracefulTimeout:
       death.cause = DeathCause::GracefulTimeout;
       death.limit = "graceful_timeout";
-      death.reason = "was killed: still there after graceful_timeout";
+      death.reason = WIFSIGNALED(exited.wait_status)
+                         ? "was killed: still there after graceful_timeout"
+                         : "left, unfinished, at the end of graceful_timeout";
       break;
     case ExitCause::OutOfMemory:
       death.cause = DeathCause::OutOfMemory;
@@ -137,11 +146,31 @@ Death certify_orphan(WorkerId id, const Worker& worker, const Rollout& rollout,
 
 void note_figures(model::LastFigures figures, Death& death) {
   death.figures = std::move(figures);
-  if (death.cause != DeathCause::Asked || death.figures.busy == 0) return;
-  death.cause = DeathCause::GracefulTimeout;
-  death.limit = "graceful_timeout";
-  death.reason += ", with requests unfinished at the end of graceful_timeout: " +
-                  std::to_string(death.figures.busy);
+  const std::int32_t requests = death.figures.unfinished();
+  const std::int32_t websockets = death.figures.websockets;
+  const bool left_any = requests > 0 || websockets > 0;
+  if (left_any && death.cause == DeathCause::Asked) {
+    death.cause = DeathCause::GracefulTimeout;
+    death.limit = "graceful_timeout";
+  }
+  if (left_any && death.cause == DeathCause::GracefulTimeout) {
+    death.reason += ", with " + model::cut_words(requests, websockets) + " in hand";
+  }
+}
+
+std::optional<model::CutWorker> cut_by(const Death& death) {
+  model::CutWorker cut;
+  cut.worker = death.worker;
+  cut.rollout = death.rollout;
+  cut.death = death.id;
+  cut.limit = death.limit;
+  cut.requests = death.figures.unfinished();
+  cut.websockets = death.figures.websockets;
+  cut.in_hand = death.figures.in_hand;
+  const bool lost_any = cut.requests > 0 || cut.websockets > 0;
+  const bool went = death.cause == DeathCause::Asked;
+  if (went || (!lost_any && death.cause != DeathCause::GracefulTimeout)) return std::nullopt;
+  return cut;
 }
 
 }  // namespace appd::core

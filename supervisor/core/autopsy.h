@@ -1,9 +1,11 @@
 // Autopsy: why a worker ended, from what its zygote says and what its slot still shows. Pure.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "supervisor/core/state.h"
+#include "supervisor/model/cut.h"
 #include "supervisor/model/death.h"
 
 namespace appd::core {
@@ -18,5 +20,7 @@ model::Death certify_orphan(WorkerId id, const Worker& worker, const Rollout& ro
                             model::WallTime now);
 // Adds what the slot shows. A worker that was asked to go and left requests behind did not go well.
 void note_figures(model::LastFigures figures, model::Death& death);
+// What the end of a worker that was asked to go has cut off; nothing if it went well.
+std::optional<model::CutWorker> cut_by(const model::Death& death);
 
 }  // namespace appd::core

@@ -213,7 +213,8 @@ class Transition {
     worker.pid = death.pid;
     bool expected = worker.state == WorkerState::Draining ||
                     rollout_.phase == RolloutPhase::Retiring ||
-                    (!known && death.cause == model::DeathCause::Asked);
+                    (!known && (death.cause == model::DeathCause::Asked ||
+                                death.cause == model::DeathCause::GracefulTimeout));
     if (!expected) ++app_.unexpected_exits;
     if (expected && !worker.recycling.empty()) ++app_.recycled_workers;
     if (!expected && known) miss(worker, death);

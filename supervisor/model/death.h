@@ -26,11 +26,19 @@ enum class DeathCause {
   Unknown,          // its zygote was gone: nobody was told how it ended
 };
 
+// Where a request was.
+enum class RequestStage {
+  InApp,
+  Receiving,  // its body was still to come
+  Sending,    // its client had not taken the answer yet
+};
+
 // What a worker had in hand as it ended.
 struct LostRequest {
   std::string method;
   std::string path;
   Milliseconds age{0};
+  RequestStage stage = RequestStage::InApp;
 
   bool operator==(const LostRequest&) const = default;
 };
@@ -41,9 +49,14 @@ struct LastFigures {
   std::int64_t errors = 0;
   std::int64_t bytes_in = 0;
   std::int64_t bytes_out = 0;
-  std::int32_t busy = 0;  // requests in hand, of which the oldest few are named
+  std::int32_t busy = 0;  // requests inside the app
   std::int32_t connections = 0;
-  std::vector<LostRequest> in_hand;
+  std::vector<LostRequest> in_hand;  // those that are known by name, the oldest first
+  std::int32_t receiving = 0;        // requests in the other stages
+  std::int32_t sending = 0;
+  std::int32_t websockets = 0;
+
+  std::int32_t unfinished() const { return busy + receiving + sending; }
 
   bool operator==(const LastFigures&) const = default;
 };

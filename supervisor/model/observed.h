@@ -12,6 +12,7 @@
 
 #include "common/result.h"
 #include "supervisor/model/app_spec.h"
+#include "supervisor/model/cut.h"
 #include "supervisor/model/death.h"
 
 namespace appd::model {
@@ -161,6 +162,7 @@ struct Operation {
   std::int32_t ready_workers = 0;
   std::int32_t wanted_workers = 0;
   std::int32_t draining_workers = 0;
+  Cut cut;  // of the workers that had to go for it
   WallTime create_time;
   std::optional<WallTime> end_time;
 };

@@ -44,6 +44,7 @@ struct Revision {
   std::optional<FailureCause> cause;
   std::optional<WallTime> end_time;
   std::int64_t restores = 0;  // the revision whose spec this one brought back; 0: none
+  Cut cut;                    // its operation's; not stored with it
 
   bool automatic() const { return method.empty(); }
   // Whether it has served as asked: what succeeds while an app is stopped has proved nothing.

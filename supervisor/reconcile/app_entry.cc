@@ -136,9 +136,31 @@ model::OperationPhase phase_of(const AppEntry& app, const core::Desired& want) {
   return draining ? OperationPhase::Draining : OperationPhase::Applying;
 }
 
+namespace {
+
+// Settings are taken over between two turns of a worker: one whose only thread is inside a request
+// does so when that has ended.
+std::string untuned(const core::AppState& state) {
+  auto serving = state.serving();
+  if (!serving) return "";
+  const core::Rollout& rollout = *state.find(*serving);
+  std::string who;
+  for (const auto& [id, worker] : rollout.workers) {
+    if (worker.state != WorkerState::Ready ||
+        worker.settings_revision == rollout.settings.revision) {
+      continue;
+    }
+    who += (who.empty() ? "" : ", ") + std::to_string(id);
+  }
+  return who.empty() ? "" : "the new settings wait for the requests in hand of worker " + who;
+}
+
+}  // namespace
+
 std::string detail_of(const AppEntry& app, const core::Desired& want, core::Time now) {
+  if (!want.running()) return "";
   auto coming = app.state.coming();
-  if (!coming || !want.running()) return "";
+  if (!coming) return untuned(app.state);
   const core::Rollout& rollout = *app.state.find(*coming);
   if (rollout.baking()) {
     using std::chrono::duration_cast;

@@ -2,6 +2,8 @@
 //
 // A worker that was told to go and has finished what it had is counted; every other end is
 // certified.
+#include <spdlog/fmt/fmt.h>
+
 #include <algorithm>
 #include <cstring>
 
@@ -20,6 +22,18 @@ std::string printable(const char* text, std::size_t size) {
   return out;
 }
 
+model::RequestStage stage_of(const RequestInHand& request) {
+  switch (request.stage.load(std::memory_order_relaxed)) {
+    case RequestStage::Receiving:
+      return model::RequestStage::Receiving;
+    case RequestStage::Sending:
+      return model::RequestStage::Sending;
+    case RequestStage::InApp:
+      break;
+  }
+  return model::RequestStage::InApp;
+}
+
 std::vector<model::LostRequest> requests_in_hand(const ScoreboardSlot& slot,
                                                  std::chrono::steady_clock::time_point end) {
   std::vector<model::LostRequest> found;
@@ -30,7 +44,8 @@ std::vector<model::LostRequest> requests_in_hand(const ScoreboardSlot& slot,
     found.push_back(
         {printable(request.method, sizeof(request.method)),
          printable(request.path, sizeof(request.path)),
-         std::max(std::chrono::duration_cast<model::Milliseconds>(age), model::Milliseconds(0))});
+         std::max(std::chrono::duration_cast<model::Milliseconds>(age), model::Milliseconds(0)),
+         stage_of(request)});
   }
   std::sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.age > b.age; });
   return found;
@@ -53,6 +68,9 @@ model::LastFigures last_figures(const ScoreboardSlot* slot, std::int32_t pid,
   figures.busy = static_cast<std::int32_t>(slot->busy.load(relaxed));
   figures.connections = static_cast<std::int32_t>(slot->connections.load(relaxed));
   figures.in_hand = requests_in_hand(*slot, end);
+  figures.receiving = static_cast<std::int32_t>(slot->receiving.load(relaxed));
+  figures.sending = static_cast<std::int32_t>(slot->sending.load(relaxed));
+  figures.websockets = static_cast<std::int32_t>(slot->websockets.load(relaxed));
   return figures;
 }
 
@@ -82,6 +100,31 @@ void Reconciler::certify(AppEntry& app, core::RolloutKey key, core::Consequences
   death.log_tail = model::utf8(runtime_.log_tail(app.record.id));
   app.last_death_reason = death.reason;
   deaths_.push_back(death);
+  if (exit.expected) note_cut(app, key, exit);
+}
+
+// Who is replaced for its age goes for no operation.
+void Reconciler::note_cut(AppEntry& app, core::RolloutKey key,
+                          const core::Consequences::Exit& exit) {
+  const std::optional<model::CutWorker> cut = core::cut_by(exit.death);
+  if (!cut) return;
+  note(app.record.id,
+       fmt::format("worker {} has ended with {} in hand ({}): appctl workers {} --dead {}",
+                   cut->worker, model::cut_words(cut->requests, cut->websockets),
+                   cut->limit.empty() ? exit.death.reason : cut->limit, app.record.id, cut->death));
+  if (!exit.worker.recycling.empty()) return;
+  const core::Rollout* rollout = app.state.find(key);
+  const model::Milliseconds grace =
+      rollout != nullptr ? core::graceful_timeout_of(*rollout) : app.record.spec.graceful_timeout;
+  // What replaces a rollout did not make a scaled pool's worker go, nor the other way round.
+  const bool runs = app.desired().running() && rollout != nullptr && !app.state.coming();
+  const bool replaced = rollout != nullptr && rollout->phase == core::RolloutPhase::Retiring;
+  for (model::Operation* operation : book_.open(app.record.id)) {
+    if (runs && (operation->rollout != 0) != replaced) continue;
+    operation->cut.add(*cut, grace);
+    book_.keep(*operation);
+    publish_operation(*operation);
+  }
 }
 
 void Reconciler::deaths(std::optional<std::string> app, Reply<std::vector<model::Death>> reply) {
@@ -91,7 +134,7 @@ void Reconciler::deaths(std::optional<std::string> app, Reply<std::vector<model:
                   "there is no app " + *wanted + "; see appctl list", 0});
       return;
     }
-    store_ended();
+    store_changed();
     auto found = store_->deaths(wanted);
     if (found) {
       reply(*std::move(found));

@@ -78,7 +78,7 @@ void OperationBook::end(model::Operation& operation, model::OperationPhase phase
   operation.error_message = std::move(error_message);
   operation.failure = std::move(failure);
   operation.end_time = now;
-  ended_.push_back(operation);
+  changed_.push_back(operation);
   answer_waits(operation);
 }
 

@@ -11,7 +11,7 @@
 
 namespace appd::reconcile {
 
-// Core thread only. Ended operations are collected until take_ended() hands them to the store.
+// Core thread only. What the store is to know of is collected until take_changed().
 class OperationBook {
  public:
   using Time = std::chrono::steady_clock::time_point;
@@ -29,7 +29,9 @@ class OperationBook {
 
   void end(model::Operation& operation, model::OperationPhase phase, std::string error_message,
            std::optional<model::Failure> failure, model::WallTime now);
-  std::vector<model::Operation> take_ended() { return std::exchange(ended_, {}); }
+  // It has to tell something that must not be lost before it ends.
+  void keep(const model::Operation& operation) { changed_.push_back(operation); }
+  std::vector<model::Operation> take_changed() { return std::exchange(changed_, {}); }
 
   void wait(const std::string& id, Time deadline, Reply<model::Operation> reply);
   // Answers those whose time has come; the next deadline is returned.
@@ -46,7 +48,7 @@ class OperationBook {
   std::map<std::string, model::Operation> operations_;
   std::map<std::string, std::vector<std::string>> order_;  // by app, oldest first
   std::multimap<std::string, Wait> waits_;                 // by operation
-  std::vector<model::Operation> ended_;
+  std::vector<model::Operation> changed_;
 };
 
 }  // namespace appd::reconcile

@@ -50,7 +50,9 @@ void Reconciler::revisions(std::string app, Reply<std::vector<model::Revision>> 
     for (model::Revision& revision : *found) {
       // The store hears of an operation when it has ended.
       const model::Operation* operation = book_.find(revision.operation);
-      if (!is_done(revision.outcome) && operation != nullptr) revision.outcome = operation->phase;
+      if (operation == nullptr) continue;
+      if (!is_done(revision.outcome)) revision.outcome = operation->phase;
+      revision.cut = operation->cut;
     }
     reply(*std::move(found));
   });

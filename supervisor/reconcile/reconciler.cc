@@ -146,7 +146,7 @@ void Reconciler::turn() {
       if (it != apps_.end()) settle(it->second);
     }
   }
-  store_ended();
+  store_changed();
   waits_deadline_ = book_.expire_waits(steady_clock::now());
   auto stacks_deadline = expire_stacks(steady_clock::now());
   if (stacks_deadline && (!waits_deadline_ || *stacks_deadline < *waits_deadline_)) {
@@ -173,6 +173,7 @@ void Reconciler::settle(AppEntry& app) {
   core::Desired want = desired(app);
   keep_logs(app);
   read_gauge(app);
+  look_between_steps(app);
   sample(app);
   for (int round = 0;; ++round) {
     core::Plan plan = core::plan(want, app.state, steady_clock::now());
@@ -181,6 +182,7 @@ void Reconciler::settle(AppEntry& app) {
     APPD_CHECK(round < kMostRounds);
     for (const core::Action& action : plan.actions) act(app, action);
   }
+  spread_clients(app);
   if (core::converged(want, app.state)) app.observed_generation = app.record.generation;
   update_operations(app);
   publish_app(app);
@@ -386,7 +388,7 @@ void Reconciler::remove_app(AppEntry& app) {
   std::string id = app.record.id;
   store::Change change;
   change.remove_app = id;
-  change.more_operations = book_.take_ended();
+  change.more_operations = book_.take_changed();
   change.audit = "removed " + id;
   if (auto stored = store_->commit(change, system_clock::now()); !stored) {
     log_->error("cannot forget the app app={} why=\"{}\"", id, stored.error().message);
@@ -398,9 +400,9 @@ void Reconciler::remove_app(AppEntry& app) {
   publish_removed(id, "apps/" + id);
 }
 
-void Reconciler::store_ended() {
+void Reconciler::store_changed() {
   store::Change change;
-  change.more_operations = book_.take_ended();
+  change.more_operations = book_.take_changed();
   change.deaths = std::exchange(deaths_, {});
   if (change.more_operations.empty() && change.deaths.empty()) return;
   if (auto stored = store_->commit(change, system_clock::now()); !stored) {

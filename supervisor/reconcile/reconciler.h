@@ -120,18 +120,22 @@ class Reconciler : public Control {
   void fail_operations(AppEntry& app, const model::Failure& failure, bool rollouts_only);
   void forget_ended_rollouts(AppEntry& app);
   void remove_app(AppEntry& app);
-  void store_ended();
+  void store_changed();
   std::optional<core::Time> next_deadline();
   void adopt(runtime::Adopted adopted);
 
   // rollouts.cc: what a rollout is decided by.
   void read_gauge(AppEntry& app);
   void on_switching(AppEntry& app, core::RolloutKey key);
+  void look_at_memory(AppEntry& app, core::Rollout& rollout);
+  void look_between_steps(AppEntry& app);
+  void spread_clients(const AppEntry& app);
   void note_bake(const AppEntry& app, const core::Rollout& rollout);
 
   // deaths.cc: the certificates of workers that ended.
   Result<void> load_last_deaths();
   void certify(AppEntry& app, core::RolloutKey key, core::Consequences::Exit& exit);
+  void note_cut(AppEntry& app, core::RolloutKey key, const core::Consequences::Exit& exit);
 
   // logs.cc: what the keeper is told, and what it says.
   Result<void> start_log_threads();

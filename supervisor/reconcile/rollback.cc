@@ -33,7 +33,7 @@ Answer<model::Operation> Reconciler::do_rollback(const RollbackApp& request) {
   auto it = apps_.find(request.id);
   AppEntry* app = it == apps_.end() ? nullptr : &it->second;
   if (auto rejected = check_edit(app, request.id, request.options)) return *rejected;
-  store_ended();  // what has ended in this turn is part of the history
+  store_changed();  // what has ended in this turn is part of the history
   auto history = store_->revisions(request.id);
   if (!history) return std::move(history).error();
   auto revision = wanted_revision(request, *history);

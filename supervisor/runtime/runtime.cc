@@ -202,6 +202,12 @@ const LogLoss* Runtime::log_loss(core::RolloutKey key) const {
   return &it->second.link->scoreboard().log_loss();
 }
 
+void Runtime::take_turns(core::RolloutKey key, bool wanted) {
+  auto it = zygotes_.find(key);
+  if (it == zygotes_.end() || !it->second.link->scoreboard().valid()) return;
+  it->second.link->scoreboard().header().take_turns.store(wanted ? 1 : 0);
+}
+
 void Runtime::retire(core::RolloutKey key) { zygotes_.at(key).link->retire(); }
 
 void Runtime::kill(core::RolloutKey key) {

@@ -60,6 +60,8 @@ class Runtime {
   void tune(core::RolloutKey key, const std::string& app, const message::Settings& settings);
   // Duplicates of these, as of open_logs(), take the place of the log files that it has.
   void reopen(core::RolloutKey key, const std::vector<UniqueFd>& files);
+  // Its workers spread new clients evenly over all who wait for them, or leave that to the kernel.
+  void take_turns(core::RolloutKey key, bool wanted);
   void retire(core::RolloutKey key);
   void kill(core::RolloutKey key);
   // After its last event; forgets the link.

@@ -101,6 +101,17 @@ std::string_view name_of(model::OperationPhase value) {
   return {};
 }
 std::string_view name_of(model::DeathCause value) { return model::word_of(value); }
+std::string_view name_of(model::RequestStage value) {
+  switch (value) {
+    case model::RequestStage::InApp:
+      return "in_app";
+    case model::RequestStage::Receiving:
+      return "receiving";
+    case model::RequestStage::Sending:
+      return "sending";
+  }
+  return {};
+}
 
 // name_of() answers nothing beyond the last enumerator, which ends the search.
 template <typename E>
@@ -122,6 +133,7 @@ json to_json(model::WallTime value) { return encode_time(value); }
 json to_json(const std::vector<std::string>& value) { return value; }
 json to_json(const std::map<std::string, std::string>& value) { return value; }
 json to_json(const std::vector<model::LostRequest>& value);
+json to_json(const std::vector<model::CutWorker>& value);
 json to_json(const model::LastFigures& value);
 template <typename T>
 json to_json(const std::optional<T>& value) {
@@ -198,6 +210,7 @@ requires std::is_enum_v<E> Result<void> from_json(const json& from, E& to) {
 }
 
 Result<void> from_json(const json& from, std::vector<model::LostRequest>& to);
+Result<void> from_json(const json& from, std::vector<model::CutWorker>& to);
 Result<void> from_json(const json& from, model::LastFigures& to);
 template <typename T>
 Result<void> from_json(const json& from, std::optional<T>& to) {
@@ -297,15 +310,17 @@ void each_field(model::Failure& failure, Visit&& visit) {
 
 template <typename Visit>
 void each_field(model::LostRequest& request, Visit&& visit) {
-  auto& [method, path, age] = request;
+  auto& [method, path, age, stage] = request;
   visit("method", method);
   visit("path", path);
   visit("age_ms", age);
+  visit("stage", stage);
 }
 
 template <typename Visit>
 void each_field(model::LastFigures& figures, Visit&& visit) {
-  auto& [requests, errors, bytes_in, bytes_out, busy, connections, in_hand] = figures;
+  auto& [requests, errors, bytes_in, bytes_out, busy, connections, in_hand, receiving, sending,
+         websockets] = figures;
   visit("requests", requests);
   visit("errors", errors);
   visit("bytes_in", bytes_in);
@@ -313,6 +328,31 @@ void each_field(model::LastFigures& figures, Visit&& visit) {
   visit("busy", busy);
   visit("connections", connections);
   visit("in_hand", in_hand);
+  visit("receiving", receiving);
+  visit("sending", sending);
+  visit("websockets", websockets);
+}
+
+template <typename Visit>
+void each_field(model::CutWorker& cut, Visit&& visit) {
+  auto& [worker, rollout, death, limit, requests, websockets, in_hand] = cut;
+  visit("worker", worker);
+  visit("rollout", rollout);
+  visit("death", death);
+  visit("limit", limit);
+  visit("requests", requests);
+  visit("websockets", websockets);
+  visit("in_hand", in_hand);
+}
+
+template <typename Visit>
+void each_field(model::Cut& cut, Visit&& visit) {
+  auto& [workers, requests, websockets, graceful_timeout, first] = cut;
+  visit("workers", workers);
+  visit("requests", requests);
+  visit("websockets", websockets);
+  visit("graceful_timeout_ms", graceful_timeout);
+  visit("first", first);
 }
 
 template <typename Visit>
@@ -345,11 +385,14 @@ json object_of(T value) {
   return object;
 }
 
-json to_json(const std::vector<model::LostRequest>& value) {
+template <typename T>
+json list_of(const std::vector<T>& values) {
   json list = json::array();
-  for (const model::LostRequest& request : value) list.push_back(object_of(request));
+  for (const T& value : values) list.push_back(object_of(value));
   return list;
 }
+json to_json(const std::vector<model::LostRequest>& value) { return list_of(value); }
+json to_json(const std::vector<model::CutWorker>& value) { return list_of(value); }
 json to_json(const model::LastFigures& value) { return object_of(value); }
 
 template <typename T>
@@ -380,11 +423,18 @@ Result<T> value_of(json object) {
   return value;
 }
 
-Result<void> from_json(const json& from, std::vector<model::LostRequest>& to) {
+template <typename T>
+Result<void> values_of(const json& from, std::vector<T>& to) {
   if (!from.is_array()) return damaged("is not a list");
   to.clear();
-  for (const json& item : from) to.push_back(TRY(value_of<model::LostRequest>(item)));
+  for (const json& item : from) to.push_back(TRY(value_of<T>(item)));
   return {};
+}
+Result<void> from_json(const json& from, std::vector<model::LostRequest>& to) {
+  return values_of(from, to);
+}
+Result<void> from_json(const json& from, std::vector<model::CutWorker>& to) {
+  return values_of(from, to);
 }
 Result<void> from_json(const json& from, model::LastFigures& to) {
   to = TRY(value_of<model::LastFigures>(from));
@@ -404,6 +454,8 @@ Result<std::string> encode_failure(const model::Failure& failure) { return encod
 Result<model::Failure> decode_failure(std::string_view text) {
   return decode<model::Failure>(text);
 }
+Result<std::string> encode_cut(const model::Cut& cut) { return encode(cut); }
+Result<model::Cut> decode_cut(std::string_view text) { return decode<model::Cut>(text); }
 Result<std::string> encode_death(const model::Death& death) { return encode(death); }
 Result<model::Death> decode_death(std::string_view text) { return decode<model::Death>(text); }
 

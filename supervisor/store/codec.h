@@ -15,6 +15,8 @@ Result<std::string> encode_spec(const model::AppSpec& spec);
 Result<model::AppSpec> decode_spec(std::string_view json);
 Result<std::string> encode_failure(const model::Failure& failure);
 Result<model::Failure> decode_failure(std::string_view json);
+Result<std::string> encode_cut(const model::Cut& cut);
+Result<model::Cut> decode_cut(std::string_view json);
 Result<std::string> encode_death(const model::Death& death);
 Result<model::Death> decode_death(std::string_view json);
 

@@ -28,6 +28,7 @@
 //     failure         JSON or NULL
 //     ready_workers, wanted_workers, draining_workers
 //     create_time, end_time (or NULL)
+//     cut             JSON, or NULL: nothing was cut
 //   revisions       one row an edit of spec or rollout; they go with their app
 //     app             app's id
 //     number          from 1 for each app
@@ -186,9 +187,14 @@ CREATE TABLE deaths (
 // recycling, and certificates have stacks; no table changes.
 constexpr const char* kVersion7 = "";
 
+// Operations tell what was cut off for them; in certificates, requests have a stage.
+constexpr const char* kVersion8 = R"sql(
+ALTER TABLE operations ADD COLUMN cut TEXT;
+)sql";
+
 // kMigrations[n] takes version n to version n + 1.
 constexpr std::array kMigrations = {kVersion1, kVersion2, kVersion3, kVersion4,
-                                    kVersion5, kVersion6, kVersion7};
+                                    kVersion5, kVersion6, kVersion7, kVersion8};
 
 }  // namespace
 

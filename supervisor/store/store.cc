@@ -67,6 +67,11 @@ Result<model::Operation> read_operation(const Statement& row) {
   operation.draining_workers = static_cast<std::int32_t>(row.number(12));
   operation.create_time = decode_time(row.number(13));
   if (const auto time = row.optional_number(14)) operation.end_time = decode_time(*time);
+  if (const auto json = row.optional_text(15)) {
+    auto cut = decode_cut(*json);
+    if (!cut) return std::move(cut).error().context("cut");
+    operation.cut = *std::move(cut);
+  }
   return operation;
 }
 
@@ -100,6 +105,8 @@ Result<void> write_app(Database& database, const model::AppRecord& app) {
 Result<void> write_operation(Database& database, const model::Operation& operation) {
   std::optional<std::string> failure;
   if (operation.failure) failure = TRY(encode_failure(*operation.failure));
+  std::optional<std::string> cut;
+  if (operation.cut.any()) cut = TRY(encode_cut(operation.cut));
   std::optional<std::int64_t> end_time;
   if (operation.end_time) end_time = encode_time(*operation.end_time);
   // An update in place: the row keeps its sequence.
@@ -107,14 +114,14 @@ Result<void> write_operation(Database& database, const model::Operation& operati
       database,
       "INSERT INTO operations (id, app, kind, phase, generation, rollout, revision, reason,"
       " error_message, failure, ready_workers, wanted_workers, draining_workers, create_time,"
-      " end_time) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (id) DO UPDATE SET"
+      " end_time, cut) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (id) DO UPDATE SET"
       " app = excluded.app, kind = excluded.kind, phase = excluded.phase,"
       " generation = excluded.generation, rollout = excluded.rollout,"
       " revision = excluded.revision, reason = excluded.reason,"
       " error_message = excluded.error_message, failure = excluded.failure,"
       " ready_workers = excluded.ready_workers, wanted_workers = excluded.wanted_workers,"
       " draining_workers = excluded.draining_workers, create_time = excluded.create_time,"
-      " end_time = excluded.end_time"));
+      " end_time = excluded.end_time, cut = excluded.cut"));
   return statement.bind(operation.id)
       .bind(operation.app)
       .bind(encode_kind(operation.kind))
@@ -130,6 +137,7 @@ Result<void> write_operation(Database& database, const model::Operation& operati
       .bind(std::int64_t{operation.draining_workers})
       .bind(encode_time(operation.create_time))
       .bind(end_time)
+      .bind(cut)
       .run();
 }
 
@@ -214,7 +222,7 @@ Result<std::vector<model::Operation>> Store::operations() {
   Statement rows = TRY(Statement::prepare(
       impl_->database,
       "SELECT id, app, kind, phase, generation, rollout, revision, reason, error_message, failure,"
-      " ready_workers, wanted_workers, draining_workers, create_time, end_time"
+      " ready_workers, wanted_workers, draining_workers, create_time, end_time, cut"
       " FROM operations ORDER BY sequence DESC"));
   std::vector<model::Operation> operations;
   while (TRY(rows.step())) {

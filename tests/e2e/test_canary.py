@@ -3,11 +3,15 @@
 import os
 import signal
 import threading
+from collections import Counter
+from http.client import HTTPConnection
 from pathlib import Path
+
+import pytest
 
 from harness import http
 from harness.appd import DONE, ROLLED_BACK, USAGE, Appd
-from harness.apps import write_app
+from harness.apps import copy_app, write_app
 from harness.events import Events
 from harness.load import Load
 from harness.waiting import wait_until
@@ -103,6 +107,46 @@ def test_a_canary_that_is_much_slower_is_taken_back(appd: Appd, port: int, tmp_p
     assert "the canary is slower" in failed.stderr, failed.stderr
     assert "max_latency_factor is 3" in failed.stderr
     assert http.request(port, "/version").text == "1"
+
+
+def test_a_canary_gets_its_share_of_new_connections_on_an_idle_host(appd: Appd, port: int, tmp_path: Path) -> None:
+    """One after the other, so that all workers are idle at each; without turns the kernel would wake the same one."""
+    folder = write_app(tmp_path / "web")
+    appd.create("web", folder, port, *CANARY, "--bake", "1h").expect(DONE)
+    appd.ok("reload", "web", "--no-wait")
+    canary = canary_of(appd)
+    pids = [int(http.request(port, "/pid").text) for _ in range(100)]
+    # A fifth is its fair share. A worker that is not back from its last one is passed over.
+    assert 10 <= pids.count(canary) <= 40, pids.count(canary)
+    assert len(set(pids)) == 5, "and all others got theirs"
+
+
+@pytest.mark.parametrize("worker_class", ["sync", "asgi"])
+def test_a_canary_gets_its_share_of_clients_that_keep_their_connections(
+    appd: Appd, port: int, tmp_path: Path, worker_class: str
+) -> None:
+    folder = copy_app("healthy", tmp_path / "web")
+    (folder / "version").write_text("1")
+    app = "healthy:wsgi" if worker_class == "sync" else "healthy:asgi"
+    appd.create("web", folder, port, *CANARY, "--bake", "1h", app=app).expect(DONE)
+    clients = [HTTPConnection("127.0.0.1", port, timeout=30) for _ in range(40)]
+
+    def ask_all() -> Counter[int]:
+        pids: Counter[int] = Counter()
+        for client in clients:
+            client.request("GET", "/pid")  # connects again after a Connection: close
+            pids[int(client.getresponse().read())] += 1
+        return pids
+
+    ask_all()
+    appd.ok("reload", "web", "--no-wait")
+    canary = canary_of(appd)
+    wait_until(lambda: ask_all()[canary] >= 4, "a tenth of the clients are the canary's", 30)
+    settled = wait_until(lambda: ask_all() == (last := ask_all()) and last, "the clients stay where they are", 30)
+    assert settled[canary] <= 30, settled
+    for client in clients:
+        client.close()
+    appd.ok("delete", "web")
 
 
 def test_a_canary_without_requests_is_taken_over_and_that_is_said(

@@ -96,6 +96,24 @@ def test_a_small_memory_budget_makes_the_steps_small(appd: Appd, events: Events,
     assert pool.most() == 5, pool.course()
 
 
+def test_memory_is_looked_at_anew_between_the_steps(appd: Appd, events: Events, port: int, tmp_path: Path) -> None:
+    folder = write_limited(tmp_path / "web", "1")
+    more = ("--workers", "6", "--memory-budget", "1MiB", "--health-timeout", "30s", "--preload", "on")
+    appd.create("web", folder, port, *CHECKED, *more).expect(DONE)
+    pool = Pool(events, "web")
+    write_limited(folder, "2", third="gate")
+    operation = appd.ok("reload", "web", "--no-wait").stdout.strip()
+    wait_until(lambda: half_way(appd), "rollout 2 is half-way", 30)
+    assert pool.most() == 7, pool.course()
+    appd.ok("set", "web", "--memory-budget", "0", "--no-wait")
+    (folder / "gate").touch()
+    appd.ok("wait", operation)
+    events.wait_for(lambda event: "there is memory for all again" in event.get("note", {}).get("text", ""), "why")
+    events.wait_for(lambda event: event.get("operation", {}).get("phase") == "SUCCEEDED", "the end")
+    assert pool.fewest_ready() == 6, pool.course()
+    assert pool.most() == 9, "the last three came up at once"
+
+
 def test_a_rollout_that_fails_half_way_is_taken_back_without_a_dip(
     appd: Appd, events: Events, port: int, tmp_path: Path
 ) -> None:

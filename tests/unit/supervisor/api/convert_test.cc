@@ -132,7 +132,7 @@ TEST(Convert, EveryFieldOfADeathIsFilled) {
   death.limit = "timeout";
   death.exit_status = 0;
   death.signal = 9;
-  death.figures = {1, 2, 3, 4, 5, 6, {{"GET", "/slow", model::Milliseconds{1500}}}};
+  death.figures = {1, 2, 3, 4, 5, 6, {{"GET", "/slow", model::Milliseconds{1500}}}, 7, 8, 9};
   death.log_tail = "last words";
   death.stacks = "Thread 0x1";
   v1::Death full;
@@ -147,6 +147,9 @@ TEST(Convert, EveryFieldOfADeathIsFilled) {
 }
 
 TEST(Convert, EveryFieldOfAnOperationIsFilled) {
+  model::Cut cut;
+  cut.add({3, 1, 5, "graceful_timeout", 1, 2, {{"GET", "/slow", model::Milliseconds{31'000}}}},
+          model::Milliseconds{30'000});
   const model::Operation operation{"id",
                                    "web",
                                    model::OperationKind::Scale,
@@ -161,11 +164,16 @@ TEST(Convert, EveryFieldOfAnOperationIsFilled) {
                                    3,
                                    4,
                                    5,
+                                   cut,
                                    kTime,
                                    kTime};
   v1::Operation out;
   to_proto(operation, out);
   EXPECT_EQ(unset(out), "");
+  EXPECT_EQ(unset(out.cut()), "");
+  EXPECT_EQ(unset(out.cut().cut_workers(0)), "");
+  EXPECT_EQ(out.cut().cut_workers(0).death(), "apps/web/deaths/5");
+  EXPECT_EQ(out.cut().cut_workers(0).requests_in_hand(0).stage(), v1::Death::Request::IN_APP);
   EXPECT_TRUE(out.done());
 }
 

@@ -49,6 +49,8 @@ TEST(Autopsy, TellsTheCausesApart) {
   Rollout rollout;
   Rollout shot;
   shot.killed = true;
+  Rollout command;
+  command.spec.command = "sleep 9";
   struct Case {
     message::Exited exited;
     const Worker* worker;
@@ -59,6 +61,10 @@ TEST(Autopsy, TellsTheCausesApart) {
   };
   const Case cases[] = {
       {exited(0, ExitCause::Asked), &plain, &rollout, DeathCause::Asked, "", "status 0"},
+      {exited(SIGTERM, ExitCause::Asked), &plain, &rollout, DeathCause::Asked, "", "SIGTERM"},
+      {exited(SIGKILL, ExitCause::Asked), &plain, &rollout, DeathCause::Killed, "", "outside"},
+      {exited(SIGSEGV, ExitCause::Asked), &plain, &rollout, DeathCause::Crashed, "", "SIGSEGV"},
+      {exited(SIGINT, ExitCause::Asked), &plain, &command, DeathCause::Asked, "", "SIGINT"},
       {exited(kStatus3, ExitCause::Own), &plain, &rollout, DeathCause::Crashed, "", "status 3"},
       {exited(SIGSEGV, ExitCause::Own), nullptr, &rollout, DeathCause::Crashed, "", "SIGSEGV"},
       {exited(SIGKILL, ExitCause::Own), &plain, &rollout, DeathCause::Killed, "", "outside"},
@@ -98,12 +104,46 @@ TEST(Autopsy, AWorkerThatLeavesRequestsBehindDidNotGoWell) {
   EXPECT_EQ(cut.cause, DeathCause::GracefulTimeout);
   EXPECT_EQ(cut.limit, "graceful_timeout");
   EXPECT_EQ(cut.figures.in_hand.size(), 1U);
+  EXPECT_EQ(cut.reason, "exited with status 0, with 2 requests in hand");
   model::Death crash = certify(exited(SIGSEGV, ExitCause::Own), nullptr, rollout);
   note_figures(figures, crash);
   EXPECT_EQ(crash.cause, DeathCause::Crashed) << "it stays what it was";
   model::Death clean = certify(exited(0, ExitCause::Asked), nullptr, rollout);
   note_figures({}, clean);
   EXPECT_EQ(clean.cause, DeathCause::Asked);
+}
+
+TEST(Autopsy, WhatWaitsForItsClientAndWebSocketsAreLeftBehindToo) {
+  for (auto member : {&model::LastFigures::receiving, &model::LastFigures::sending,
+                      &model::LastFigures::websockets}) {
+    model::LastFigures figures;
+    figures.*member = 1;
+    model::Death cut = certify(exited(0, ExitCause::Asked), nullptr, {});
+    note_figures(figures, cut);
+    EXPECT_EQ(cut.cause, DeathCause::GracefulTimeout);
+  }
+}
+
+TEST(Autopsy, TellsWhatWasCutByTheEndOfOneThatWasToGo) {
+  model::LastFigures figures;
+  figures.busy = figures.receiving = figures.websockets = 1;
+  figures.in_hand = {{"GET", "/slow", 31s}};
+  Rollout rollout;
+  rollout.number = 7;
+  model::Death death = certify(exited(0, ExitCause::Asked), nullptr, rollout);
+  note_figures(figures, death);
+  death.id = 4;
+  auto cut = cut_by(death);
+  ASSERT_TRUE(cut);
+  EXPECT_EQ(*cut, (model::CutWorker{2, 7, 4, "graceful_timeout", 2, 1, {{"GET", "/slow", 31s}}}));
+  model::Death clean = certify(exited(0, ExitCause::Asked), nullptr, rollout);
+  note_figures({}, clean);
+  EXPECT_FALSE(cut_by(clean));
+  model::Death idle_crash = certify(exited(SIGSEGV, ExitCause::Own), nullptr, rollout);
+  EXPECT_FALSE(cut_by(idle_crash)) << "it had nothing in hand";
+  model::Death late = certify(exited(0x400, ExitCause::GracefulTimeout), nullptr, rollout);
+  ASSERT_TRUE(cut_by(late)) << "it did not end by itself";
+  EXPECT_EQ(cut_by(late)->requests, 0);
 }
 
 TEST(Autopsy, OfAnOrphanNothingIsKnownUnlessItWasAsked) {

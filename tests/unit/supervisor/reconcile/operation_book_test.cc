@@ -68,8 +68,8 @@ TEST(OperationBook, HandsEndedOperationsOverOnce) {
   OperationBook book;
   book.add(operation("a", OperationKind::Scale, 0), false, {});
   book.end(*book.open("web")[0], OperationPhase::Succeeded, "", std::nullopt, {});
-  EXPECT_EQ(book.take_ended().size(), 1U);
-  EXPECT_TRUE(book.take_ended().empty());
+  EXPECT_EQ(book.take_changed().size(), 1U);
+  EXPECT_TRUE(book.take_changed().empty());
 }
 
 TEST(OperationBook, SaysWhenAnOperationIsUnknown) {

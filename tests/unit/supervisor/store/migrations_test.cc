@@ -175,6 +175,25 @@ TEST_F(Migrations, Version7GivesLogsThatWereNeverRotatedTheDefaults) {
   EXPECT_TRUE(spec.log_prefix);
 }
 
+TEST_F(Migrations, Version8KnowsOfNothingThatWasCutBefore) {
+  {
+    Database database = raw();
+    ASSERT_TRUE(migrate(database, 0, 7));
+    ASSERT_TRUE(
+        database.run(R"sql(INSERT INTO operations (id, app, kind, phase, generation, rollout,
+        revision, reason, error_message, ready_workers, wanted_workers, draining_workers, create_time)
+        VALUES ('o1', 'web', 'reload', 'draining', 1, 2, 2, '', '', 1, 1, 1, 5))sql"));
+  }
+  auto store = open();
+  const auto operations = store->operations();
+  ASSERT_TRUE(operations) << operations.error().message;
+  EXPECT_FALSE(operations->front().cut.any());
+  Change change;
+  change.more_operations = {operation("o1", "web")};
+  ASSERT_TRUE(store->commit(change, at(0)));
+  EXPECT_EQ(store->operations()->front().cut, operation("o1", "web").cut);
+}
+
 TEST_F(Migrations, AStepThatFailsLeavesTheFileAsItWas) {
   Database database = raw();
   ASSERT_TRUE(database.run("CREATE TABLE audit (x)"));  // stands in the way of version 1's

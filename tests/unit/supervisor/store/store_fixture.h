@@ -155,6 +155,15 @@ inline model::Operation operation(const std::string& id, const std::string& of_a
   operation.ready_workers = 1;
   operation.wanted_workers = 2;
   operation.draining_workers = 3;
+  operation.cut.add({3,
+                     6,
+                     5,
+                     "graceful_timeout",
+                     2,
+                     1,
+                     {{"PUT", "/up", model::Milliseconds{7}, model::RequestStage::Receiving},
+                      {"GET", "/down", model::Milliseconds{8}, model::RequestStage::Sending}}},
+                    model::Milliseconds{1002});
   operation.create_time = at(4);
   operation.end_time = at(5);
   return operation;
@@ -196,7 +205,7 @@ inline model::Death death(const std::string& of_app, std::int64_t id) {
   death.limit = "memory";
   death.exit_status = 1;
   death.signal = 9;
-  death.figures = {1, 2, 3, 4, 5, 6, {{"GET", "/slow", model::Milliseconds{1001}}}};
+  death.figures = {1, 2, 3, 4, 5, 6, {{"GET", "/slow", model::Milliseconds{1001}}}, 7, 8, 9};
   death.stacks = "Thread 0x1\n";
   death.log_tail = "the last line\n";
   return death;

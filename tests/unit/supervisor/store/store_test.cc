@@ -49,6 +49,7 @@ void expect_same(const model::Operation& a, const model::Operation& b) {
   EXPECT_EQ(a.ready_workers, b.ready_workers);
   EXPECT_EQ(a.wanted_workers, b.wanted_workers);
   EXPECT_EQ(a.draining_workers, b.draining_workers);
+  EXPECT_EQ(a.cut, b.cut);
   EXPECT_EQ(a.create_time, b.create_time);
   EXPECT_EQ(a.end_time, b.end_time);
 }
