@@ -36,7 +36,11 @@ void fields(Archive& a, T& m) {
     a(m.settings);
   } else if constexpr (std::same_as<M, Quit> || std::same_as<M, Reopen>) {
   } else if constexpr (std::same_as<M, Hello>) {
-    a(m.protocol, m.pid, m.app, m.rollout, m.python_version, m.workers);
+    a(m.protocol, m.pid, m.app, m.rollout, m.python_version, m.workers, m.settings, m.stage);
+  } else if constexpr (std::same_as<M, Stage>) {
+    a(m.phase, m.surge, m.baking, m.baked_ms, m.canary, m.old);
+  } else if constexpr (std::same_as<M, Tally>) {
+    a(m.requests, m.errors, m.latency);
   } else if constexpr (std::same_as<M, Loaded>) {
     a(m.preloaded, m.note, m.took_ms, m.worker_class, m.ran_once);
   } else if constexpr (std::same_as<M, RunningOnce>) {
@@ -86,7 +90,13 @@ class Writer {
     put(static_cast<std::uint32_t>(list.size()));
     for (const auto& text : list) put(text);
   }
+  template <std::size_t N>
+  void put(const std::array<std::uint64_t, N>& numbers) {
+    for (std::uint64_t number : numbers) put(number);
+  }
   void put(const Settings& settings) { fields(*this, settings); }
+  void put(const Tally& tally) { fields(*this, tally); }
+  void put(const Stage& stage) { fields(*this, stage); }
 
   std::string& out_;
 };
@@ -140,6 +150,11 @@ class Reader {
     get_enum(static_cast<std::uint8_t>(ExitCause::OutOfMemory), raw);
     value = static_cast<ExitCause>(raw);
   }
+  void get(StagePhase& value) {
+    std::uint8_t raw = 0;
+    get_enum(static_cast<std::uint8_t>(StagePhase::Serving), raw);
+    value = static_cast<StagePhase>(raw);
+  }
   void get(std::string& text) {
     std::uint32_t size = 0;
     get(size);
@@ -151,7 +166,13 @@ class Reader {
     get(size);
     for (std::uint32_t i = 0; i < size && !failed_; ++i) get(list.emplace_back());
   }
+  template <std::size_t N>
+  void get(std::array<std::uint64_t, N>& numbers) {
+    for (std::uint64_t& number : numbers) get(number);
+  }
   void get(Settings& settings) { fields(*this, settings); }
+  void get(Tally& tally) { fields(*this, tally); }
+  void get(Stage& stage) { fields(*this, stage); }
 
   std::span<const std::byte> in_;
   bool failed_ = false;

@@ -5,14 +5,15 @@
 // Descriptors travel beside it (SCM_RIGHTS). Decoding checks every length: a peer that sends
 // garbage gets an Error, never a crash.
 //
-//   appd  ── Load, Fork, Drain, Kill, TakeStacks, Tune, Reopen, Quit ──▶ zygote ── Drain, Tune ──▶
-//   worker appd  ◀── Hello, Loaded, LoadFailed, Forked, ForkFailed, Ready, BootFailed, Tuned,
-//   Stacks,
+//   appd  ── Load, Stage, Fork, Drain, Kill, TakeStacks, Tune, Reopen, Quit ──▶ zygote ── Drain,
+//   Tune ──▶ worker appd  ◀── Hello, Loaded, LoadFailed, Forked, ForkFailed, Ready, BootFailed,
+//   Tuned, Stacks,
 //             Exited ── zygote
 //                                                    zygote ◀── Ready, BootFailed, Tuned, Stuck ──
 //                                                    worker
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -27,7 +28,7 @@ namespace appd::message {
 inline constexpr std::size_t kMaxMessage = 128 * 1024;
 inline constexpr std::size_t kMaxTraceback = 32 * 1024;
 inline constexpr std::size_t kMaxDescriptors = 64;
-inline constexpr std::uint32_t kProtocolVersion = 5;
+inline constexpr std::uint32_t kProtocolVersion = 6;
 
 enum class Preload : std::uint8_t { Auto, On, Off };
 
@@ -119,6 +120,31 @@ struct Tune {  // also zygote → worker
   Settings settings;
 };
 struct Quit {};  // drain all workers, then exit
+
+// How far a rollout has come. The zygote keeps what it was told last for the appd that comes next.
+enum class StagePhase : std::uint8_t {
+  Unproven,   // its first worker, or its canary, is to prove it
+  Switching,  // it has proved itself, and takes the pool over
+  Serving,
+};
+// What workers have answered within a window of time (core::Figures).
+struct Tally {
+  std::uint64_t requests = 0;
+  std::uint64_t errors = 0;
+  std::array<std::uint64_t, 32> latency = {};
+
+  bool operator==(const Tally&) const = default;
+};
+struct Stage {
+  StagePhase phase = StagePhase::Unproven;
+  std::uint32_t surge = 0;     // while it switches: workers beyond the wanted number
+  bool baking = false;         // its canary is compared with the old rollout
+  std::uint64_t baked_ms = 0;  // for so long, and this is what was seen meanwhile
+  Tally canary;
+  Tally old;
+
+  bool operator==(const Stage&) const = default;
+};
 // Also zygote → worker. The log files are others from now on; appd sends their descriptors, the
 // app's log and, if there is one, the access log; workers find theirs on a socket of its own
 // (log_files.h).
@@ -133,6 +159,8 @@ struct Hello {
   std::int64_t rollout = 0;
   std::string python_version;  // "3.11.2"
   std::uint32_t workers = 0;   // of how many Forked tells next
+  Settings settings;           // that its workers were told last
+  Stage stage;
 };
 struct Loaded {
   bool preloaded = false;
@@ -225,7 +253,7 @@ struct Exited {
 
 using Message = std::variant<Load, Fork, Drain, Kill, Tune, Quit, Hello, Loaded, LoadFailed, Forked,
                              ForkFailed, Ready, BootFailed, Tuned, Stuck, Exited, RunningOnce,
-                             RunOnceFailed, Reopen, TakeStacks, Stacks>;
+                             RunOnceFailed, Reopen, TakeStacks, Stacks, Stage>;
 
 std::string encode(const Message& message);
 Result<Message> decode(std::span<const std::byte> bytes);

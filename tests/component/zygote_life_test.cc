@@ -3,6 +3,8 @@
 #include <signal.h>
 #include <sys/wait.h>
 
+#include <fstream>
+#include <iterator>
 #include <map>
 #include <set>
 
@@ -189,6 +191,34 @@ TEST(ZygoteLife, WorkersServeOnWithoutAppdAndTheNextOneIsToldEverything) {
   EXPECT_EQ(forked.size(), 2U);
   EXPECT_EQ(forked[2], second);
   EXPECT_EQ(zygote.expect<message::Exited>().worker, 1U);
+}
+
+bool is_zombie(pid_t pid) {
+  std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
+  const std::string stat{std::istreambuf_iterator<char>(file), {}};
+  return stat.find(") Z ") != std::string::npos;
+}
+
+// It has an exit to tell, and cannot, before it reads what was sent to it.
+TEST(ZygoteLife, WhatAnAppdSaidBeforeItDiedIsHeardAndToldToTheNext) {
+  ZygoteProcess zygote(kHelloApp);
+  zygote.serve(2);
+  message::Stage stage;
+  stage.phase = message::StagePhase::Switching;
+  stage.surge = 3;
+  ::kill(zygote.pid(), SIGSTOP);
+  const pid_t victim = zygote.slot(1).pid;
+  ::kill(victim, SIGKILL);
+  ASSERT_TRUE(eventually([&] { return is_zombie(victim); }));
+  zygote.send(stage);
+  zygote.send(message::Fork{3});
+  zygote.disconnect();
+  ::kill(zygote.pid(), SIGCONT);
+
+  zygote.connect();
+  EXPECT_EQ(zygote.hello().stage, stage);
+  zygote.expect<message::Loaded>();
+  EXPECT_EQ(zygote.find<message::Exited>().worker, 1U);
 }
 
 TEST(ZygoteLife, AZygoteThatCouldNotLoadEndsWithItsAppd) {

@@ -30,26 +30,16 @@ void AppdLink::send(message::Message message, std::span<const int> descriptors) 
     return;
   }
   if (unsent_.empty()) {
-    auto sent = channel_.send(message, descriptors);
-    if (sent) return;
-    if (sent.error().sys_errno != EAGAIN) {
-      unsent_.push_back(std::move(message));
-      return lost();
-    }
+    if (channel_.send(message, descriptors)) return;
+    // No room now; or appd is gone, which receive() finds out when it has read appd's last words.
   }
   unsent_.push_back(std::move(message));
 }
 
 void AppdLink::flush() {
   while (channel_.open() && !unsent_.empty()) {
-    auto sent = channel_.send(unsent_.front());
-    if (sent) {
-      unsent_.pop_front();
-    } else if (sent.error().sys_errno == EAGAIN) {
-      return;
-    } else {
-      lost();
-    }
+    if (!channel_.send(unsent_.front())) return;
+    unsent_.pop_front();
   }
 }
 

@@ -13,6 +13,7 @@
 
 #include "common/exit_status.h"
 #include "common/unique_fd.h"
+#include "common/zygote_environment.h"
 
 namespace appd::zygote {
 namespace {
@@ -58,7 +59,11 @@ Launcher::Launcher() {
 
 Result<pid_t> Launcher::start(const Command& command) const {
   std::vector<char*> argv = pointers(command.argv);
-  std::vector<char*> environment = pointers(environment_);
+  std::vector<std::string> variables = environment_;
+  if (command.worker != 0) {
+    variables.push_back(std::string(kWorkerVariable) + "=" + std::to_string(command.worker));
+  }
+  std::vector<char*> environment = pointers(variables);
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) < 0) return sys_error("COMMAND_START", "create a pipe", errno);
   UniqueFd report(ends[0]);

@@ -18,6 +18,7 @@ struct Command {
   const std::string& directory;
   int output = -1;  // becomes descriptors 1 and 2; -1: they stay what they are
   bool dies_with_zygote = false;
+  std::uint32_t worker = 0;  // told in its environment; 0: it is none
 };
 
 // Knows the environment that appd gave the zygote, before an app could change it.

@@ -18,6 +18,7 @@
 #include <iterator>
 #include <map>
 
+#include "common/failpoint.h"
 #include "common/words.h"
 #include "worker/net/clock.h"
 #include "worker/net/log_files.h"
@@ -170,6 +171,7 @@ class Zygote {
   std::vector<UniqueFd> listeners_;
   engine::Handover handover_;  // of all workers
   message::Load load_;
+  message::Stage stage_;           // as appd has told us
   std::vector<std::string> argv_;  // of a pool of commands
   message::Loaded loaded_;
   bool has_loaded_ = false;  // Loaded was sent; workers can be forked
@@ -295,6 +297,8 @@ void Zygote::greet() {
   hello.app = load_.app;
   hello.rollout = load_.rollout;
   hello.python_version = python_version();
+  hello.settings = load_.settings;
+  hello.stage = stage_;
   if (has_loaded_) hello.workers = static_cast<std::uint32_t>(children_.size());
   std::vector<int> descriptors;
   if (scoreboard_.valid()) {
@@ -346,6 +350,7 @@ void Zygote::take(message::Received received) {
                    child->take_stacks(net::steady_now());
                  },
                  [&](const message::Tune& wanted) { tune(wanted); },
+                 [&](const message::Stage& stage) { stage_ = stage; },
                  [&](const message::Quit&) { drain_all(); },
                  [&](const message::Reopen&) { reopen(std::move(received.descriptors)); },
                  [](const auto&) { net::LogLine("error", "appd_message_unexpected"); },
@@ -413,6 +418,7 @@ void Zygote::prepare_command() {
 void Zygote::import_app() {
   net::TimePoint begin = net::steady_now();
   gateway::LoadedApp loaded = hooks_.load(load_);
+  failpoint("zygote.loaded");
   if (!loaded.app) {
     link_.send(message::LoadFailed{loaded.not_found, std::move(loaded.summary),
                                    std::move(loaded.traceback)});
@@ -540,6 +546,7 @@ void Zygote::fork_worker(std::uint32_t worker) {
     link_.send(message::ForkFailed{worker, error});
     return;
   }
+  failpoint("zygote.forked");
   Child& child = children_[pid];
   child.worker = worker;
   child.pid = pid;
@@ -561,7 +568,7 @@ void Zygote::start_command(std::uint32_t worker) {
     link_.send(message::ForkFailed{worker, output.error().sys_errno});
     return;
   }
-  auto pid = launcher_.start({argv_, load_.directory, output->writing_end()});
+  auto pid = launcher_.start({argv_, load_.directory, output->writing_end(), false, worker});
   output->close_writing_end();
   if (!pid) {
     const Error& error = pid.error();
@@ -758,6 +765,7 @@ void Zygote::drain(Child& child) {
 }
 
 void Zygote::drain_all() {
+  failpoint("zygote.quitting");
   quitting_ = true;
   tasks_.cancel(std::chrono::milliseconds(load_.settings.graceful_timeout_ms));
   for (auto& [pid, child] : children_) drain(child);

@@ -43,6 +43,13 @@ Settings unusual_settings() {
   return settings;
 }
 
+Stage unusual_stage() {
+  Stage stage{StagePhase::Switching, 3, true, 1500, {40, 2, {}}, {400, 1, {}}};
+  stage.canary.latency[31] = 1ULL << 40;
+  stage.old.latency[0] = 7;
+  return stage;
+}
+
 // One of each kind, with no field left at its default.
 std::vector<Message> samples() {
   return {
@@ -67,7 +74,7 @@ std::vector<Message> samples() {
       Kill{5},
       Tune{unusual_settings()},
       Quit{},
-      Hello{2, 4711, "shop", 7, "3.11.2", 17},
+      Hello{2, 4711, "shop", 7, "3.11.2", 17, unusual_settings(), unusual_stage()},
       Loaded{true, "threads after import", 250, "gevent", true},
       LoadFailed{true, "AttributeError: no app", "Traceback (most recent call last):\n"},
       Forked{6, 99, true, 1500},
@@ -82,6 +89,7 @@ std::vector<Message> samples() {
       Reopen{},
       TakeStacks{13},
       Stacks{14, "Thread 0x2"},
+      unusual_stage(),
   };
 }
 
@@ -126,6 +134,13 @@ TEST(Messages, LoadedAndReadyKeepTheClassThatServes) {
   EXPECT_EQ(std::get<Ready>(*ready).worker_class, "gevent");
 }
 
+TEST(Messages, HelloTellsHowFarItsRolloutHasCome) {
+  auto hello = decode(bytes_of(encode(samples()[6])));
+  ASSERT_TRUE(hello);
+  EXPECT_EQ(std::get<Hello>(*hello).settings, unusual_settings());
+  EXPECT_EQ(std::get<Hello>(*hello).stage, unusual_stage());
+}
+
 TEST(Messages, CutShortAtAnyByteIsRefused) {
   for (const auto& sample : samples()) {
     std::string bytes = encode(sample);
@@ -147,7 +162,7 @@ TEST(Messages, UnknownTagIsRefused) {
 }
 
 TEST(Messages, LengthBeyondTheMessageIsRefusedWithoutAllocatingIt) {
-  std::string hello = encode(Hello{1, 1, "a", 1, "3"});
+  std::string hello = encode(Hello{1, 1, "a", 1, "3", 0, {}, {}});
   std::string huge = hello;
   huge.replace(1 + 4 + 4, 4, "\xff\xff\xff\xff");  // length of `app`
   EXPECT_FALSE(decode(bytes_of(huge)));

@@ -43,7 +43,7 @@ class World {
   Consequences tell(RolloutKey key, RolloutEvent event) { return apply(event, key, have, now); }
 
   void load(RolloutKey key) {
-    tell(key, message::Hello{message::kProtocolVersion, 100, "", 0, "3.11.2"});
+    tell(key, message::Hello{message::kProtocolVersion, 100, "", 0, "3.11.2", 0, {}, {}});
     tell(key, message::Loaded{true, "", 10, ""});
     settle();
   }
