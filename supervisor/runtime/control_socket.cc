@@ -12,6 +12,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <set>
 
 #include "supervisor/model/ids.h"
 
@@ -64,35 +65,51 @@ Result<message::Channel> connect_control_socket(const std::string& path) {
   return message::Channel(std::move(fd));
 }
 
-void write_owner(const std::string& socket_path, pid_t pid) {
-  if (auto stat = read_stat(pid)) {
-    std::ofstream(socket_path + ".pid") << pid << ' ' << stat->start_time << '\n';
-  }
+void write_owner(const std::string& socket_path, const Owner& owner) {
+  std::ofstream(socket_path + ".pid") << owner.pid << ' ' << owner.start_time << ' ' << owner.boot
+                                      << ' ' << owner.app << ' ' << owner.rollout << '\n';
 }
 
-Result<PidRef> read_owner(const std::string& socket_path) {
-  pid_t pid = 0;
-  std::uint64_t start_time = 0;
+Result<Owner> read_owner(const std::string& socket_path) {
+  Owner owner;
   std::ifstream file(socket_path + ".pid");
-  if (!(file >> pid >> start_time) || pid <= 1) {
+  if (!(file >> owner.pid >> owner.start_time >> owner.boot >> owner.app >> owner.rollout) ||
+      owner.pid <= 1) {
     return Error{ErrorCode::NotFound, "OWNER_UNKNOWN", "no owner is recorded for " + socket_path,
                  0};
   }
-  return PidRef::open(pid, start_time);
+  return owner;
+}
+
+Owner owner_of(pid_t pid, const std::string& app, std::int64_t rollout) {
+  auto stat = read_stat(pid);
+  return {pid, stat ? stat->start_time : 0, boot_id(), app, rollout};
+}
+
+Result<PidRef> open_owner(const Owner& owner) {
+  if (owner.boot != boot_id()) {
+    return Error{ErrorCode::NotFound, "PID_STRANGER", "the host has been started anew since", 0};
+  }
+  return PidRef::open(owner.pid, owner.start_time);
+}
+
+std::string token_of(const std::string& socket_path) {
+  return std::filesystem::path(socket_path).stem().string();
 }
 
 std::vector<std::string> list_control_sockets(const std::string& directory) {
-  std::vector<std::string> paths;
+  std::set<std::string> paths;
   std::error_code failed;
   for (const auto& entry : std::filesystem::directory_iterator(directory, failed)) {
-    if (entry.path().extension() == ".sock") paths.push_back(entry.path().string());
+    std::filesystem::path path = entry.path();
+    if (path.extension() == ".pid") path.replace_extension();
+    if (path.extension() == ".sock") paths.insert(path.string());
   }
-  return paths;
+  return {paths.begin(), paths.end()};
 }
 
-void remove_control_socket(const std::string& path) {
-  ::unlink(path.c_str());
-  ::unlink((path + ".pid").c_str());
-}
+void remove_control_socket(const std::string& path) { ::unlink(path.c_str()); }
+
+void remove_owner(const std::string& socket_path) { ::unlink((socket_path + ".pid").c_str()); }
 
 }  // namespace appd::runtime

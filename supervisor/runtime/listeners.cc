@@ -144,6 +144,16 @@ ListenerSet ListenerSet::adopt(const std::vector<std::string>& binds,
   return set;
 }
 
+ListenerSet ListenerSet::share(const std::vector<std::string>& binds) const {
+  ListenerSet set;
+  for (const std::string& bind : binds) {
+    const Socket* here = find(bind);
+    auto copy = here != nullptr ? duplicate(here->fd.get()) : Result<UniqueFd>(UniqueFd());
+    if (copy && *copy) set.sockets_.push_back({bind, *std::move(copy)});
+  }
+  return set;
+}
+
 std::vector<int> ListenerSet::descriptors() const {
   std::vector<int> all;
   for (const Socket& socket : sockets_) all.push_back(socket.fd.get());

@@ -22,10 +22,14 @@ class ListenerSet {
   // Takes sockets over that a zygote handed back: those that listen where `binds` say.
   static ListenerSet adopt(const std::vector<std::string>& binds, std::vector<UniqueFd> sockets);
 
+  // Duplicates of those that listen where `binds` say.
+  ListenerSet share(const std::vector<std::string>& binds) const;
+
   std::vector<int> descriptors() const;
   // Gives the files of unix sockets the mode that the spec says, as open() does with new ones.
   Result<void> set_mode(const model::AppSpec& spec) const;
   bool empty() const { return sockets_.empty(); }
+  std::size_t size() const { return sockets_.size(); }
   // Removes the files of unix sockets that `next` does not hold; the sockets close by themselves.
   void abandon(const ListenerSet& next) const;
 

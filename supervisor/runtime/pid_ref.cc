@@ -10,7 +10,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
-#include <string>
+#include <fstream>
 
 namespace appd::runtime {
 namespace {
@@ -38,13 +38,27 @@ std::optional<ProcessStat> read_stat(pid_t pid) {
   const char* field = std::strrchr(text.data(), ')');
   if (field == nullptr) return std::nullopt;
   ProcessStat stat;
+  if (const char* name = std::strchr(text.data(), '('); name != nullptr && name < field) {
+    stat.name.assign(name + 1, field);
+  }
   for (int number = 3; number <= 22; ++number) {
     field = std::strchr(field + 1, ' ');
     if (field == nullptr) return std::nullopt;
+    if (number == 3) {
+      stat.zombie = field[1] == 'Z' || field[1] == 'X';
+      stat.stopped = field[1] == 'T';
+    }
+    if (number == 6) stat.session = static_cast<pid_t>(std::strtol(field, nullptr, 10));
     if (number == 4) stat.parent = static_cast<pid_t>(std::strtol(field, nullptr, 10));
     if (number == 22) stat.start_time = std::strtoull(field, nullptr, 10);
   }
   return stat;
+}
+
+std::string boot_id() {
+  std::string id;
+  std::ifstream("/proc/sys/kernel/random/boot_id") >> id;
+  return id.empty() ? "-" : id;
 }
 
 Result<PidRef> PidRef::open_child(pid_t pid, pid_t parent) {
@@ -74,6 +88,14 @@ void PidRef::signal_group(int number) const {
   // While it is there, its number is the group's too.
   bool there = pidfd_ && ::syscall(SYS_pidfd_send_signal, pidfd_.get(), 0, nullptr, 0) == 0;
   if (!there || ::kill(-pid_, number) < 0) signal(number);
+}
+
+Result<UniqueFd> PidRef::take_descriptor(int number) const {
+  UniqueFd copy(static_cast<int>(::syscall(SYS_pidfd_getfd, pidfd_.get(), number, 0)));
+  if (!copy) {
+    return sys_error("PIDFD_GETFD", "take a descriptor of process " + std::to_string(pid_), errno);
+  }
+  return copy;
 }
 
 std::optional<int> PidRef::reap() const {

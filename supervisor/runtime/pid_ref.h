@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 
 #include "common/result.h"
 #include "common/unique_fd.h"
@@ -13,10 +14,17 @@ namespace appd::runtime {
 
 // What /proc/PID/stat tells of a process (proc(5)).
 struct ProcessStat {
+  std::string name;  // at most 15 bytes, the process's own choice
+  bool zombie = false;
+  bool stopped = false;
   pid_t parent = 0;
+  pid_t session = 0;
   std::uint64_t start_time = 0;  // clock ticks since boot
 };
 std::optional<ProcessStat> read_stat(pid_t pid);
+
+// What is another one after each start of the host.
+std::string boot_id();
 
 // Owns a pidfd (pidfd_open(2)); signals through it never reach a stranger that got the number
 // later. Readable when the process has ended.
@@ -33,6 +41,8 @@ class PidRef {
   void signal(int number) const;
   // To it and, if it leads a process group (commands do), to all of the group.
   void signal_group(int number) const;
+  // A duplicate of one of its descriptors (pidfd_getfd(2)): needs the right to trace it.
+  Result<UniqueFd> take_descriptor(int number) const;
   // The status of an ended child of ours, as from waitpid(2), which ends its zombie; empty if it is
   // no child of ours or still runs.
   std::optional<int> reap() const;

@@ -26,6 +26,7 @@ Result<UniqueFd> duplicate(int fd) {
 
 struct Runtime::Adoption {
   std::set<core::RolloutKey> waiting;
+  std::set<core::RolloutKey> lost;  // waited for in vain; its zygote has ended
   std::vector<Adopted> found;
 };
 
@@ -73,18 +74,16 @@ Result<void> Runtime::spawn(core::RolloutKey key, const std::string& app,
   // Connected before there is a zygote, which accepts it when it has started: should we die in
   // between, it finds the connection ended, and ends too.
   message::Channel channel = TRY(connect_control_socket(control.path));
-  auto process = spawn_zygote(
-      {app, rollout.number, spec, paths_.bootstrap, control.listening.get(), log.get()});
+  auto process = spawn_zygote({app, rollout.number, spec, paths_.bootstrap, token_of(control.path),
+                               control.listening.get(), log.get()});
   if (!process) {
     remove_control_socket(control.path);
     return std::move(process).error();
   }
-  write_owner(control.path, process->pid());
-  zygote.link = std::make_unique<ZygoteLink>(
-      poller_, *std::move(process), std::move(channel), std::move(files),
-      [this, key](core::RolloutEvent event, std::vector<UniqueFd> descriptors) {
-        on_event(key, std::move(event), std::move(descriptors));
-      });
+  Owner owner = owner_of(process->pid(), app, rollout.number);
+  write_owner(control.path, owner);
+  zygote.link =
+      make_link(key, std::move(owner), *std::move(process), std::move(channel), std::move(files));
   zygote.link->set_scoreboard(std::move(scoreboard));
   zygotes_[key] = std::move(zygote);
   return {};
@@ -112,42 +111,69 @@ void Runtime::on_event(core::RolloutKey key, core::RolloutEvent event,
       adoption_->found.push_back({key, *hello, std::move(descriptors)});
     }
   }
-  if (adoption_ != nullptr && std::holds_alternative<core::ZygoteGone>(event)) {
-    adoption_->waiting.erase(key);
+  if (adoption_ != nullptr && std::holds_alternative<core::ZygoteGone>(event) &&
+      adoption_->waiting.erase(key) > 0) {
+    adoption_->lost.insert(key);
   }
   sink_(key, std::move(event));
+}
+
+std::unique_ptr<ZygoteLink> Runtime::make_link(core::RolloutKey key, Owner owner, PidRef process,
+                                               message::Channel channel, ZygoteLink::Files files) {
+  return std::make_unique<ZygoteLink>(
+      poller_, std::move(owner), std::move(process), std::move(channel), std::move(files),
+      [this, key](core::RolloutEvent event, std::vector<UniqueFd> descriptors) {
+        on_event(key, std::move(event), std::move(descriptors));
+      });
 }
 
 std::vector<Adopted> Runtime::adopt() {
   Adoption adoption;
   adoption_ = &adoption;
   for (const std::string& path : list_control_sockets(paths_.zygotes())) adopt_one(path, adoption);
-  auto limit = std::chrono::steady_clock::now() + kAdoptTime;
-  while (!adoption.waiting.empty() && std::chrono::steady_clock::now() < limit) poller_.wait(limit);
-  for (core::RolloutKey key : adoption.waiting) zygotes_.at(key).link->kill();
+  auto wait = [&] {
+    auto limit = std::chrono::steady_clock::now() + kAdoptTime;
+    while (!adoption.waiting.empty() && std::chrono::steady_clock::now() < limit) {
+      poller_.wait(limit);
+    }
+  };
+  wait();
+  for (core::RolloutKey key : adoption.waiting) zygotes_.at(key).link->end_zygote();
+  wait();
+  for (core::RolloutKey key : adoption.lost) {
+    ZygoteLink& link = *zygotes_.at(key).link;
+    if (link.workers() == 0) continue;
+    Adopted& orphans = adoption.found.emplace_back();
+    orphans.key = key;
+    orphans.hello.app = link.owner().app;
+    orphans.hello.rollout = link.owner().rollout;
+    orphans.hello.workers = link.workers();
+    orphans.listeners = link.borrow_listeners();
+    orphans.orphaned = true;
+  }
   adoption_ = nullptr;
   return std::move(adoption.found);
 }
 
 void Runtime::adopt_one(const std::string& socket_path, Adoption& adoption) {
-  auto process = read_owner(socket_path);
-  if (!process) {
+  auto owner = read_owner(socket_path);
+  if (!owner) {
     remove_control_socket(socket_path);
-    return;
-  }
-  auto channel = connect_control_socket(socket_path);
-  if (!channel) {
-    process->signal(SIGKILL);
-    remove_control_socket(socket_path);
-    return;
+    return remove_owner(socket_path);
   }
   core::RolloutKey key = new_key();
+  auto process = open_owner(*owner);
+  auto channel = connect_control_socket(socket_path);
+  std::unique_ptr<ZygoteLink>& link = zygotes_[key].link;
+  ZygoteLink::Files files{socket_path, "", {}};
   adoption.waiting.insert(key);
-  zygotes_[key].link = std::make_unique<ZygoteLink>(
-      poller_, *std::move(process), *std::move(channel), ZygoteLink::Files{socket_path, "", {}},
-      [this, key](core::RolloutEvent event, std::vector<UniqueFd> descriptors) {
-        on_event(key, std::move(event), std::move(descriptors));
-      });
+  if (process && channel) {
+    link = make_link(key, *owner, *std::move(process), *std::move(channel), std::move(files));
+    return;
+  }
+  if (process) process->signal(SIGKILL);
+  link = make_link(key, *owner, {}, {}, std::move(files));
+  link->take_orphans();
 }
 
 void Runtime::fork_worker(core::RolloutKey key, core::WorkerId id) {
@@ -208,11 +234,20 @@ void Runtime::take_turns(core::RolloutKey key, bool wanted) {
   it->second.link->scoreboard().header().take_turns.store(wanted ? 1 : 0);
 }
 
+void Runtime::tell_stage(core::RolloutKey key, const message::Stage& stage) {
+  zygotes_.at(key).link->tell_stage(stage);
+}
+
 void Runtime::retire(core::RolloutKey key) { zygotes_.at(key).link->retire(); }
 
 void Runtime::kill(core::RolloutKey key) {
   auto it = zygotes_.find(key);  // none if it could not be spawned
   if (it != zygotes_.end()) it->second.link->kill();
+}
+
+bool Runtime::ended(core::RolloutKey key) const {
+  auto it = zygotes_.find(key);
+  return it == zygotes_.end() || it->second.link->ended();
 }
 
 void Runtime::forget(core::RolloutKey key) { zygotes_.erase(key); }

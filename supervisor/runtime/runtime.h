@@ -21,6 +21,7 @@ struct Paths {
   std::string runtime_dir;
   std::string bootstrap;  // appd_zygote.py
 
+  std::string database() const { return state_dir + "/appd.db"; }
   std::string logs_dir() const { return state_dir + "/logs"; }
   LogPaths logs(const std::string& app) const {
     return {logs_dir() + "/" + app + ".log", logs_dir() + "/" + app + ".access.log"};
@@ -28,11 +29,12 @@ struct Paths {
   std::string zygotes() const { return runtime_dir + "/zygotes"; }
 };
 
-// A zygote of an earlier appd that answered.
+// A zygote of an earlier appd that answered, or the workers that it has left behind.
 struct Adopted {
   core::RolloutKey key = 0;
-  message::Hello hello;
+  message::Hello hello;  // of orphans: app, rollout and workers only
   std::vector<UniqueFd> listeners;
+  bool orphaned = false;  // the zygote is gone; its workers are told of as usual
 };
 
 // Core thread only. Results of actions come back as events through the sink, from within
@@ -45,7 +47,8 @@ class Runtime {
   ~Runtime();
 
   // Connects to the zygotes that an earlier appd left and waits, at most kAdoptTime for all, until
-  // they have said what they have. Those that do not answer are killed.
+  // they have said what they have. Those that do not answer are killed. Workers whose zygote is
+  // gone are looked for.
   std::vector<Adopted> adopt();
 
   core::RolloutKey new_key() { return next_key_++; }
@@ -62,8 +65,12 @@ class Runtime {
   void reopen(core::RolloutKey key, const std::vector<UniqueFd>& files);
   // Its workers spread new clients evenly over all who wait for them, or leave that to the kernel.
   void take_turns(core::RolloutKey key, bool wanted);
+  // How far it has come, for the appd after this one.
+  void tell_stage(core::RolloutKey key, const message::Stage& stage);
   void retire(core::RolloutKey key);
   void kill(core::RolloutKey key);
+  // Whether neither its zygote nor a worker is left.
+  bool ended(core::RolloutKey key) const;
   // After its last event; forgets the link.
   void forget(core::RolloutKey key);
 
@@ -91,6 +98,8 @@ class Runtime {
   void on_event(core::RolloutKey key, core::RolloutEvent event, std::vector<UniqueFd> descriptors);
   void give_access_log(Zygote& zygote, const std::string& app, const message::Settings& settings);
   void adopt_one(const std::string& socket_path, Adoption& adoption);
+  std::unique_ptr<ZygoteLink> make_link(core::RolloutKey key, Owner owner, PidRef process,
+                                        message::Channel channel, ZygoteLink::Files files);
 
   Poller& poller_;
   const Paths paths_;

@@ -8,14 +8,18 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
 #include <filesystem>
 #include <vector>
+
+#include "common/zygote_environment.h"
 
 namespace appd::runtime {
 namespace {
 
 // The same at boot and at the hundredth restart: nothing of the administrator's shell.
-std::map<std::string, std::string> environment(const model::AppSpec& spec) {
+std::map<std::string, std::string> environment(const SpawnRequest& request) {
+  const model::AppSpec& spec = request.spec;
   std::filesystem::path bin = std::filesystem::path(spec.python).parent_path();
   std::map<std::string, std::string> env;
   env["PATH"] = bin.string() + ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -30,6 +34,8 @@ std::map<std::string, std::string> environment(const model::AppSpec& spec) {
     env["VIRTUAL_ENV"] = bin.parent_path().string();
   }
   for (const auto& [name, value] : spec.env) env[name] = value;
+  env[kZygoteVariable] = request.token;
+  if (const char* points = std::getenv("APPD_FAILPOINTS")) env["APPD_FAILPOINTS"] = points;
   return env;
 }
 
@@ -88,8 +94,7 @@ Result<PidRef> spawn_zygote(const SpawnRequest& request) {
                                      "--fd",
                                      "3"};
   std::vector<std::string> variables;
-  for (const auto& [name, value] : environment(request.spec))
-    variables.push_back(name + "=" + value);
+  for (const auto& [name, value] : environment(request)) variables.push_back(name + "=" + value);
 
   FileActions files;
   ::posix_spawn_file_actions_addopen(files.get(), 0, "/dev/null", O_RDONLY, 0);

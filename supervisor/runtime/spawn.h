@@ -15,6 +15,7 @@ struct SpawnRequest {
   std::int64_t rollout = 0;
   const model::AppSpec& spec;
   std::string bootstrap;  // path of appd_zygote.py
+  std::string token;      // by which all that it starts is known again (orphans.h)
   int control;            // the zygote's listening socket, becomes descriptor 3
   int log;                // becomes descriptors 1 and 2
 };

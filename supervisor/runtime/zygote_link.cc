@@ -11,13 +11,15 @@
 
 namespace appd::runtime {
 
-ZygoteLink::ZygoteLink(Poller& poller, PidRef process, message::Channel channel, Files files,
-                       Sink sink)
+ZygoteLink::ZygoteLink(Poller& poller, Owner owner, PidRef process, message::Channel channel,
+                       Files files, Sink sink)
     : poller_(poller),
+      owner_(std::move(owner)),
       process_(std::move(process)),
       channel_(std::move(channel)),
       files_(std::move(files)),
       sink_(std::move(sink)) {
+  if (!process_.valid()) return;
   APPD_CHECK(
       poller_.add(channel_.fd(), EPOLLIN, [this](std::uint32_t events) { on_channel(events); }));
   APPD_CHECK(poller_.add(process_.fd(), EPOLLIN, [this](std::uint32_t) { on_process(); }));
@@ -68,6 +70,7 @@ void ZygoteLink::drain_worker(core::WorkerId id) {
 }
 
 void ZygoteLink::kill() {
+  killed_ = true;
   process_.signal(SIGKILL);
   for (const auto& [id, worker] : workers_) worker.signal_group(SIGKILL);
 }
@@ -75,6 +78,14 @@ void ZygoteLink::kill() {
 void ZygoteLink::kill_worker(core::WorkerId id) {
   auto it = workers_.find(id);
   if (it != workers_.end()) it->second.signal_group(SIGKILL);
+}
+
+void ZygoteLink::end_zygote() { process_.signal(SIGKILL); }
+
+void ZygoteLink::tell_stage(const message::Stage& stage) {
+  if (stage == stage_) return;
+  stage_ = stage;
+  send(stage);
 }
 
 void ZygoteLink::on_channel(std::uint32_t events) {
@@ -143,30 +154,89 @@ void ZygoteLink::on_process() {
   std::string how = status ? describe_exit(*status) : "ended";
   poller_.remove(process_.fd());
   process_ = {};
-  if (!files_.socket.empty()) {
-    ::unlink(files_.socket.c_str());
-    ::unlink((files_.socket + ".pid").c_str());
-  }
+  remove_control_socket(files_.socket);
+  find_untold();
   watch_orphans();
   sink_(core::ZygoteGone{how, log_tail(files_.log, files_.log_begin)}, {});
 }
 
+void ZygoteLink::take_orphans() {
+  remove_control_socket(files_.socket);
+  find_untold();
+  watch_orphans();
+  sink_(core::ZygoteGone{"has ended", ""}, {});
+}
+
+// Workers that it has forked and not told of any more.
+void ZygoteLink::find_untold() {
+  const std::string token = token_of(files_.socket);
+  std::vector<SessionMember> members = find_session(owner_, token);
+  bool grown = false;
+  for (const SessionMember& member : members) {
+    if (member.newborn && !end_newborn(member)) grown = true;
+  }
+  if (grown) members = find_session(owner_, token);
+  for (SessionMember& member : members) {
+    core::WorkerId id = member.worker;
+    if (id == 0 || workers_.contains(id)) continue;
+    if (killed_) {
+      member.process.signal_group(SIGKILL);
+      continue;
+    }
+    if (!scoreboard_.valid()) scoreboard_ = borrow_scoreboard(member.process);
+    auto age = static_cast<std::uint64_t>(member.age.count());
+    sink_(message::Forked{id, member.process.pid(), false, age}, {});
+    // Commands have no slot that would tell.
+    bool has_slot = scoreboard_.valid() && scoreboard_.slot(id).pid.load() == member.process.pid();
+    if (!has_slot || scoreboard_.slot(id).takes_clients.load() != 0) {
+      sink_(message::Ready{id, 0, "", age}, {});
+    }
+    workers_[id] = std::move(member.process);
+  }
+}
+
+std::vector<UniqueFd> ZygoteLink::borrow_listeners() const {
+  for (const auto& [id, worker] : workers_) {
+    auto listeners = runtime::borrow_listeners(worker);
+    if (!listeners.empty()) return listeners;
+  }
+  return {};
+}
+
 void ZygoteLink::watch_orphans() {
   for (const auto& [id, worker] : workers_) {
-    auto gone = [this, id = id](std::uint32_t) {
-      poller_.remove(workers_.at(id).fd());
-      workers_.erase(id);
-      sink_(core::OrphanGone{id}, {});
-    };
+    auto gone = [this, id = id](std::uint32_t) { bury_orphan(id); };
     APPD_CHECK(poller_.add(worker.fd(), EPOLLIN, gone));
   }
+  if (workers_.empty()) end_session();
+}
+
+void ZygoteLink::bury_orphan(core::WorkerId id) {
+  PidRef& worker = workers_.at(id);
+  poller_.remove(worker.fd());
+  if (scoreboard_.valid() && scoreboard_.slot(id).pid.load() == worker.pid()) {
+    // As its zygote would have done: its siblings count on those that take clients.
+    end_taking(scoreboard_.slot(id), scoreboard_.takers());
+    scoreboard_.slot(id).pid.store(0);
+  }
+  workers_.erase(id);
+  if (workers_.empty()) end_session();
+  sink_(core::OrphanGone{id}, {});
+}
+
+// What the app has started and left behind goes with the last of its workers.
+void ZygoteLink::end_session() {
+  for (const SessionMember& member : find_session(owner_, token_of(files_.socket))) {
+    member.process.signal(SIGKILL);
+  }
+  remove_owner(files_.socket);
 }
 
 void ZygoteLink::break_off(const std::string& why) {
   close_channel();
   ::dprintf(STDERR_FILENO, "level=warn event=zygote_broken pid=%d why=\"%s\"\n", process_.pid(),
             why.c_str());
-  kill();
+  end_zygote();
 }
 
 void ZygoteLink::close_channel() {

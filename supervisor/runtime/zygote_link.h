@@ -1,5 +1,5 @@
 // ZygoteLink: one zygote as appd holds it: its process, its socket, its scoreboard, and references
-// to its workers.
+// to its workers. Or what is left of them when the zygote is gone.
 #pragma once
 
 #include <deque>
@@ -11,6 +11,7 @@
 #include "common/messages.h"
 #include "common/scoreboard.h"
 #include "supervisor/core/transitions.h"
+#include "supervisor/runtime/orphans.h"
 #include "supervisor/runtime/output.h"
 #include "supervisor/runtime/pid_ref.h"
 #include "supervisor/runtime/poller.h"
@@ -19,8 +20,8 @@ namespace appd::runtime {
 
 // Core thread only. Registers its descriptors with the poller and removes them when it ends. What
 // the zygote says goes to the sink; after ZygoteGone and the last OrphanGone nothing more comes.
-// What comes over the socket is checked: a zygote that sends garbage or claims strangers as its
-// workers is killed.
+// What comes over the socket is checked: a zygote that sends garbage, claims strangers as its
+// workers or speaks another protocol is killed, and its workers are orphans.
 class ZygoteLink {
  public:
   using Sink = std::function<void(core::RolloutEvent event, std::vector<UniqueFd> descriptors)>;
@@ -31,7 +32,8 @@ class ZygoteLink {
     LogMark log_begin;  // the end of the log when it started
   };
 
-  ZygoteLink(Poller& poller, PidRef process, message::Channel channel, Files files, Sink sink);
+  ZygoteLink(Poller& poller, Owner owner, PidRef process, message::Channel channel, Files files,
+             Sink sink);
   ~ZygoteLink();
   ZygoteLink(const ZygoteLink&) = delete;
   ZygoteLink& operator=(const ZygoteLink&) = delete;
@@ -44,6 +46,18 @@ class ZygoteLink {
   void drain_worker(core::WorkerId id);
   void kill();
   void kill_worker(core::WorkerId id);
+  // Sends it, unless that is what the zygote knows already.
+  void tell_stage(const message::Stage& stage);
+  // Kills the zygote and not its workers.
+  void end_zygote();
+  // Of a link that was made without a process, whose zygote is gone: its workers are looked for and
+  // told of as if it had done so, and then ZygoteGone.
+  void take_orphans();
+  std::uint32_t workers() const { return static_cast<std::uint32_t>(workers_.size()); }
+  bool ended() const { return !process_.valid() && workers_.empty(); }
+  // The listening sockets of workers whose zygote cannot hand them over.
+  std::vector<UniqueFd> borrow_listeners() const;
+  const Owner& owner() const { return owner_; }
 
   void set_scoreboard(Scoreboard scoreboard) { scoreboard_ = std::move(scoreboard); }
   const Scoreboard& scoreboard() const { return scoreboard_; }
@@ -59,10 +73,14 @@ class ZygoteLink {
   void flush();
   void break_off(const std::string& why);
   void close_channel();
+  void find_untold();
   void watch_orphans();
+  void bury_orphan(core::WorkerId id);
+  void end_session();
   void forget_worker(core::WorkerId id);
 
   Poller& poller_;
+  const Owner owner_;
   PidRef process_;
   message::Channel channel_;
   const Files files_;
@@ -74,6 +92,8 @@ class ZygoteLink {
     std::vector<UniqueFd> descriptors;
   };
   std::deque<Outgoing> outbox_;
+  message::Stage stage_;
+  bool killed_ = false;
 };
 
 }  // namespace appd::runtime
