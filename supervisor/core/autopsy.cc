@@ -138,9 +138,10 @@ Death certify_orphan(WorkerId id, const Worker& worker, const Rollout& rollout,
   death.start_time = worker.start_time;
   death.ready_time = worker.ready_time;
   death.end_time = now;
-  bool asked = rollout.phase == RolloutPhase::Retiring;
+  bool asked =
+      rollout.phase == RolloutPhase::Retiring || worker.state == model::WorkerState::Draining;
   death.cause = asked ? DeathCause::Asked : DeathCause::Unknown;
-  death.reason = "ended without a zygote";
+  death.reason = "ended when its zygote had gone before it: nobody was told its exit status";
   return death;
 }
 

@@ -218,8 +218,14 @@ class Transition {
     if (!expected) ++app_.unexpected_exits;
     if (expected && !worker.recycling.empty()) ++app_.recycled_workers;
     if (!expected && known) miss(worker, death);
+    if (!expected && !known && rollout_.baking()) lose_canary(death);
     worker.state = WorkerState::Exited;
     out_.exits.push_back({id, std::move(worker), std::move(death), expected});
+  }
+
+  void lose_canary(const model::Death& death) {
+    in_trouble(FailureCause::WorkerDied,
+               "worker " + std::to_string(death.worker) + ", a canary, " + death.reason, "");
   }
 
   void miss(const Worker& worker, const model::Death& death) {
@@ -227,11 +233,7 @@ class Transition {
     if (worker.ready) ready_for = duration_cast<milliseconds>(now_.steady - *worker.ready);
     rollout_.restarts.died(now_.steady, ready_for, worker.asked);
     if (!worker.boot_error.empty()) return;  // BootFailed has said more
-    if (worker.ready && rollout_.baking()) {
-      return in_trouble(FailureCause::WorkerDied,
-                        "worker " + std::to_string(death.worker) + ", a canary, " + death.reason,
-                        "");
-    }
+    if (worker.ready && rollout_.baking()) return lose_canary(death);
     if (!worker.ready || rollout_.restarts.early_deaths() >= kDeathsThatFail) {
       in_trouble(worker.killed ? FailureCause::BootTimeout : FailureCause::WorkerDied,
                  "worker " + std::to_string(death.worker) + " " + death.reason, "");

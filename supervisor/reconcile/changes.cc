@@ -1,6 +1,7 @@
 // The calls that change something: checked as a whole, committed, and only then merged.
 #include <algorithm>
 
+#include "common/failpoint.h"
 #include "supervisor/model/address.h"
 #include "supervisor/model/ids.h"
 #include "supervisor/reconcile/reconciler.h"
@@ -86,6 +87,11 @@ std::optional<Answer<T>> Reconciler::replayed(
   return Answer<T>(answer(replay));
 }
 
+template std::optional<Answer<Upgraded>> Reconciler::replayed(
+    const CallOptions&, const std::function<Upgraded(const store::Replay&)>&);
+template std::optional<Answer<ShuttingDown>> Reconciler::replayed(
+    const CallOptions&, const std::function<ShuttingDown(const store::Replay&)>&);
+
 // The app as it is now, with the operation that the request began.
 model::AppView Reconciler::replayed_view(const store::Replay& replay) const {
   auto it = apps_.find(replay.app);
@@ -152,6 +158,7 @@ std::optional<Rejection> Reconciler::commit(AppEntry& app, model::AppRecord reco
   }
   change.put_app = record;
   change.put_operation = operation;
+  change.more_operations = book_.superseded_by(operation, deed.supersede_all, record.update_time);
   change.audit = deed.words + " by " + describe(options.caller);
   if (!options.reason.empty()) change.audit += " (" + options.reason + ")";
   if (!options.request_id.empty()) {
@@ -165,14 +172,13 @@ std::optional<Rejection> Reconciler::commit(AppEntry& app, model::AppRecord reco
   app.published.reset();  // watchers see what users set, too
   // Whoever changes something wants it tried now, not after the back-off of what was before.
   app.state.starts.reset();
-  for (const model::Operation& ended :
-       book_.add(operation, deed.supersede_all, app.record.update_time)) {
-    publish_operation(ended);
-  }
+  book_.add(operation, change.more_operations);
+  for (const model::Operation& ended : change.more_operations) publish_operation(ended);
   publish_operation(operation);
   log_->info("change accepted app={} operation={} what=\"{}\"", app.record.id, operation.id,
              change.audit);
   dirty_.insert(app.record.id);
+  failpoint(operation.rollout != 0 ? "rollout.recorded" : "change.recorded");
   return std::nullopt;
 }
 
@@ -356,24 +362,28 @@ Answer<model::Operation> Reconciler::do_delete(const DeleteApp& request) {
 void Reconciler::create_app(CreateApp request, Reply<model::AppView> reply) {
   post([this, request = std::move(request), reply = std::move(reply)] {
     reply(do_create(request));
+    failpoint("change.answered");
   });
 }
 
 void Reconciler::update_app(UpdateApp request, Reply<model::AppView> reply) {
   post([this, request = std::move(request), reply = std::move(reply)] {
     reply(do_update(request));
+    failpoint("change.answered");
   });
 }
 
 void Reconciler::reload_app(ReloadApp request, Reply<model::Operation> reply) {
   post([this, request = std::move(request), reply = std::move(reply)] {
     reply(do_reload(request));
+    failpoint("change.answered");
   });
 }
 
 void Reconciler::delete_app(DeleteApp request, Reply<model::Operation> reply) {
   post([this, request = std::move(request), reply = std::move(reply)] {
     reply(do_delete(request));
+    failpoint("change.answered");
   });
 }
 

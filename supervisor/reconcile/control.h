@@ -59,6 +59,27 @@ struct DeleteApp {
   CallOptions options;
 };
 
+struct Upgrade {
+  std::string binary;  // absolute; empty: the one that this appd was started from
+  CallOptions options;
+};
+// What has become of it, as the appd after it says.
+struct Upgraded {
+  std::string previous_version;
+  std::string version;
+  std::int32_t pid = 0;
+  std::int32_t zygotes = 0;  // adopted, with
+  std::int32_t workers = 0;
+};
+struct Shutdown {
+  bool keep_apps = false;
+  CallOptions options;
+};
+struct ShuttingDown {  // with so many
+  std::int32_t apps = 0;
+  std::int32_t workers = 0;
+};
+
 // Why a call was refused: the error, and each field that breaks a rule.
 struct Rejection {
   Error error;  // reason is a name of errors.proto's ErrorReason
@@ -143,6 +164,11 @@ class Control {
   // Every process of the app, or with "" of all apps, gets its log files anew by their names. The
   // number of apps; when it is told, their new files are on the way.
   virtual void reopen_logs(std::string app, Reply<std::int32_t> reply) = 0;
+  // Replies only when it is refused: after a success this process is another appd, which answers a
+  // repetition of the request.
+  virtual void upgrade(Upgrade request, Reply<Upgraded> reply) = 0;
+  // Replies at once; what follows takes as long as the slowest app drains.
+  virtual void shutdown(Shutdown request, Reply<ShuttingDown> reply) = 0;
   virtual std::int64_t revision() const = 0;
 };
 

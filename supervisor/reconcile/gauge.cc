@@ -78,7 +78,10 @@ core::Figures BakeGauge::read(const core::AppState& app, core::RolloutKey key,
 
 core::BakeFigures BakeGauge::read(const core::AppState& app, core::RolloutKey canary,
                                   core::RolloutKey old, const runtime::Runtime& runtime) {
-  return {read(app, canary, runtime), read(app, old, runtime)};
+  core::BakeFigures figures = before_;
+  figures.canary += read(app, canary, runtime);
+  figures.old += read(app, old, runtime);
+  return figures;
 }
 
 }  // namespace appd::reconcile

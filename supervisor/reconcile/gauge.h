@@ -13,9 +13,10 @@ namespace appd::reconcile {
 // milliseconds: at the turns of a rollout only.
 core::MemoryFigures measure_memory(const core::AppState& app, const runtime::Runtime& runtime);
 
-// What canary and old rollout have answered since it was made. Core thread only.
+// What canary and old rollout have answered since it was made, and `before`. Core thread only.
 class BakeGauge {
  public:
+  explicit BakeGauge(core::BakeFigures before = {}) : before_(before) {}
   // `canary` and `old` are the same in every call; a worker that comes later counts from then on.
   core::BakeFigures read(const core::AppState& app, core::RolloutKey canary, core::RolloutKey old,
                          const runtime::Runtime& runtime);
@@ -28,6 +29,7 @@ class BakeGauge {
   core::Figures read(const core::AppState& app, core::RolloutKey key,
                      const runtime::Runtime& runtime);
 
+  core::BakeFigures before_;
   std::map<std::pair<core::RolloutKey, core::WorkerId>, Slot> slots_;
 };
 

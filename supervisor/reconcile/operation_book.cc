@@ -23,19 +23,26 @@ void OperationBook::load(std::vector<model::Operation> newest_first) {
   }
 }
 
-std::vector<model::Operation> OperationBook::add(const model::Operation& operation, bool all,
-                                                 model::WallTime now) {
+std::vector<model::Operation> OperationBook::superseded_by(const model::Operation& operation,
+                                                           bool all, model::WallTime now) const {
   std::vector<model::Operation> superseded;
-  for (model::Operation* earlier : open(operation.app)) {
+  for (const model::Operation* earlier : open(operation.app)) {
     if (!all && !supersedes(operation, *earlier)) continue;
-    end(*earlier, model::OperationPhase::Superseded, "superseded by operations/" + operation.id,
-        std::nullopt, now);
-    superseded.push_back(*earlier);
+    model::Operation& ended = superseded.emplace_back(*earlier);
+    ended.phase = model::OperationPhase::Superseded;
+    ended.error_message = "superseded by operations/" + operation.id;
+    ended.end_time = now;
   }
+  return superseded;
+}
+
+void OperationBook::add(const model::Operation& operation,
+                        const std::vector<model::Operation>& superseded) {
+  for (const model::Operation& ended : superseded) operations_[ended.id] = ended;
+  tell(superseded);
   order_[operation.app].push_back(operation.id);
   operations_[operation.id] = operation;
   prune(operation.app);
-  return superseded;
 }
 
 const model::Operation* OperationBook::find(const std::string& id) const {
@@ -53,13 +60,21 @@ std::vector<model::Operation> OperationBook::list(const std::string& app) const 
   return all;
 }
 
-std::vector<model::Operation*> OperationBook::open(const std::string& app) {
-  std::vector<model::Operation*> out;
+std::vector<const model::Operation*> OperationBook::open(const std::string& app) const {
+  std::vector<const model::Operation*> out;
   auto it = order_.find(app);
   if (it == order_.end()) return out;
   for (const std::string& id : it->second) {
-    model::Operation& operation = operations_.at(id);
+    const model::Operation& operation = operations_.at(id);
     if (!model::is_done(operation.phase)) out.push_back(&operation);
+  }
+  return out;
+}
+
+std::vector<model::Operation*> OperationBook::open(const std::string& app) {
+  std::vector<model::Operation*> out;
+  for (const model::Operation* operation : std::as_const(*this).open(app)) {
+    out.push_back(&operations_.at(operation->id));
   }
   return out;
 }
@@ -79,7 +94,12 @@ void OperationBook::end(model::Operation& operation, model::OperationPhase phase
   operation.failure = std::move(failure);
   operation.end_time = now;
   changed_.push_back(operation);
-  answer_waits(operation);
+}
+
+void OperationBook::tell(const std::vector<model::Operation>& changed) {
+  for (const model::Operation& operation : changed) {
+    if (model::is_done(operation.phase)) answer_waits(operation);
+  }
 }
 
 void OperationBook::wait(const std::string& id, Time deadline, Reply<model::Operation> reply) {

@@ -17,14 +17,17 @@ class OperationBook {
   using Time = std::chrono::steady_clock::time_point;
 
   void load(std::vector<model::Operation> newest_first);
-  // `all`: a change after which nothing of what is on its way matters (stop, start, delete).
-  // Returns those that it supersedes, already ended.
-  std::vector<model::Operation> add(const model::Operation& operation, bool all,
-                                    model::WallTime now);
+  // Those that the operation would supersede, as they would end. `all`: a change after which
+  // nothing of what is on its way matters (stop, start, delete).
+  std::vector<model::Operation> superseded_by(const model::Operation& operation, bool all,
+                                              model::WallTime now) const;
+  // `superseded`: what superseded_by() said; it is in the store already.
+  void add(const model::Operation& operation, const std::vector<model::Operation>& superseded);
 
   const model::Operation* find(const std::string& id) const;
   std::vector<model::Operation> list(const std::string& app) const;  // newest first; "" is all
   std::vector<model::Operation*> open(const std::string& app);
+  std::vector<const model::Operation*> open(const std::string& app) const;
   bool has_open(const std::string& app) const;
 
   void end(model::Operation& operation, model::OperationPhase phase, std::string error_message,
@@ -32,6 +35,9 @@ class OperationBook {
   // It has to tell something that must not be lost before it ends.
   void keep(const model::Operation& operation) { changed_.push_back(operation); }
   std::vector<model::Operation> take_changed() { return std::exchange(changed_, {}); }
+  // Tells those who wait for one of them to end, once it is in the store: an end that was told
+  // stays one.
+  void tell(const std::vector<model::Operation>& changed);
 
   void wait(const std::string& id, Time deadline, Reply<model::Operation> reply);
   // Answers those whose time has come; the next deadline is returned.

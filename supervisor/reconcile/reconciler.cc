@@ -3,6 +3,9 @@
 
 #include <algorithm>
 
+#include "common/failpoint.h"
+#include "supervisor/core/adoption.h"
+
 namespace appd::reconcile {
 namespace {
 
@@ -17,13 +20,12 @@ std::int64_t revision_base() {
   return std::chrono::duration_cast<std::chrono::milliseconds>(since_epoch).count() * 1000;
 }
 
-// What served serves on, what is wanted goes on to prove itself, and of all else the end had been
-// decided.
-core::RolloutPhase phase_of_adopted(const model::AppRecord& app, std::int64_t number) {
-  if (number == app.failed_rollout) return core::RolloutPhase::Retiring;
-  if (number == app.good_rollout) return core::RolloutPhase::Serving;
-  if (number == app.rollout) return core::RolloutPhase::Preparing;
-  return app.good_rollout == 0 ? core::RolloutPhase::Serving : core::RolloutPhase::Retiring;
+// What a zygote has told, for those who watch a rollout fall.
+void pass_failpoint(const core::RolloutEvent& event) {
+  if (std::holds_alternative<message::RunningOnce>(event)) failpoint("rollout.task");
+  if (std::holds_alternative<message::Loaded>(event)) failpoint("rollout.loaded");
+  if (std::holds_alternative<message::Forked>(event)) failpoint("worker.forked");
+  if (std::holds_alternative<message::Ready>(event)) failpoint("worker.ready");
 }
 
 // A plan's actions call for the next plan; more rounds than this in one turn would be a bug.
@@ -49,7 +51,9 @@ Reconciler::Reconciler(std::unique_ptr<store::Store> store, std::unique_ptr<runt
         events_.emplace_back(key, std::move(event));
       }) {}
 
-Reconciler::~Reconciler() = default;
+Reconciler::~Reconciler() {
+  if (checker_.joinable()) checker_.join();
+}
 
 Result<void> Reconciler::load() {
   for (model::AppRecord& record : TRY(store_->apps())) {
@@ -62,10 +66,26 @@ Result<void> Reconciler::load() {
   TRY(load_last_deaths());
   TRY(start_log_threads());
   for (runtime::Adopted& adopted : runtime_.adopt()) adopt(std::move(adopted));
+  for (auto& [id, app] : apps_) take_places(app);
   return {};
 }
 
-// The zygote of an earlier appd takes its place among the rollouts; the planner does the rest.
+// What an earlier appd left of an app goes on from where it was; the planner does the rest.
+void Reconciler::take_places(AppEntry& app) {
+  core::sort_out_adopted(app.record, app.state);
+  for (auto& [key, rollout] : app.state.rollouts) {
+    // Nobody who could hand the sockets over is left: they are free when these workers have gone.
+    bool in_the_way = rollout.zygote_gone && app.listeners.empty() &&
+                      !app.record.spec.bind.empty() && rollout.spec.bind == app.record.spec.bind;
+    if (in_the_way) rollout.phase = core::RolloutPhase::Retiring;
+    if (rollout.bake) app.gauge.emplace(rollout.bake->figures);
+    log_->info("{} app={} rollout={} zygote_pid={} workers={}",
+               rollout.phase == core::RolloutPhase::Retiring ? "rollout ends" : "rollout goes on",
+               app.record.id, rollout.number, runtime_.zygote_pid(key), rollout.untold);
+  }
+}
+
+// The zygote of an earlier appd, or what is left of its rollout without it.
 void Reconciler::adopt(runtime::Adopted adopted) {
   auto it = apps_.find(adopted.hello.app);
   if (it == apps_.end()) {
@@ -77,17 +97,25 @@ void Reconciler::adopt(runtime::Adopted adopted) {
   AppEntry& app = it->second;
   core::Rollout& rollout = app.state.rollouts[adopted.key];
   rollout.number = adopted.hello.rollout;
-  rollout.spec = app.record.spec;
-  rollout.phase_began = steady_clock::now();
+  ++adopted_zygotes_;
+  adopted_workers_ += static_cast<std::int32_t>(adopted.hello.workers);
+  const bool older = rollout.number != app.record.rollout && app.record.last_good_spec;
+  rollout.spec = older ? *app.record.last_good_spec : app.record.spec;
+  rollout.settings = adopted.hello.settings;
   rollout.untold = adopted.hello.workers;
-  rollout.phase = phase_of_adopted(app.record, rollout.number);
+  rollout.zygote_gone = adopted.orphaned;
+  core::take_up(adopted.hello.stage, rollout, steady_clock::now());
   app_of_[adopted.key] = app.record.id;
-  if (app.listeners.empty() && !adopted.listeners.empty()) {
-    app.listeners = runtime::ListenerSet::adopt(app.record.spec.bind, std::move(adopted.listeners));
+  auto listeners = runtime::ListenerSet::adopt(rollout.spec.bind, std::move(adopted.listeners));
+  auto wanted = listeners.share(app.record.spec.bind);
+  // A change of bind that is taken back finds them again.
+  if (rollout.number == app.record.good_rollout && rollout.spec.bind != app.record.spec.bind) {
+    app.former_listeners = std::move(listeners);
+  }
+  if (wanted.size() > app.listeners.size()) {
+    app.listeners = std::move(wanted);
     set_socket_mode(app);  // an earlier appd may have died before it did
   }
-  log_->info("zygote adopted app={} rollout={} pid={}", app.record.id, rollout.number,
-             adopted.hello.pid);
   // An earlier appd may have died in the middle of a rotation.
   keep_logs(app);
   keeper_->reopen(app.record.id, [] {});
@@ -97,15 +125,21 @@ void Reconciler::run() {
   bool stopped = false;
   while (!stopped) {
     turn();
-    stopped = stops_seen_ > 0 && std::all_of(apps_.begin(), apps_.end(), [](const auto& entry) {
-                return entry.second.state.rollouts.empty();
-              });
+    bool drained = std::all_of(apps_.begin(), apps_.end(), [](const auto& entry) {
+      return entry.second.state.rollouts.empty();
+    });
+    stopped = leaving_ || (stops_seen_ > 0 && drained);
     if (!stopped) poller_->wait(next_deadline());
   }
 }
 
 void Reconciler::stop() {
   stops_.fetch_add(1);
+  poller_->wake();
+}
+
+void Reconciler::leave() {
+  leaving_ = true;
   poller_->wake();
 }
 
@@ -183,6 +217,10 @@ void Reconciler::settle(AppEntry& app) {
     for (const core::Action& action : plan.actions) act(app, action);
   }
   spread_clients(app);
+  if (auto coming = app.state.coming(); coming && app.state.find(*coming)->baking()) {
+    tell_stage(app, *coming);
+    failpoint("rollout.looked");
+  }
   if (core::converged(want, app.state)) app.observed_generation = app.record.generation;
   update_operations(app);
   publish_app(app);
@@ -205,10 +243,12 @@ void Reconciler::act(AppEntry& app, const core::Action& action) {
                    app_of_[new_key] = app.record.id;
                    log_->info("rollout starts app={} rollout={}", app.record.id, rollout.number);
                    runtime_.start(new_key, app.record.id, rollout, app.listeners);
+                   failpoint("rollout.spawned");
                  },
                  [&](const core::ForkWorker& a) { runtime_.fork_worker(a.rollout, a.worker); },
                  [&](const core::DrainWorker& a) {
                    runtime_.drain_worker(a.rollout, a.worker);
+                   failpoint("worker.draining");
                    publish_worker(app, a.rollout, a.worker);
                  },
                  [&](const core::RecycleWorker& a) {
@@ -223,14 +263,20 @@ void Reconciler::act(AppEntry& app, const core::Action& action) {
                  [&](const core::Advance& a) {
                    if (a.phase == core::RolloutPhase::Switching) on_switching(app, a.rollout);
                    if (a.phase == core::RolloutPhase::Serving) on_serving(app);
+                   tell_stage(app, a.rollout);
+                   failpoint(a.phase == core::RolloutPhase::Serving ? "rollout.serving"
+                                                                    : "rollout.switching");
                  },
-                 [&](const core::BeginBake&) {
+                 [&](const core::BeginBake& a) {
                    app.gauge.emplace();
                    read_gauge(app);
+                   tell_stage(app, a.rollout);
+                   failpoint("rollout.baking");
                  },
                  [&](const core::AbandonRollout&) {},
                  [&](const core::RetireRollout& a) {
                    runtime_.retire(a.rollout);
+                   failpoint("rollout.retiring");
                    for (const auto& [id, worker] : app.state.find(a.rollout)->workers) {
                      publish_worker(app, a.rollout, id);
                    }
@@ -268,10 +314,11 @@ void Reconciler::set_socket_mode(const AppEntry& app) {
 void Reconciler::on_event(core::RolloutKey key, const core::RolloutEvent& event) {
   auto it = app_of_.find(key);
   if (it == app_of_.end()) {
-    if (std::holds_alternative<core::ZygoteGone>(event)) runtime_.forget(key);
+    if (runtime_.ended(key)) runtime_.forget(key);
     return;
   }
   AppEntry& app = apps_.at(it->second);
+  pass_failpoint(event);
   if (const auto* taken = std::get_if<core::StacksTaken>(&event)) return answer_stacks(key, *taken);
   core::Consequences consequences = core::apply(event, key, app.state, now());
   for (core::WorkerId id : consequences.changed) publish_worker(app, key, id);
@@ -296,6 +343,7 @@ void Reconciler::forget_ended_rollouts(AppEntry& app) {
     if (entry.second != app.record.id || app.state.find(entry.first) != nullptr) return false;
     if (const LogLoss* loss = runtime_.log_loss(entry.first)) app.log_lost.add(*loss);
     runtime_.forget(entry.first);
+    failpoint("rollout.retired");
     return true;
   });
 }
@@ -332,6 +380,7 @@ void Reconciler::on_serving(AppEntry& app) {
       app.record.good_rollout == app.record.rollout) {
     return;
   }
+  failpoint("rollout.proved");
   app.record.last_good_spec = app.record.spec;
   app.record.good_rollout = app.record.rollout;
   app.record.failed_rollout = 0;
@@ -393,6 +442,7 @@ void Reconciler::remove_app(AppEntry& app) {
   if (auto stored = store_->commit(change, system_clock::now()); !stored) {
     log_->error("cannot forget the app app={} why=\"{}\"", id, stored.error().message);
   }
+  book_.tell(change.more_operations);
   std::erase_if(deaths_, [&](const model::Death& death) { return death.app == id; });
   log_->info("app removed app={}", id);
   apps_.erase(id);
@@ -405,9 +455,12 @@ void Reconciler::store_changed() {
   change.more_operations = book_.take_changed();
   change.deaths = std::exchange(deaths_, {});
   if (change.more_operations.empty() && change.deaths.empty()) return;
+  if (!change.more_operations.empty()) failpoint("operation.ended");
   if (auto stored = store_->commit(change, system_clock::now()); !stored) {
     log_->error("cannot store how operations and workers ended why=\"{}\"", stored.error().message);
   }
+  if (!change.more_operations.empty()) failpoint("operation.stored");
+  book_.tell(change.more_operations);
 }
 
 }  // namespace appd::reconcile

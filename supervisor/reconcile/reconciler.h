@@ -12,12 +12,14 @@
 #include <mutex>
 #include <set>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "supervisor/reconcile/app_entry.h"
 #include "supervisor/reconcile/control.h"
 #include "supervisor/reconcile/operation_book.h"
 #include "supervisor/reconcile/watch_hub.h"
+#include "supervisor/runtime/succession.h"
 #include "supervisor/store/store.h"
 
 namespace appd::reconcile {
@@ -39,6 +41,12 @@ class Reconciler : public Control {
   void run();
   // Any thread. The first call drains the apps, the second kills what is left.
   void stop();
+  // Any thread. run() ends at once, and the apps serve on for the next appd.
+  void leave();
+
+  // What upgrade() needs, and what there is of the appd before. Between load() and run().
+  void prepare_succession(runtime::Invocation self, runtime::Legacy legacy);
+  void note_succession(const runtime::Inheritance& inherited);
 
   void create_app(CreateApp request, Reply<model::AppView> reply) override;
   void update_app(UpdateApp request, Reply<model::AppView> reply) override;
@@ -60,6 +68,8 @@ class Reconciler : public Control {
   void read_logs(std::string app, core::LogQuery query, runtime::LogReader::Deliver deliver,
                  Reply<std::shared_ptr<LogReading>> reply) override;
   void reopen_logs(std::string app, Reply<std::int32_t> reply) override;
+  void upgrade(Upgrade request, Reply<Upgraded> reply) override;
+  void shutdown(Shutdown request, Reply<ShuttingDown> reply) override;
   std::int64_t revision() const override { return hub_->revision(); }
 
  private:
@@ -123,6 +133,8 @@ class Reconciler : public Control {
   void store_changed();
   std::optional<core::Time> next_deadline();
   void adopt(runtime::Adopted adopted);
+  void take_places(AppEntry& app);
+  void tell_stage(const AppEntry& app, core::RolloutKey key);
 
   // rollouts.cc: what a rollout is decided by.
   void read_gauge(AppEntry& app);
@@ -151,6 +163,14 @@ class Reconciler : public Control {
   void answer_stacks(core::RolloutKey key, const core::StacksTaken& taken);
   std::optional<core::Time> expire_stacks(core::Time now);
   void sample(AppEntry& app);
+
+  // succession.cc: how this appd ends, or becomes another.
+  void begin_upgrade(const Upgrade& request, Reply<Upgraded> reply);
+  void finish_upgrade(const Upgrade& request, const runtime::Invocation& next,
+                      Result<std::string> checked, const Reply<Upgraded>& reply);
+  Answer<ShuttingDown> do_shutdown(const Shutdown& request);
+  Upgraded upgraded_from(const std::string& version) const;
+  bool ending() const { return stops_seen_ > 0 || leaving_; }
 
   // publish.cc: what watchers and the log see.
   void publish(const std::string& app, decltype(model::Event::what) what);
@@ -184,8 +204,14 @@ class Reconciler : public Control {
 
   std::mutex mutex_;  // guards calls_
   std::vector<std::function<void()>> calls_;
+  std::atomic<bool> leaving_ = false;
   std::atomic<int> stops_ = 0;
   int stops_seen_ = 0;
+  runtime::Invocation self_;
+  runtime::Legacy legacy_;
+  std::int32_t adopted_zygotes_ = 0;
+  std::int32_t adopted_workers_ = 0;
+  std::thread checker_;  // of the next binary
   std::unique_ptr<runtime::LogReader> reader_;
   std::unique_ptr<runtime::LogKeeper> keeper_;  // its thread posts to us: it ends first
 };

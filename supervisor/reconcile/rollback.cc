@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "common/failpoint.h"
 #include "supervisor/reconcile/reconciler.h"
 
 namespace appd::reconcile {
@@ -48,7 +49,7 @@ Answer<model::Operation> Reconciler::do_rollback(const RollbackApp& request) {
 }
 
 // What is wanted is again what serves, so that a restart does not bring the refused change back,
-// and the refused rollout is remembered.
+// and the refused rollout is remembered, in one transaction with how the operation ended.
 void Reconciler::roll_back_spec(AppEntry& app, const model::Failure& failure) {
   if (app.former_listeners) {
     app.listeners.abandon(*app.former_listeners);
@@ -67,10 +68,14 @@ void Reconciler::roll_back_spec(AppEntry& app, const model::Failure& failure) {
     change.audit = "rolled back " + record.id + " to its last good spec";
   }
   change.put_app = record;
+  change.more_operations = book_.take_changed();
+  failpoint("rollout.failed");
   if (auto stored = store_->commit(change, std::chrono::system_clock::now()); !stored) {
     log_->error("cannot store the roll-back app={} why=\"{}\"", record.id, stored.error().message);
   }
   app.record = std::move(record);
+  failpoint("rollout.rolled_back");
+  book_.tell(change.more_operations);
 }
 
 // Makes of a record with another spec the next revision of it.
@@ -98,6 +103,7 @@ model::Revision Reconciler::take_back(model::AppRecord& record, const model::Fai
 void Reconciler::rollback_app(RollbackApp request, Reply<model::Operation> reply) {
   post([this, request = std::move(request), reply = std::move(reply)] {
     reply(do_rollback(request));
+    failpoint("change.answered");
   });
 }
 

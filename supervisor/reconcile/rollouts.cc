@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "supervisor/core/adoption.h"
 #include "supervisor/reconcile/reconciler.h"
 
 namespace appd::reconcile {
@@ -13,6 +14,12 @@ void Reconciler::read_gauge(AppEntry& app) {
   auto old = app.state.serving();
   if (!app.gauge || !coming || !old || !app.state.find(*coming)->baking()) return;
   app.state.find(*coming)->bake->figures = app.gauge->read(app.state, *coming, *old, runtime_);
+}
+
+// For the appd after this one.
+void Reconciler::tell_stage(const AppEntry& app, core::RolloutKey key) {
+  const core::Rollout& rollout = *app.state.find(key);
+  runtime_.tell_stage(key, core::stage_of(rollout, std::chrono::steady_clock::now()));
 }
 
 void Reconciler::note_bake(const AppEntry& app, const core::Rollout& rollout) {

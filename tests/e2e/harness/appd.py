@@ -68,11 +68,12 @@ class Appd:
 
     # --- life -----------------------------------------------------------------------------------
 
-    def start(self, *more: str) -> "Appd":
+    def start(self, *more: str, failpoints: str = "") -> "Appd":
         assert self.process is None
+        environment = {**os.environ, "APPD_FAILPOINTS": failpoints} if failpoints else None
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
-                self.command(*more), stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                self.command(*more), stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment
             )
         wait_until(self._accepts, "appd accepts on its socket", START_TIMEOUT)
         # gRPC makes some of its descriptors at the first call. Of an appd that was killed while it
@@ -90,6 +91,10 @@ class Appd:
             *("--listen", self.address),
             *more,
         ]
+
+    def run_to_its_end(self, *more: str) -> subprocess.CompletedProcess[str]:
+        """Of a start that is not to last."""
+        return subprocess.run(self.command(*more), capture_output=True, text=True, timeout=START_TIMEOUT)
 
     def _accepts(self) -> bool:
         assert self.process is not None
@@ -114,6 +119,13 @@ class Appd:
         """SIGTERM; the exit status."""
         assert self.process is not None
         self.process.terminate()
+        status = self.process.wait(STOP_TIMEOUT)
+        self.process = None
+        return status
+
+    def wait_end(self) -> int:
+        """Until it has ended by itself; how, as Popen.returncode."""
+        assert self.process is not None
         status = self.process.wait(STOP_TIMEOUT)
         self.process = None
         return status

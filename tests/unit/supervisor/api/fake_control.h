@@ -36,6 +36,8 @@ class FakeControl final : public reconcile::Control {
   std::optional<reconcile::DeleteApp> deleted;
   std::optional<reconcile::RollbackApp> rolled_back;
   std::optional<std::string> reopened;
+  std::optional<reconcile::Upgrade> upgrade_to;
+  std::optional<reconcile::Shutdown> shut_down;
   std::optional<core::LogQuery> asked_logs;
   // Logs are read as they are; set both before.
   std::string logs_dir;
@@ -147,6 +149,14 @@ class FakeControl final : public reconcile::Control {
   void reopen_logs(std::string app, Reply<std::int32_t> reply) override {
     reopened = app;
     answer(reply, std::int32_t{2});
+  }
+  void upgrade(reconcile::Upgrade request, Reply<reconcile::Upgraded> reply) override {
+    upgrade_to = request;
+    answer(reply, reconcile::Upgraded{"0.1.0", "0.2.0", 42, 3, 12});
+  }
+  void shutdown(reconcile::Shutdown request, Reply<reconcile::ShuttingDown> reply) override {
+    shut_down = request;
+    answer(reply, reconcile::ShuttingDown{2, 7});
   }
   std::int64_t revision() const override { return hub->revision(); }
 

@@ -20,19 +20,29 @@ model::Operation operation(const std::string& id, OperationKind kind, std::int64
   return out;
 }
 
-TEST(OperationBook, AnswersAWaitWhenTheOperationEnds) {
+// As the core does: what it supersedes is stored with it, and then in the book.
+std::vector<model::Operation> begin(OperationBook& book, const model::Operation& operation,
+                                    bool all = false) {
+  auto superseded = book.superseded_by(operation, all, {});
+  book.add(operation, superseded);
+  return superseded;
+}
+
+TEST(OperationBook, AnswersAWaitOnlyWhenTheEndIsStored) {
   OperationBook book;
-  book.add(operation("a", OperationKind::Scale, 0), false, {});
+  begin(book, operation("a", OperationKind::Scale, 0));
   std::optional<OperationPhase> seen;
   book.wait("a", kStart, [&](Answer<model::Operation> answer) { seen = answer.value().phase; });
   EXPECT_FALSE(seen.has_value());
   book.end(*book.open("web")[0], OperationPhase::Succeeded, "", std::nullopt, {});
+  EXPECT_FALSE(seen.has_value());
+  book.tell(book.take_changed());
   EXPECT_EQ(seen, OperationPhase::Succeeded);
 }
 
 TEST(OperationBook, AnswersAWaitAtItsDeadlineWithWhatThereIs) {
   OperationBook book;
-  book.add(operation("a", OperationKind::Scale, 0), false, {});
+  begin(book, operation("a", OperationKind::Scale, 0));
   int answers = 0;
   book.wait("a", kStart + 1s, [&](Answer<model::Operation>) { ++answers; });
   EXPECT_EQ(book.expire_waits(kStart), kStart + 1s);
@@ -43,8 +53,8 @@ TEST(OperationBook, AnswersAWaitAtItsDeadlineWithWhatThereIs) {
 
 TEST(OperationBook, ALaterReloadSupersedesAnEarlierOne) {
   OperationBook book;
-  book.add(operation("a", OperationKind::Reload, 2), false, {});
-  auto superseded = book.add(operation("b", OperationKind::Reload, 3), false, {});
+  begin(book, operation("a", OperationKind::Reload, 2));
+  auto superseded = begin(book, operation("b", OperationKind::Reload, 3));
   ASSERT_EQ(superseded.size(), 1U);
   EXPECT_EQ(superseded[0].phase, OperationPhase::Superseded);
   EXPECT_EQ(book.open("web").size(), 1U);
@@ -52,21 +62,21 @@ TEST(OperationBook, ALaterReloadSupersedesAnEarlierOne) {
 
 TEST(OperationBook, AScaleLeavesAReloadInPeace) {
   OperationBook book;
-  book.add(operation("a", OperationKind::Reload, 2), false, {});
-  EXPECT_TRUE(book.add(operation("b", OperationKind::Scale, 0), false, {}).empty());
+  begin(book, operation("a", OperationKind::Reload, 2));
+  EXPECT_TRUE(begin(book, operation("b", OperationKind::Scale, 0)).empty());
   EXPECT_EQ(book.open("web").size(), 2U);
 }
 
 TEST(OperationBook, StopAndDeleteSupersedeEverything) {
   OperationBook book;
-  book.add(operation("a", OperationKind::Reload, 2), false, {});
-  book.add(operation("b", OperationKind::Scale, 0), false, {});
-  EXPECT_EQ(book.add(operation("c", OperationKind::Delete, 0), true, {}).size(), 2U);
+  begin(book, operation("a", OperationKind::Reload, 2));
+  begin(book, operation("b", OperationKind::Scale, 0));
+  EXPECT_EQ(begin(book, operation("c", OperationKind::Delete, 0), true).size(), 2U);
 }
 
 TEST(OperationBook, HandsEndedOperationsOverOnce) {
   OperationBook book;
-  book.add(operation("a", OperationKind::Scale, 0), false, {});
+  begin(book, operation("a", OperationKind::Scale, 0));
   book.end(*book.open("web")[0], OperationPhase::Succeeded, "", std::nullopt, {});
   EXPECT_EQ(book.take_changed().size(), 1U);
   EXPECT_TRUE(book.take_changed().empty());
