@@ -121,8 +121,8 @@ struct Client::Impl {
   Outcome<Response> call(Stub& stub,
                          grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
                                                       Response*),
-                         const Request& request, milliseconds timeout) {
-    const Clock::time_point give_up = Clock::now() + options.retry_for;
+                         const Request& request, milliseconds timeout, bool in_silence = false) {
+    std::optional<Clock::time_point> give_up;
     milliseconds delay = kFirstDelay;
     for (bool first = true;; first = false) {
       grpc::ClientContext context;
@@ -134,9 +134,13 @@ struct Client::Impl {
                            !(first && never_connected(status)) && has_request_id(request);
       CallError error = decode(status);
       delay = std::max(delay, error.retry_delay.value_or(delay));
-      if (!cut_off || Clock::now() + delay >= give_up) return error;
-      if (first && options.notice) options.notice("appd went away during the call; trying again");
+      if (!give_up) give_up = Clock::now() + options.retry_for;
+      if (!cut_off || Clock::now() + delay >= *give_up) return error;
+      if (first && options.notice && !in_silence)
+        options.notice("appd went away during the call; trying again");
       std::this_thread::sleep_for(delay);
+      // A channel connects only while somebody waits on it; else gRPC looks every five seconds.
+      channel->WaitForConnected(std::chrono::system_clock::now() + (*give_up - Clock::now()));
       delay = std::min(2 * delay, kLongestDelay);
     }
   }
@@ -220,6 +224,15 @@ Outcome<v1::ServerInfo> Client::get_server_info() {
 
 Outcome<v1::ReopenLogsResponse> Client::reopen_logs(const v1::ReopenLogsRequest& request) {
   return impl_->call(*impl_->logs, &v1::Logs::Stub::ReopenLogs, request);
+}
+
+Outcome<v1::UpgradeResponse> Client::upgrade(const v1::UpgradeRequest& request) {
+  return impl_->call(*impl_->system, &v1::System::Stub::Upgrade, request,
+                     impl_->options.call_timeout, /*in_silence=*/true);
+}
+
+Outcome<v1::ShutdownResponse> Client::shutdown(const v1::ShutdownRequest& request) {
+  return impl_->call(*impl_->system, &v1::System::Stub::Shutdown, request);
 }
 
 Outcome<v1::Operation> Client::wait_operation(const std::string& name, milliseconds timeout) {

@@ -87,6 +87,9 @@ class Client {
   Outcome<v1::Operation> get_operation(const v1::GetOperationRequest& request);
   Outcome<v1::ServerInfo> get_server_info();
   Outcome<v1::ReopenLogsResponse> reopen_logs(const v1::ReopenLogsRequest& request);
+  // Is cut off by its own success, and answered by the new appd.
+  Outcome<v1::UpgradeResponse> upgrade(const v1::UpgradeRequest& request);
+  Outcome<v1::ShutdownResponse> shutdown(const v1::ShutdownRequest& request);
   // Answers when the operation is done or `timeout` is over. Outlasts a restart of appd.
   Outcome<v1::Operation> wait_operation(const std::string& name, std::chrono::milliseconds timeout);
 

@@ -9,6 +9,7 @@ namespace {
 constexpr const char* kSet = "Setting up";
 constexpr const char* kChange = "Changing what runs";
 constexpr const char* kLook = "Looking";
+constexpr const char* kDaemon = "appd itself";
 
 constexpr auto kVerbs = std::to_array<Verb>({
     {"create", kSet, true, "register an app and start it",
@@ -52,6 +53,10 @@ constexpr auto kVerbs = std::to_array<Verb>({
     {"reopen-logs", kLook, false, "for logrotate: log files are opened again by their names",
      "appctl reopen-logs", add_reopen_logs},
     {"version", kLook, false, "versions of appctl and appd", "appctl version", add_version},
+    {"upgrade", kDaemon, true, "replace appd by another binary while everything serves",
+     "appctl upgrade --binary /opt/appd-2/bin/appd", add_upgrade},
+    {"shutdown", kDaemon, true, "drain all apps and end appd, or keep them serving without it",
+     "appctl shutdown --keep-apps", add_shutdown},
 });
 
 }  // namespace

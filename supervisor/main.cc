@@ -9,6 +9,8 @@
 #include <filesystem>
 #include <thread>
 
+#include "common/failpoint.h"
+#include "common/messages.h"
 #include "supervisor/api/server.h"
 #include "supervisor/options.h"
 #include "supervisor/reconcile/reconciler.h"
@@ -33,60 +35,95 @@ std::string bootstrap_path() {
       .string();
 }
 
+Result<void> check_worker(const runtime::Paths& paths) {
+  if (std::filesystem::exists(paths.bootstrap)) return {};
+  return Error{ErrorCode::FailedPrecondition, "WORKER_MISSING",
+               paths.bootstrap + " is missing: appd's worker must be installed beside it", 0};
+}
+
 sigset_t waited_signals() {
   sigset_t signals;
   ::sigemptyset(&signals);
-  ::sigaddset(&signals, SIGTERM);
-  ::sigaddset(&signals, SIGINT);
-  ::sigaddset(&signals, SIGUSR1);
+  for (int number : {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2}) {
+    ::sigaddset(&signals, number);
+  }
   return signals;
 }
 
+// The table is in docs/operations.md.
+void obey(int signal, reconcile::Reconciler& reconciler, bool keep_on_term, spdlog::logger& log) {
+  switch (signal) {
+    case SIGUSR1:
+      return reconciler.reopen_logs("", [](const auto&) {});
+    case SIGUSR2:
+      return reconciler.upgrade({}, [](const auto&) {});  // which logs what comes of it
+    case SIGHUP:
+      return log.info("SIGHUP changes nothing: appd reads no configuration, appctl changes it");
+    default:
+      break;
+  }
+  bool keep = signal == SIGQUIT || (signal == SIGTERM && keep_on_term);
+  log.info("ending signal={} apps={}", signal, keep ? "keep" : "drain");
+  if (keep) {
+    reconciler.leave();
+  } else {
+    reconciler.stop();
+  }
+}
+
 // Waits in sigwait(3), which wakes nobody up; ends with the process.
-void watch_signals(std::shared_ptr<reconcile::Reconciler> reconciler,
+void watch_signals(std::shared_ptr<reconcile::Reconciler> reconciler, bool keep_on_term,
                    std::shared_ptr<spdlog::logger> log) {
-  std::thread([reconciler = std::move(reconciler), log = std::move(log)] {
+  std::thread([reconciler = std::move(reconciler), keep_on_term, log = std::move(log)] {
     sigset_t signals = waited_signals();
     int number = 0;
-    while (::sigwait(&signals, &number) == 0) {
-      if (number == SIGUSR1) {
-        reconciler->reopen_logs("", [](const auto&) {});
-        continue;
-      }
-      log->info("ending signal={}", number);
-      reconciler->stop();
-    }
+    while (::sigwait(&signals, &number) == 0) obey(number, *reconciler, keep_on_term, *log);
   }).detach();
 }
 
-Result<void> run(const Options& options) {
+// Whether this binary could go on where another one is: what an upgrade asks first.
+Result<void> check(const runtime::Paths& paths) {
+  TRY(check_worker(paths));
+  TRY(store::Store::rehearse(paths.database()));
+  std::printf("appd %s schema=%d protocol=%u\n", APPD_VERSION, store::Store::newest_schema(),
+              message::kProtocolVersion);
+  return {};
+}
+
+Result<void> run(const Options& options, runtime::Invocation self) {
   ::umask(0077);
   ::signal(SIGPIPE, SIG_IGN);
+  TRY(failpoints::check());
+  runtime::Paths paths{options.state_dir, options.runtime_dir, bootstrap_path()};
+  if (options.check) return check(paths);
+  auto inherited = runtime::Inheritance::take();
   sigset_t signals = waited_signals();
   ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);  // before there is any other thread
 
-  runtime::Paths paths{options.state_dir, options.runtime_dir, bootstrap_path()};
   TRY(make_directory(paths.state_dir));
   TRY(make_directory(paths.runtime_dir));
   TRY(make_directory(paths.logs_dir()));
   TRY(make_directory(paths.zygotes()));
-  if (!std::filesystem::exists(paths.bootstrap)) {
-    return Error{ErrorCode::FailedPrecondition, "WORKER_MISSING",
-                 paths.bootstrap + " is missing: appd's worker must be installed beside it", 0};
-  }
-  StateLock lock = TRY(StateLock::acquire(options.state_dir, options.listen.front()));
+  TRY(check_worker(paths));
+  StateLock lock =
+      TRY(StateLock::acquire(options.state_dir, options.listen.front(), std::move(inherited.lock)));
   // Beyond this point no other appd has this state.
 
   auto log = make_log(options.log_level);
-  auto store = TRY(store::Store::open(options.state_dir + "/appd.db"));
+  if (failpoints::armed) log->warn("failpoints are armed: this appd is for tests");
+  auto store = TRY(store::Store::open(paths.database()));
   model::ServerInfo info{
       APPD_VERSION,        ::getpid(),     std::chrono::system_clock::now(), options.state_dir,
       options.runtime_dir, options.listen, store->schema_version()};
   std::shared_ptr<reconcile::Reconciler> reconciler =
       TRY(reconcile::Reconciler::create(std::move(store), paths, log));
   TRY(reconciler->load());
-  watch_signals(reconciler, log);
-  auto server = TRY(api::Server::start(*reconciler, info, log));
+  watch_signals(reconciler, options.keep_on_term, log);
+  auto server = TRY(api::Server::start(*reconciler, info, log, api::Server::kLinger,
+                                       std::move(inherited.entrances)));
+  reconciler->prepare_succession(std::move(self),
+                                 {lock.fd(), server->entrances(), APPD_VERSION, "", ""});
+  reconciler->note_succession(inherited);
   log->info("ready version={} pid={} state_dir={} listen={}", info.version, info.pid,
             info.state_dir, options.listen.front());
 
@@ -102,7 +139,7 @@ Result<void> run(const Options& options) {
 int main(int argc, char** argv) {
   appd::ParsedOptions parsed = appd::parse_options(argc, argv);
   if (parsed.exit_status) return *parsed.exit_status;
-  auto ended = appd::run(parsed.options);
+  auto ended = appd::run(parsed.options, appd::runtime::Invocation::of_this_process(argc, argv));
   if (!ended) {
     std::fprintf(stderr, "appd: %s\n", ended.error().message.c_str());
     return 1;

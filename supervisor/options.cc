@@ -57,15 +57,27 @@ ParsedOptions parse_options(int argc, char** argv) {
       ->check(CLI::IsMember({"trace", "debug", "info", "warn", "error"}))
       ->capture_default_str()
       ->type_name("LEVEL");
+  std::string on_term = "drain";
+  app.add_option("--on-term", on_term,
+                 "what SIGTERM does with the apps: drain them, or keep them running for the next "
+                 "appd")
+      ->check(CLI::IsMember({"drain", "keep"}))
+      ->capture_default_str()
+      ->type_name("drain|keep");
+  app.add_flag("--check", options.check,
+               "say whether this binary could serve the state directory, change nothing, and end");
   app.set_version_flag("--version", "appd " APPD_VERSION);
   app.footer(
-      "Signals: SIGTERM and SIGINT drain all apps and end; a second one ends at once.\n"
+      "Signals: SIGTERM as --on-term says; SIGINT drains all apps and ends, a second one at once;\n"
+      "SIGQUIT ends and keeps the apps running; SIGUSR1 reopens logs; SIGUSR2 loads appd's binary "
+      "anew.\n"
       "Example: appd --state-dir ./state --runtime-dir ./run --listen unix:$PWD/run/appd.sock");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     parsed.exit_status = app.exit(error) == 0 ? 0 : 2;
   }
+  options.keep_on_term = on_term == "keep";
   fill_defaults(options);
   return parsed;
 }

@@ -12,6 +12,8 @@ struct Options {
   std::string runtime_dir;  // root: /run/appd; else $XDG_RUNTIME_DIR/appd
   std::vector<std::string> listen;
   std::string log_level = "info";
+  bool keep_on_term = false;  // SIGTERM ends appd only
+  bool check = false;         // only say whether it could begin
 };
 
 // Fills in the defaults of this user. When the command line is wrong or asks for help, says so

@@ -29,9 +29,24 @@ Result<void> make_directory(const std::string& path) {
   return {};
 }
 
-Result<StateLock> StateLock::acquire(const std::string& state_dir, const std::string& listen) {
+namespace {
+
+bool same_file(int fd, const std::string& path) {
+  struct stat here {};
+  struct stat there {};
+  return ::fstat(fd, &here) == 0 && ::stat(path.c_str(), &there) == 0 &&
+         here.st_dev == there.st_dev && here.st_ino == there.st_ino;
+}
+
+}  // namespace
+
+Result<StateLock> StateLock::acquire(const std::string& state_dir, const std::string& listen,
+                                     UniqueFd held) {
   std::string path = state_dir + "/appd.lock";
-  UniqueFd file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+  UniqueFd file = std::move(held);
+  if (!file || !same_file(file.get(), path)) {
+    file.reset(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+  }
   if (!file) return sys_error("STATE_LOCK", "open " + path, errno);
   if (::flock(file.get(), LOCK_EX | LOCK_NB) < 0) {
     if (errno != EWOULDBLOCK) return sys_error("STATE_LOCK", "lock " + path, errno);

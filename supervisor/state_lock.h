@@ -15,8 +15,11 @@ Result<void> make_directory(const std::string& path);
 // Held for the life of the process; the kernel lets go of it, however the process ends.
 class StateLock {
  public:
-  // The error (reason STATE_LOCKED) says who holds it.
-  static Result<StateLock> acquire(const std::string& state_dir, const std::string& listen);
+  // The error (reason STATE_LOCKED) says who holds it. `held`: the lock that the appd before us has
+  // left, or nothing.
+  static Result<StateLock> acquire(const std::string& state_dir, const std::string& listen,
+                                   UniqueFd held);
+  int fd() const { return file_.get(); }
 
  private:
   explicit StateLock(UniqueFd file) : file_(std::move(file)) {}

@@ -49,13 +49,16 @@ Server::~Server() { shutdown(); }
 
 Result<std::unique_ptr<Server>> Server::start(reconcile::Control& control, model::ServerInfo info,
                                               std::shared_ptr<spdlog::logger> log,
-                                              std::chrono::milliseconds linger) {
-  auto gate = TRY(runtime::ClientGate::open(info.listen, linger));
+                                              std::chrono::milliseconds linger,
+                                              std::vector<UniqueFd> inherited) {
+  auto gate = TRY(runtime::ClientGate::open(info.listen, linger, std::move(inherited)));
   auto impl = std::make_unique<Impl>(
       Impl{control, std::move(info), std::move(log), std::move(gate), {}, {}});
   impl->thread = std::thread([running = impl.get()] { running->run(); });
   return std::unique_ptr<Server>(new Server(std::move(impl)));
 }
+
+std::vector<int> Server::entrances() const { return impl_->gate->entrances(); }
 
 void Server::shutdown(std::chrono::milliseconds grace) {
   if (!impl_->thread.joinable()) return;

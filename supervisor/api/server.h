@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "common/result.h"
+#include "common/unique_fd.h"
 #include "supervisor/model/observed.h"
 #include "supervisor/reconcile/control.h"
 
@@ -21,11 +22,16 @@ class Server {
   static constexpr std::chrono::milliseconds kLinger{2000};
 
   // Listens on every address of info.listen ("unix:/absolute/path", file mode 0600) or on none. A
-  // live socket, or anything that is no socket, is never replaced. TCP is refused: it needs TLS.
+  // live socket, or anything that is no socket, is never replaced; `inherited` ones are taken over.
+  // TCP is refused: it needs TLS.
   static Result<std::unique_ptr<Server>> start(reconcile::Control& control, model::ServerInfo info,
                                                std::shared_ptr<spdlog::logger> log,
-                                               std::chrono::milliseconds linger = kLinger);
+                                               std::chrono::milliseconds linger = kLinger,
+                                               std::vector<UniqueFd> inherited = {});
   ~Server();
+
+  // Its listening sockets, for the appd after this one.
+  std::vector<int> entrances() const;
 
   // Ends every call with UNAVAILABLE / SHUTTING_DOWN, waits at most about `grace` for their clients
   // to take that, and removes the sockets. Does nothing the second time.

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <array>
 
+#include "supervisor/api/change_options.h"
 #include "supervisor/api/services.h"
 #include "supervisor/model/text.h"
 
@@ -26,6 +27,41 @@ std::string level_of(const spdlog::logger& log) {
   return found == kLevels.end() ? "off" : found->name;
 }
 
+void upgrade(reconcile::Control& control,
+             UnaryCall<v1::UpgradeRequest, v1::UpgradeResponse>& call) {
+  const std::string& binary = call.request().binary();
+  if (!binary.empty() && binary.front() != '/') {
+    return call.reject(
+        request_invalid("binary", "must be an absolute path, but got " + model::in_quotes(binary)));
+  }
+  auto options = options_of(call);
+  if (!options) return;
+  const auto answer = [](auto& done, const reconcile::Upgraded& upgraded) {
+    v1::UpgradeResponse response;
+    response.set_previous_version(upgraded.previous_version);
+    response.set_version(upgraded.version);
+    response.set_pid(upgraded.pid);
+    response.set_adopted_zygotes(upgraded.zygotes);
+    response.set_adopted_workers(upgraded.workers);
+    done.finish(response);
+  };
+  control.upgrade({binary, *std::move(options)}, call.then<reconcile::Upgraded>(answer));
+}
+
+void shut_down(reconcile::Control& control,
+               UnaryCall<v1::ShutdownRequest, v1::ShutdownResponse>& call) {
+  auto options = options_of(call);
+  if (!options) return;
+  const auto answer = [](auto& done, const reconcile::ShuttingDown& ending) {
+    v1::ShutdownResponse response;
+    response.set_apps(ending.apps);
+    response.set_workers(ending.workers);
+    done.finish(response);
+  };
+  control.shutdown({call.request().keep_apps(), *std::move(options)},
+                   call.then<reconcile::ShuttingDown>(answer));
+}
+
 }  // namespace
 
 void SystemService::serve(CallHost& host) {
@@ -36,6 +72,10 @@ void SystemService::serve(CallHost& host) {
     response.set_log_level(level_of(log_));
     call.finish(response);
   });
+  serve_unary(host, service_, &System::RequestUpgrade,
+              [this](auto& call) { upgrade(control_, call); });
+  serve_unary(host, service_, &System::RequestShutdown,
+              [this](auto& call) { shut_down(control_, call); });
   serve_unary(host, service_, &System::RequestSetLogLevel, [this](auto& call) {
     const std::string& wanted = call.request().level();
     const auto level = std::find_if(kLevels.begin(), kLevels.end(),

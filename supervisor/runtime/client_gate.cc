@@ -6,6 +6,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -56,6 +57,13 @@ Result<void> clear_path(const model::Address& address) {
   return {};
 }
 
+bool is_bound_to(int fd, const std::string& path) {
+  sockaddr_un name{};
+  socklen_t size = sizeof(name);
+  return ::getsockname(fd, reinterpret_cast<sockaddr*>(&name), &size) == 0 &&
+         name.sun_family == AF_UNIX && path == name.sun_path;
+}
+
 // Empty if the host knows no such user. On this thread a slow directory service holds up new
 // clients only.
 std::string user_name(uid_t uid) {
@@ -75,13 +83,20 @@ model::Caller who_is(int fd) {
 
 }  // namespace
 
-Result<ClientGate::Entrance> ClientGate::open_entrance(const std::string& text) {
+Result<ClientGate::Entrance> ClientGate::open_entrance(const std::string& text,
+                                                       std::vector<UniqueFd>& inherited) {
   model::Address address = TRY(model::parse_address(text));
   if (address.family != model::AddressFamily::Unix) {
     return Error{ErrorCode::InvalidArgument, "LISTEN_FAILED",
                  "listening on " + model::in_quotes(text) +
                      " needs TLS, which this appd does not have yet: listen on "
                      "\"unix:/absolute/path\""};
+  }
+  struct stat status {};
+  for (UniqueFd& socket : inherited) {
+    if (!socket || !is_bound_to(socket.get(), address.path)) continue;
+    if (::lstat(address.path.c_str(), &status) != 0) break;  // somebody has removed the file
+    return Entrance{address.path, std::move(socket), status.st_ino};
   }
   TRY(clear_path(address));
   Entrance entrance{address.path, TRY(stream_socket())};
@@ -92,7 +107,6 @@ Result<ClientGate::Entrance> ClientGate::open_entrance(const std::string& text) 
       ::bind(entrance.socket.get(), where.get(), where.length) != 0) {
     return sys_error("LISTEN_FAILED", "listen on " + entrance.path, errno);
   }
-  struct stat status {};
   if (::lstat(entrance.path.c_str(), &status) != 0 ||
       ::listen(entrance.socket.get(), kBacklog) != 0) {
     return sys_error("LISTEN_FAILED", "listen on " + entrance.path, errno);
@@ -102,10 +116,11 @@ Result<ClientGate::Entrance> ClientGate::open_entrance(const std::string& text) 
 }
 
 Result<std::unique_ptr<ClientGate>> ClientGate::open(const std::vector<std::string>& addresses,
-                                                     std::chrono::milliseconds linger) {
+                                                     std::chrono::milliseconds linger,
+                                                     std::vector<UniqueFd> inherited) {
   std::unique_ptr<ClientGate> gate(new ClientGate(TRY(Poller::create()), linger));
   for (const std::string& address : addresses) {
-    gate->entrances_.push_back(TRY(open_entrance(address)));
+    gate->entrances_.push_back(TRY(open_entrance(address, inherited)));
   }
   return gate;
 }
@@ -117,6 +132,12 @@ ClientGate::~ClientGate() {
         ::lstat(entrance.path.c_str(), &status) == 0 && status.st_ino == entrance.inode;
     if (ours) ::unlink(entrance.path.c_str());
   }
+}
+
+std::vector<int> ClientGate::entrances() const {
+  std::vector<int> all;
+  for (const Entrance& entrance : entrances_) all.push_back(entrance.socket.get());
+  return all;
 }
 
 void ClientGate::listen_for_clients(bool yes) {

@@ -34,9 +34,15 @@ class ClientGate {
 
   // Opens every address or none. The files have mode 0600 from their first moment. Refuses a path
   // where somebody listens, and one that holds anything but a socket that nobody listens on.
+  // `inherited`: sockets of the appd before us, which take the places of those that would be
+  // opened.
   static Result<std::unique_ptr<ClientGate>> open(const std::vector<std::string>& addresses,
-                                                  std::chrono::milliseconds linger);
+                                                  std::chrono::milliseconds linger,
+                                                  std::vector<UniqueFd> inherited = {});
   ~ClientGate();
+
+  // For the appd after us.
+  std::vector<int> entrances() const;
 
   // Until stop().
   void run(const Handlers& handlers);
@@ -51,7 +57,7 @@ class ClientGate {
   };
   ClientGate(std::unique_ptr<Poller> poller, std::chrono::milliseconds linger)
       : poller_(std::move(poller)), linger_(linger) {}
-  static Result<Entrance> open_entrance(const std::string& text);
+  static Result<Entrance> open_entrance(const std::string& text, std::vector<UniqueFd>& inherited);
   void accept_all(const Entrance& entrance, const Handlers& handlers);
   void watch(UniqueFd witness);
   void listen_for_clients(bool yes);

@@ -1,8 +1,12 @@
 // The store: reading rows, and the one transaction of a change.
 #include "supervisor/store/store.h"
 
+#include <unistd.h>
+
+#include <cerrno>
 #include <set>
 
+#include "common/failpoint.h"
 #include "supervisor/store/codec.h"
 #include "supervisor/store/deaths.h"
 #include "supervisor/store/file.h"
@@ -200,6 +204,45 @@ Result<std::unique_ptr<Store>> Store::open(const std::string& path) {
   return std::unique_ptr<Store>(new Store(std::move(impl)));
 }
 
+namespace {
+
+// What SQLite makes around a file, and the file.
+void remove_all(const std::string& path) {
+  for (const char* suffix : {"", "-wal", "-shm", "-journal"}) ::unlink((path + suffix).c_str());
+}
+
+Result<void> copy_database(const std::string& from, const std::string& to) {
+  Database database = TRY(Database::open(from));
+  sqlite3_busy_timeout(database.handle(), 2000);
+  Statement statement = TRY(Statement::prepare(database, "VACUUM INTO ?"));
+  return statement.bind(to).run();
+}
+
+Result<void> read_all(const std::string& path) {
+  auto store = TRY(Store::open(path));
+  TRY(store->apps());
+  TRY(store->operations());
+  TRY(store->deaths(std::nullopt));
+  return {};
+}
+
+}  // namespace
+
+Result<void> Store::rehearse(const std::string& path) {
+  if (::access(path.c_str(), F_OK) != 0 && errno == ENOENT) return {};  // it will be made
+  const std::string copy = path + ".check-" + std::to_string(::getpid());
+  remove_all(copy);
+  auto done = copy_database(path, copy);
+  if (done) done = read_all(copy);
+  remove_all(copy);
+  if (done) return {};
+  Error error = std::move(done).error();
+  for (std::size_t at; (at = error.message.find(copy)) != std::string::npos;) {
+    error.message.replace(at, copy.size(), path);
+  }
+  return error;
+}
+
 Result<std::vector<model::AppRecord>> Store::apps() {
   Statement rows = TRY(Statement::prepare(
       impl_->database,
@@ -278,9 +321,15 @@ Result<void> Store::commit(const Change& change, model::WallTime now) {
   if (change.request) TRY(write_request(database, *change.request, now));
   if (!change.audit.empty()) TRY(write_audit(database, change.audit, now));
   TRY(prune(database, touched, now));
-  return transaction.commit();
+  if (int error = failpoint("store.commit"); error != 0) {
+    return sys_error("STORE_FAILED", database.path() + ": commit", error);
+  }
+  TRY(transaction.commit());
+  failpoint("store.committed");
+  return {};
 }
 
-std::int32_t Store::schema_version() const { return current_schema_version(); }
+std::int32_t Store::schema_version() const { return newest_schema(); }
+std::int32_t Store::newest_schema() { return current_schema_version(); }
 
 }  // namespace appd::store

@@ -47,6 +47,9 @@ class Store {
   // schema, and a file that is damaged, with a message that names the file.
   static Result<std::unique_ptr<Store>> open(const std::string& path);
   ~Store();
+  // Whether open() and reading all of it would succeed, tried on a copy beside the file. Another
+  // process may have it open.
+  static Result<void> rehearse(const std::string& path);
 
   Result<std::vector<model::AppRecord>> apps();
   // Newest first. Ended ones are kept: the newest 200 of each app, and those of removed apps for 24
@@ -64,6 +67,7 @@ class Store {
   // and all but the newest 10,000 audit records.
   Result<void> commit(const Change& change, model::WallTime now);
   std::int32_t schema_version() const;
+  static std::int32_t newest_schema();
 
  private:
   struct Impl;

@@ -62,6 +62,8 @@ class FakeAppd : v1::Apps::Service,
       watch;
   std::function<grpc::Status(const v1::ReadLogsRequest&, grpc::ServerWriter<v1::LogEntry>&)> logs;
   Script<v1::ReopenLogsRequest, v1::ReopenLogsResponse> reopen;
+  Script<v1::UpgradeRequest, v1::UpgradeResponse> upgrade;
+  Script<v1::ShutdownRequest, v1::ShutdownResponse> shut_down;
 
   // All requests so far whose type is Request, in order.
   template <typename Request>
@@ -169,6 +171,15 @@ class FakeAppd : v1::Apps::Service,
   grpc::Status ReopenLogs(Context*, const v1::ReopenLogsRequest* request,
                           v1::ReopenLogsResponse* response) override {
     return answer(reopen, request, response);
+  }
+
+  grpc::Status Upgrade(Context*, const v1::UpgradeRequest* request,
+                       v1::UpgradeResponse* response) override {
+    return answer(upgrade, request, response);
+  }
+  grpc::Status Shutdown(Context*, const v1::ShutdownRequest* request,
+                        v1::ShutdownResponse* response) override {
+    return answer(shut_down, request, response);
   }
 
   std::string directory_;

@@ -38,6 +38,8 @@ TEST_F(StatusTest, EveryReasonHasItsCodeAndItsDetails) {
        {ErrorCode::FailedPrecondition, grpc::StatusCode::FAILED_PRECONDITION, kPrecondition}},
       {"STACKS_NOT_TAKEN",
        {ErrorCode::DeadlineExceeded, grpc::StatusCode::DEADLINE_EXCEEDED, kNothing}},
+      {"UPGRADE_REFUSED",
+       {ErrorCode::FailedPrecondition, grpc::StatusCode::FAILED_PRECONDITION, kPrecondition}},
       {"WORKER_NOT_FOUND", {ErrorCode::NotFound, grpc::StatusCode::NOT_FOUND, kResource}},
       {"OPERATION_NOT_FOUND", {ErrorCode::NotFound, grpc::StatusCode::NOT_FOUND, kResource}},
       {"APP_EXISTS", {ErrorCode::AlreadyExists, grpc::StatusCode::ALREADY_EXISTS, kNothing}},

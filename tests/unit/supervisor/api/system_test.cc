@@ -42,6 +42,53 @@ TEST_F(SystemTest, ChangesItsLogLevel) {
   }
 }
 
+TEST_F(SystemTest, UpgradesToAnotherBinary) {
+  v1::UpgradeRequest request;
+  request.set_binary("/opt/appd");
+  request.set_request_id(uuid(7));
+  request.set_reason("release 2");
+  v1::UpgradeResponse response;
+  ASSERT_TRUE(call(system(), &Stub::Upgrade, request, &response).ok());
+  EXPECT_EQ(control_.upgrade_to->binary, "/opt/appd");
+  EXPECT_EQ(control_.upgrade_to->options.request_id, uuid(7));
+  EXPECT_FALSE(control_.upgrade_to->options.fingerprint.empty());
+  EXPECT_EQ(control_.upgrade_to->options.reason, "release 2");
+  EXPECT_EQ(response.previous_version(), "0.1.0");
+  EXPECT_EQ(response.version(), "0.2.0");
+  EXPECT_EQ(response.pid(), 42);
+  EXPECT_EQ(response.adopted_zygotes(), 3);
+  EXPECT_EQ(response.adopted_workers(), 12);
+}
+
+TEST_F(SystemTest, ABinaryIsNamedByAnAbsolutePath) {
+  v1::UpgradeRequest request;
+  request.set_binary("build/bin/appd");
+  v1::UpgradeResponse response;
+  EXPECT_EQ(Details(call(system(), &Stub::Upgrade, request, &response)).fields(), "binary");
+  EXPECT_FALSE(control_.upgrade_to.has_value());
+}
+
+TEST_F(SystemTest, AnUpgradeThatIsRefusedSaysWhy) {
+  control_.refusal = reconcile::Rejection{
+      {ErrorCode::FailedPrecondition, "UPGRADE_REFUSED", "it is no appd", 0}, {}};
+  v1::UpgradeResponse response;
+  const grpc::Status status = call(system(), &Stub::Upgrade, v1::UpgradeRequest(), &response);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::FAILED_PRECONDITION);
+  EXPECT_EQ(Details(status).info.reason(), "UPGRADE_REFUSED");
+}
+
+TEST_F(SystemTest, EndsWithOrWithoutTheApps) {
+  for (bool keep : {false, true}) {
+    v1::ShutdownRequest request;
+    request.set_keep_apps(keep);
+    v1::ShutdownResponse response;
+    ASSERT_TRUE(call(system(), &Stub::Shutdown, request, &response).ok());
+    EXPECT_EQ(control_.shut_down->keep_apps, keep);
+    EXPECT_EQ(response.apps(), 2);
+    EXPECT_EQ(response.workers(), 7);
+  }
+}
+
 TEST_F(SystemTest, HealthIsServingForEveryServiceAndUnknownForOthers) {
   const auto stub = health::Health::NewStub(channel());
   for (const char* service : {"", "appd.v1.Apps", "appd.v1.Workers", "appd.v1.Operations",
