@@ -68,7 +68,9 @@ Result<Address> resolve(const Options& options) {
 
 }  // namespace
 
-Client::Client(Options options) : options_(std::move(options)), buffer_(kReadSize) {}
+Client::Client(Options options) : options_(std::move(options)), buffer_(kReadSize) {
+  report_.most_examples = options_.examples;
+}
 Client::~Client() = default;
 
 Result<void> Client::run() {
@@ -315,8 +317,9 @@ void Client::take_answer(std::size_t index) {
   if (!options_.collect.empty()) {
     const std::string* value = response.field(options_.collect);
     ++report_.collected[value != nullptr ? *value : ""];
+    connection.peer = value != nullptr ? *value : "";
   }
-  if (check_answer(request, response)) {
+  if (check_answer(request, response, connection.peer)) {
     ++report_.ok;
     report_.latency.add(duration_cast<microseconds>(now - request.sent));
   }
@@ -341,9 +344,10 @@ void Client::take_answer(std::size_t index) {
   }
 }
 
-bool Client::check_answer(const Outstanding& request, const Response& response) {
+bool Client::check_answer(const Outstanding& request, const Response& response,
+                          const std::string& peer) {
   auto fail = [&](Failure failure, std::string detail) {
-    report_.fail(request.number, failure, std::move(detail), elapsed());
+    report_.fail({request.number, failure, std::move(detail), elapsed(), peer});
     return false;
   };
   if (response.status != options_.expect_status) {
@@ -372,10 +376,10 @@ void Client::lost(std::size_t index, Failure failure, const std::string& detail)
       failure != Failure::Connect) {
     ++(failure == Failure::Reset ? report_.reset_idle : report_.closed_idle);
   } else if (connection.outstanding.empty()) {
-    report_.fail(0, failure, detail, elapsed());
+    report_.fail({0, failure, detail, elapsed(), connection.peer});
   }
   for (const auto& request : connection.outstanding)
-    report_.fail(request.number, failure, detail, elapsed());
+    report_.fail({request.number, failure, detail, elapsed(), connection.peer});
   in_flight_ -= connection.outstanding.size();
   connection.outstanding.clear();
   bool failed_to_open =
@@ -401,6 +405,7 @@ void Client::close(std::size_t index) {
   connection.upload_left = 0;
   connection.pause = Pause::None;
   connection.timer = 0;
+  connection.peer.clear();
   connection.parser.begin();
 }
 
@@ -438,7 +443,10 @@ std::uint64_t Client::next_number() {
 }
 
 std::string Client::request_head(std::uint64_t number) const {
-  const std::string& target = options_.targets[number % options_.targets.size()];
+  std::string target = options_.targets[number % options_.targets.size()];
+  if (options_.mark) {
+    target += (target.find('?') == std::string::npos ? "?n=" : "&n=") + std::to_string(number);
+  }
   std::string head = (options_.upload_bytes > 0 ? "POST " : "GET ") + target +
                      " HTTP/1.1\r\nHost: " + options_.host + "\r\n";
   if (!options_.plain) head += "X-Request-Number: " + std::to_string(number) + "\r\n";

@@ -46,6 +46,7 @@ class Client {
     ResponseParser parser;
     bool wants_write = false;
     bool counted = false;  // has had its first answer
+    std::string peer;      // the collected header's last value on this socket
   };
   struct Timer {
     Clock::time_point when;
@@ -68,7 +69,7 @@ class Client {
   void next_chunk(Connection& connection);
   void read(std::size_t index);
   void take_answer(std::size_t index);
-  bool check_answer(const Outstanding& request, const Response& response);
+  bool check_answer(const Outstanding& request, const Response& response, const std::string& peer);
   // The connection is over: requests outstanding have failed in this way, and it is opened anew.
   void lost(std::size_t index, Failure failure, const std::string& detail);
   void close(std::size_t index);

@@ -58,6 +58,8 @@ std::string usage() {
          "  --expect-status N   (200)     --expect-body REGEX  --expect-echo    --require-number\n"
          "  --plain             requests carry Host and nothing else\n"
          "  --collect HEADER    count the values of a response header\n"
+         "  --mark              the target carries the number too: n=NUMBER in its query\n"
+         "  --examples N        (10)      failures that are described one by one\n"
          "  --unix PATH         connect there; the URL gives only host and target\n"
          "  --control           stdin: each line prints a snapshot (JSON), its end ends the run\n"
          "  --json              print the report as one line of JSON\n";
@@ -76,6 +78,7 @@ Result<Options> parse_options(int argc, char** argv) {
       {"--upload", [&](auto v) { return number(v, options.upload_bytes); }},
       {"--chunk", [&](auto v) { return number(v, options.chunk_bytes); }},
       {"--chunk-pause", [&](auto v) { return milliseconds(v, options.chunk_pause); }},
+      {"--examples", [&](auto v) { return number(v, options.examples); }},
       {"--expect-status", [&](auto v) { return number(v, options.expect_status); }},
       {"--expect-body",
        [&](auto v) -> Result<void> {
@@ -105,6 +108,7 @@ Result<Options> parse_options(int argc, char** argv) {
       {"--require-number", &options.require_number},
       {"--control", &options.control},
       {"--json", &options.json},
+      {"--mark", &options.mark},
       {"--plain", &options.plain},
   };
   for (int i = 1; i < argc; ++i) {

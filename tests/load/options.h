@@ -32,6 +32,8 @@ struct Options {
   bool expect_echo = false;     // the answer's body is the uploaded one
   bool require_number = false;  // the answer must carry our X-Request-Number
   std::string collect;          // count the values of this response header
+  std::size_t examples = 10;    // of failures that the report describes
+  bool mark = false;            // the target carries the number too: "n=NUMBER" in its query
   bool plain = false;           // requests carry Host and nothing else
   bool control = false;         // stdin: a line asks for a snapshot, its end ends the run
   bool json = false;

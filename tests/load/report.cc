@@ -9,8 +9,6 @@
 namespace appd::load {
 namespace {
 
-constexpr std::size_t kMaxExamples = 10;
-
 std::string quoted(std::string_view text) {
   std::string out = "\"";
   for (unsigned char c : text) {
@@ -119,10 +117,9 @@ std::uint64_t Report::failed() const {
   return std::accumulate(failures.begin(), failures.end(), std::uint64_t{0});
 }
 
-void Report::fail(std::uint64_t number, Failure failure, std::string detail,
-                  std::chrono::microseconds at) {
-  ++failures[static_cast<std::size_t>(failure)];
-  if (examples.size() < kMaxExamples) examples.push_back({number, failure, std::move(detail), at});
+void Report::fail(Example example) {
+  ++failures[static_cast<std::size_t>(example.failure)];
+  if (examples.size() < most_examples) examples.push_back(std::move(example));
 }
 
 std::string Report::json() const {
@@ -140,6 +137,7 @@ std::string Report::json() const {
                                              .count("number", example.number)
                                              .raw("failure", quoted(failure_name(example.failure)))
                                              .raw("detail", quoted(example.detail))
+                                             .raw("peer", quoted(example.peer))
                                              .real("at_s", seconds(example.at))
                                              .end();
   }

@@ -49,11 +49,13 @@ struct Report {
     Failure failure;
     std::string detail;
     std::chrono::microseconds at;  // since the start
+    std::string peer = {};         // the collected header's last value on its connection
   };
   std::uint64_t sent = 0;
   std::uint64_t ok = 0;
   std::array<std::uint64_t, static_cast<std::size_t>(Failure::Count)> failures{};
-  std::vector<Example> examples;  // the first ten
+  std::vector<Example> examples;  // the first so many
+  std::size_t most_examples = 10;
   std::uint64_t connections_opened = 0;
   std::uint64_t closed_idle = 0;      // ended by the server with no request outstanding
   std::uint64_t reset_idle = 0;       // the same, by a reset
@@ -66,8 +68,7 @@ struct Report {
   std::chrono::microseconds longest_silence{0};  // between two answers, over all connections
 
   std::uint64_t failed() const;
-  void fail(std::uint64_t number, Failure failure, std::string detail,
-            std::chrono::microseconds at);
+  void fail(Example example);
   std::string json() const;  // one line
   std::string text() const;
 };

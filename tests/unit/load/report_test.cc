@@ -30,21 +30,25 @@ TEST(Histogram, EmptyOneAnswersZero) { EXPECT_EQ(Histogram().quantile(0.99).coun
 TEST(Report, JsonNamesFailuresByKindAndEscapesWhatServersSay) {
   Report report;
   report.ok = 3;
-  report.fail(4, Failure::Status, "500 \"oops\"\n", microseconds(1500));
-  report.fail(5, Failure::Reset, "Connection reset by peer", microseconds(1600));
+  report.fail({4, Failure::Status, "500 \"oops\"\n", microseconds(1500)});
+  report.fail({5, Failure::Reset, "Connection reset by peer", microseconds(1600), "4711"});
   EXPECT_EQ(report.failed(), 2U);
   std::string json = report.json();
   EXPECT_NE(json.find("\"ok\": 3, \"failed\": 2, \"failures\": {\"reset\": 1, \"status\": 1}"),
             std::string::npos)
       << json;
+  EXPECT_NE(json.find("\"peer\": \"4711\""), std::string::npos) << json;
   EXPECT_NE(json.find("500 \\\"oops\\\"\\u000a"), std::string::npos) << json;
 }
 
 TEST(Report, KeepsOnlyTheFirstExamples) {
   Report report;
-  for (int i = 0; i < 1000; ++i) report.fail(i, Failure::Refused, "", microseconds(i));
+  for (std::uint64_t i = 0; i < 1000; ++i) report.fail({i, Failure::Refused, "", microseconds(1)});
   EXPECT_EQ(report.failed(), 1000U);
   EXPECT_EQ(report.examples.size(), 10U);
+  report.most_examples = 11;
+  report.fail({1000, Failure::Refused, "", microseconds(1)});
+  EXPECT_EQ(report.examples.back().number, 1000U);
 }
 
 }  // namespace
