@@ -96,10 +96,12 @@ Result<std::int64_t> check_contents(Database& database) {
                            std::to_string(current_schema_version()) +
                            ": start the appd that wrote it, or a newer one");
   }
-  const std::string verdict = TRY(database.text("PRAGMA quick_check(1)"));
-  if (verdict != "ok") {
+  // The line before, if there is one, says which database it is.
+  const auto last_line = [](const std::string& text) { return text.substr(text.rfind('\n') + 1); };
+  const std::string damage = last_line(TRY(database.text("PRAGMA quick_check(1)")));
+  if (damage != "ok") {
     return store_error(ErrorCode::Internal,
-                       path + ": is damaged (" + verdict + "): restore it from a backup");
+                       path + ": is damaged (" + damage + "): restore it from a backup");
   }
   return version;
 }
@@ -114,7 +116,8 @@ Result<Database> open_file(const std::string& path) {
   }
   TRY(check_file(path));
   Database database = TRY(Database::open(path));
-  sqlite3_busy_timeout(database.handle(), 2000);
+  // A foreign process that locks the file must not hold up whoever asks something else.
+  sqlite3_busy_timeout(database.handle(), 500);
   const std::int64_t version = TRY(check_contents(database));
   TRY(database.run("PRAGMA foreign_keys = ON"));
   TRY(database.run("PRAGMA synchronous = FULL"));
