@@ -54,14 +54,15 @@ std::int64_t WatchHub::revision() const {
 Result<std::unique_ptr<Subscription>> WatchHub::subscribe(std::int64_t from, std::string app,
                                                           std::function<void()> wake) {
   std::lock_guard lock(mutex_);
-  if (from < first()) return compacted(from);
+  // From beyond the last: of an earlier appd, whose clock was ahead of ours.
+  if (from < first() || from > last_ + 1) return compacted(from);
   auto me = watchers_.insert(watchers_.end(), Watcher{std::move(wake), false});
   return std::unique_ptr<Subscription>(new Cursor(shared_from_this(), from, std::move(app), me));
 }
 
 Error WatchHub::compacted(std::int64_t from) const {
   return {ErrorCode::OutOfRange, "REVISION_COMPACTED",
-          "revision " + std::to_string(from) + " is no longer kept; the oldest is " +
+          "revision " + std::to_string(from) + " is not kept; the oldest is " +
               std::to_string(first()) + ": list anew and watch from there",
           0};
 }

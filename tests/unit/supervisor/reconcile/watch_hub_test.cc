@@ -68,5 +68,14 @@ TEST(WatchHub, RefusesARevisionOfAnEarlierAppd) {
   EXPECT_TRUE(hub->subscribe(5001, "", [] {}));
 }
 
+TEST(WatchHub, RefusesARevisionOfAnEarlierAppdWhoseClockWasAhead) {
+  auto hub = std::make_shared<WatchHub>(5000);
+  hub->publish(note("web", "a"));
+  EXPECT_TRUE(hub->subscribe(5002, "", [] {}));
+  auto future = hub->subscribe(9000, "", [] {});
+  ASSERT_FALSE(future);
+  EXPECT_EQ(future.error().reason, "REVISION_COMPACTED");
+}
+
 }  // namespace
 }  // namespace appd::reconcile
