@@ -45,6 +45,11 @@ void OperationBook::add(const model::Operation& operation,
   prune(operation.app);
 }
 
+void OperationBook::give_back(std::vector<model::Operation> changed) {
+  changed.insert(changed.end(), changed_.begin(), changed_.end());
+  changed_ = std::move(changed);
+}
+
 const model::Operation* OperationBook::find(const std::string& id) const {
   auto it = operations_.find(id);
   return it == operations_.end() ? nullptr : &it->second;

@@ -38,6 +38,8 @@ class OperationBook {
   // Tells those who wait for one of them to end, once it is in the store: an end that was told
   // stays one.
   void tell(const std::vector<model::Operation>& changed);
+  // Those could not be stored: they are taken again, before later ones.
+  void give_back(std::vector<model::Operation> changed);
 
   void wait(const std::string& id, Time deadline, Reply<model::Operation> reply);
   // Answers those whose time has come; the next deadline is returned.

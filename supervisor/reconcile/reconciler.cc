@@ -31,6 +31,18 @@ void pass_failpoint(const core::RolloutEvent& event) {
 // A plan's actions call for the next plan; more rounds than this in one turn would be a bug.
 constexpr int kMostRounds = 16;
 
+// While the store cannot be written: how soon what has ended is tried again, and how much of it is
+// kept meanwhile.
+constexpr std::chrono::seconds kStoreAgain{5};
+constexpr std::size_t kMostUnstored = 1'000;
+
+template <typename T>
+void keep_newest(std::vector<T>& all) {
+  if (all.size() > kMostUnstored) {
+    all.erase(all.begin(), all.end() - static_cast<std::ptrdiff_t>(kMostUnstored));
+  }
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Reconciler>> Reconciler::create(std::unique_ptr<store::Store> store,
@@ -180,7 +192,7 @@ void Reconciler::turn() {
       if (it != apps_.end()) settle(it->second);
     }
   }
-  store_changed();
+  if (!store_again_ || *store_again_ <= steady_clock::now()) store_changed();
   waits_deadline_ = book_.expire_waits(steady_clock::now());
   auto stacks_deadline = expire_stacks(steady_clock::now());
   if (stacks_deadline && (!waits_deadline_ || *stacks_deadline < *waits_deadline_)) {
@@ -190,6 +202,7 @@ void Reconciler::turn() {
 
 std::optional<core::Time> Reconciler::next_deadline() {
   std::optional<core::Time> next = waits_deadline_;
+  if (store_again_ && (!next || *store_again_ < *next)) next = store_again_;
   for (const auto& [id, app] : apps_) {
     if (app.deadline && (!next || *app.deadline < *next)) next = app.deadline;
   }
@@ -454,13 +467,20 @@ void Reconciler::store_changed() {
   store::Change change;
   change.more_operations = book_.take_changed();
   change.deaths = std::exchange(deaths_, {});
+  store_again_.reset();
   if (change.more_operations.empty() && change.deaths.empty()) return;
   if (!change.more_operations.empty()) failpoint("operation.ended");
-  if (auto stored = store_->commit(change, system_clock::now()); !stored) {
-    log_->error("cannot store how operations and workers ended why=\"{}\"", stored.error().message);
-  }
+  auto stored = store_->commit(change, system_clock::now());
   if (!change.more_operations.empty()) failpoint("operation.stored");
   book_.tell(change.more_operations);
+  if (stored) return;
+  log_->error("cannot store how operations and workers ended, trying again why=\"{}\"",
+              stored.error().message);
+  keep_newest(change.more_operations);
+  keep_newest(change.deaths);
+  book_.give_back(std::move(change.more_operations));
+  deaths_ = std::move(change.deaths);
+  store_again_ = steady_clock::now() + kStoreAgain;
 }
 
 }  // namespace appd::reconcile

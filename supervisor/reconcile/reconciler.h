@@ -189,8 +189,9 @@ class Reconciler : public Control {
   std::map<std::string, AppEntry> apps_;
   std::map<core::RolloutKey, std::string> app_of_;
   OperationBook book_;
-  std::vector<model::Death> deaths_;  // to be stored at the end of the turn
-  std::set<std::string> dirty_;       // apps to plan anew
+  std::vector<model::Death> deaths_;       // to be stored at the end of the turn
+  std::optional<core::Time> store_again_;  // when what could not be stored is tried again
+  std::set<std::string> dirty_;            // apps to plan anew
   std::vector<std::pair<core::RolloutKey, core::RolloutEvent>> events_;
   struct StacksWait {
     core::RolloutKey rollout;

@@ -82,6 +82,19 @@ TEST(OperationBook, HandsEndedOperationsOverOnce) {
   EXPECT_TRUE(book.take_changed().empty());
 }
 
+TEST(OperationBook, HandsOverAgainWhatCouldNotBeStoredBeforeWhatEndedLater) {
+  OperationBook book;
+  for (const char* id : {"a", "b"}) {
+    book.add(operation(id, OperationKind::Scale, 0), false, {});
+    book.end(*book.open("web")[0], OperationPhase::Succeeded, "", std::nullopt, {});
+    if (id[0] == 'a') book.give_back(book.take_changed());
+  }
+  auto ended = book.take_changed();
+  ASSERT_EQ(ended.size(), 2U);
+  EXPECT_EQ(ended[0].id, "a");
+  EXPECT_EQ(ended[1].id, "b");
+}
+
 TEST(OperationBook, SaysWhenAnOperationIsUnknown) {
   OperationBook book;
   std::string reason;
