@@ -2,7 +2,9 @@
 #include "worker/engine/acceptor.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
@@ -12,6 +14,8 @@
 
 namespace appd::engine {
 namespace {
+
+constexpr std::chrono::seconds kRetryAccept{1};
 
 Peer peer_of(const sockaddr_storage& address) {
   char text[INET6_ADDRSTRLEN] = {};
@@ -28,6 +32,14 @@ Peer peer_of(const sockaddr_storage& address) {
   return {};
 }
 
+// Of a TCP socket that listens; 0 of others.
+int backlog_of(int socket) {
+  tcp_info info{};
+  socklen_t size = sizeof(info);
+  if (::getsockopt(socket, IPPROTO_TCP, TCP_INFO, &info, &size) < 0) return 0;
+  return static_cast<int>(info.tcpi_sacked);  // tcp_get_info() puts it there
+}
+
 }  // namespace
 
 Peer local_name(int socket) {
@@ -40,6 +52,9 @@ Peer local_name(int socket) {
 Result<Acceptor> Acceptor::open(std::vector<UniqueFd> listeners, const Handover& handover,
                                 int epoll, std::uint64_t first_tag) {
   Acceptor acceptor(std::move(listeners), handover, epoll, first_tag);
+  for (const UniqueFd& listener : acceptor.listeners_) {
+    acceptor.backlogs_.push_back(backlog_of(listener.get()));
+  }
   TRY(acceptor.watch());
   return acceptor;
 }
@@ -83,7 +98,15 @@ void Acceptor::note_ready(std::uint64_t tag) {
 
 std::optional<Client> Acceptor::take_given() {
   if (!std::exchange(given_ready_, false)) return std::nullopt;
-  return handover_->take();
+  // Without a free descriptor the kernel would close what we take.
+  if (!UniqueFd(::fcntl(epoll_, F_DUPFD_CLOEXEC, 0))) {
+    pause(errno);
+    return std::nullopt;
+  }
+  bool nudged = false;
+  auto client = handover_->take(&nudged);
+  ready_ |= nudged;
+  return client;
 }
 
 std::optional<Client> Acceptor::accept() {
@@ -104,19 +127,46 @@ std::optional<Client> Acceptor::accept_from(std::size_t listener) {
     if (fd >= 0) return Client{UniqueFd(fd), peer_of(address), listener};
     if (errno == EINTR || errno == ECONNABORTED) continue;
     if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-      if (watched_ && !paused_) {
-        net::LogLine("warn", "accept_paused").add("errno", errno);
-        paused_ = true;
-        unwatch();
-      }
+      pause(errno);
+    } else if (errno == EINVAL) {
+      revive(listener);
     }
     return std::nullopt;
   }
 }
 
+// No descriptor is left. Siblings have to be told: only we were woken.
+void Acceptor::pause(int error) {
+  if (!watched_ || paused_) return;
+  net::LogLine("warn", "accept_paused").add("errno", error);
+  paused_ = true;
+  retry_at_ = net::steady_now() + kRetryAccept;
+  unwatch();
+  if (handover_->valid()) handover_->nudge();
+}
+
+// The app has shut the socket down (shutdown(2) reaches through all copies of a descriptor), so
+// that nobody can connect any more. A TCP socket can listen again; one of AF_UNIX is done for, and
+// would wake us up for ever.
+void Acceptor::revive(std::size_t listener) {
+  const int socket = listeners_[listener].get();
+  int listens = 0;
+  socklen_t size = sizeof(listens);
+  ::getsockopt(socket, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size);
+  if (listens == 0 && ::listen(socket, backlogs_[listener]) == 0) {
+    net::LogLine("warn", "listener_revived").add("why", "a process of the app had shut it down");
+  } else if (listens != 0) {
+    net::LogLine("error", "listener_lost").add("why", "a process of the app has shut it down");
+    ::epoll_ctl(epoll_, EPOLL_CTL_DEL, socket, nullptr);
+  }
+}
+
 void Acceptor::resume() {
+  retry_at_ = net::kNever;
   if (held_back_ || !std::exchange(paused_, false)) return;
-  if (!watch()) paused_ = true;
+  if (watch()) return;
+  paused_ = true;
+  retry_at_ = net::steady_now() + kRetryAccept;
 }
 
 void Acceptor::hold_back(bool held_back) {
@@ -135,6 +185,7 @@ void Acceptor::queue_up_again() {
 
 void Acceptor::stop() {
   paused_ = false;
+  retry_at_ = net::kNever;
   unwatch();
 }
 

@@ -9,6 +9,7 @@
 #include "common/unique_fd.h"
 #include "worker/engine/client.h"
 #include "worker/engine/handover.h"
+#include "worker/net/clock.h"
 
 namespace appd::engine {
 
@@ -30,8 +31,10 @@ class Acceptor {
   std::optional<Client> take_given();
   void rest() { ready_ = false; }
 
-  // A descriptor was freed: accept again if we had to stop.
+  // A descriptor was freed, or it is retry_at(): accept again if we had to stop.
   void resume();
+  // Descriptors are freed by the app too, which nobody tells us; kNever: we have not stopped.
+  net::TimePoint retry_at() const { return retry_at_; }
   // Leaves new clients to the siblings, until it is called with false.
   void hold_back(bool held_back);
   // Behind all siblings that wait for clients too, those of other rollouts included: of exclusive
@@ -52,8 +55,11 @@ class Acceptor {
   Result<void> watch(int fd, std::uint64_t tag);
   void unwatch();
   std::optional<Client> accept_from(std::size_t listener);
+  void pause(int error);
+  void revive(std::size_t listener);
 
   std::vector<UniqueFd> listeners_;
+  std::vector<int> backlogs_;  // of the listeners
   const Handover* handover_;
   int epoll_;
   std::uint64_t first_tag_;
@@ -62,6 +68,7 @@ class Acceptor {
   bool given_ready_ = false;
   bool watched_ = false;
   bool paused_ = false;  // out of descriptors
+  net::TimePoint retry_at_ = net::kNever;
   bool held_back_ = false;
 };
 

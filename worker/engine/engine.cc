@@ -322,10 +322,11 @@ void Engine::run_timeouts() {
     if (!connection.claim()) continue;
     settle(connection, connection.time_out());
   }
+  if (acceptor_.retry_at() <= shared_.now) acceptor_.resume();
 }
 
 void Engine::publish_deadline() {
-  std::int64_t earliest = ticks(shared_.timeouts.earliest());
+  std::int64_t earliest = ticks(std::min(shared_.timeouts.earliest(), acceptor_.retry_at()));
   deadline_.store(earliest);
   if (timer_) return arm_timer(earliest);
   if (earliest < sleeping_until_.load()) wake();

@@ -78,7 +78,13 @@ bool Handover::put(const Client& client) const {
   return ::sendmsg(in_.get(), &message, MSG_DONTWAIT | MSG_NOSIGNAL) == sizeof(note);
 }
 
-std::optional<Client> Handover::take() const {
+void Handover::nudge() const {
+  Note note;  // and no descriptor
+  if (::send(in_.get(), &note, sizeof(note), MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+    return;  // full: woken
+}
+
+std::optional<Client> Handover::take(bool* nudged) const {
   for (;;) {
     Note note;
     iovec bytes{&note, sizeof(note)};
@@ -92,7 +98,8 @@ std::optional<Client> Handover::take() const {
     if (got < 0 && errno == EINTR) continue;
     if (got <= 0) return std::nullopt;
     UniqueFd socket(descriptor_of(message));
-    // Without a descriptor: the limit of open files was reached, and the kernel has closed it.
+    // A nudge; or the limit of open files was reached, and the kernel has closed the descriptor.
+    if (!socket && nudged != nullptr) *nudged = true;
     if (!socket || got != sizeof(note) || note.address_size > note.address.size()) continue;
     return Client{std::move(socket),
                   {std::string(note.address.data(), note.address_size), note.port},

@@ -46,8 +46,12 @@ class Handover {
 
   // The client's socket stays the caller's too. False: the queue is full.
   bool put(const Client& client) const;
+  // Wakes a sibling that it may look at the accept queues: whoever was woken for a client
+  // (EPOLLEXCLUSIVE) and cannot take it has to tell somebody else.
+  void nudge() const;
   // Nothing when no client waits. The peer is a sibling, so what does not make sense is dropped.
-  std::optional<Client> take() const;
+  // `nudged`: set when there was a nudge.
+  std::optional<Client> take(bool* nudged = nullptr) const;
 
  private:
   UniqueFd in_, out_;

@@ -362,5 +362,14 @@ TEST_F(EngineHandover, AConnectionThatHasEndedIsNotGivenAway) {
   busy.answer(*in_hand, "");
 }
 
+TEST_F(EngineHandover, ANudgeBringsNoClientAndIsToldApart) {
+  bool nudged = false;
+  EXPECT_FALSE(pool.handover.take(&nudged));
+  EXPECT_FALSE(nudged);
+  pool.handover.nudge();
+  EXPECT_FALSE(pool.handover.take(&nudged));
+  EXPECT_TRUE(nudged);
+}
+
 }  // namespace
 }  // namespace appd::engine
