@@ -9,7 +9,10 @@ import sys
 
 from common import PROCESSORS, processes
 
-NAMES = ["hello", "instructions", "threads", "classes", "asgi", "connections", "fairness", "today", "scaling", "memory"]
+NAMES = [
+    *("hello", "instructions", "threads", "classes", "asgi", "connections", "fairness", "today"),
+    *("scaling", "memory", "adoption", "reload"),
+]
 
 
 def main(names: list[str]) -> int:
