@@ -25,6 +25,10 @@ class Events:
         self._thread.start()
         self.wait_for(lambda event: "synced" in event, "the present state")
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def _read(self) -> None:
         assert self._process.stdout is not None
         for line in self._process.stdout:
