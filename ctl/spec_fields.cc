@@ -142,6 +142,19 @@ constexpr auto kFields = std::to_array<SpecField>({
     {"log_max_age", "--log-max-age", "TIME", "rotate a log that is so old, e.g. 24h; 0 for never",
      "0s", Logs},
     {"log_keep", "--log-keep", "N", "rotated files of each log that stay", "5", Logs},
+    {"user", "--user", "USER", "name or number; none: appd's own", "", Identity},
+    {"group", "--group", "GROUP", "name or number; none: the user's primary one", "", Identity},
+    {"umask", "--umask", "MODE", "of the files that the app makes, octal", "0022", Identity},
+    {"no_new_privs", "--no-new-privs", "on|off", "setuid programs give the app no rights", "on",
+     Identity},
+    {"limit_nofile", "--limit-nofile", "N", "open descriptors of a process; -1: as appd has it",
+     "-1", Identity},
+    {"limit_nproc", "--limit-nproc", "N", "processes of the user; -1: as appd has it", "-1",
+     Identity},
+    {"limit_core", "--limit-core", "BYTES", "of a core file, 0 for none; -1: as appd has it", "-1",
+     Identity},
+    {"limit_as", "--limit-as", "BYTES", "address space of a process; -1: as appd has it", "-1",
+     Identity},
 });
 
 // Fields of requests that are arguments too.

@@ -13,7 +13,18 @@
 
 namespace appd::ctl {
 
-enum class FieldGroup { App, Pool, Times, Limits, Front, WebSockets, Commands, Rollouts, Logs };
+enum class FieldGroup {
+  App,
+  Pool,
+  Times,
+  Limits,
+  Front,
+  WebSockets,
+  Commands,
+  Rollouts,
+  Logs,
+  Identity
+};
 
 struct SpecField {
   std::string_view name;         // the API's: "limit_request_line"

@@ -36,9 +36,13 @@ std::string bootstrap_path() {
 }
 
 Result<void> check_worker(const runtime::Paths& paths) {
-  if (std::filesystem::exists(paths.bootstrap)) return {};
-  return Error{ErrorCode::FailedPrecondition, "WORKER_MISSING",
-               paths.bootstrap + " is missing: appd's worker must be installed beside it", 0};
+  const std::filesystem::path bootstrap(paths.bootstrap);
+  for (const auto& needed : {bootstrap, bootstrap.parent_path() / "appd-launch"}) {
+    if (std::filesystem::exists(needed)) continue;
+    return Error{ErrorCode::FailedPrecondition, "WORKER_MISSING",
+                 needed.string() + " is missing: appd's worker must be installed beside it", 0};
+  }
+  return {};
 }
 
 sigset_t waited_signals() {

@@ -31,6 +31,8 @@ std::string group_title(FieldGroup group) {
       return "How new code proves itself";
     case FieldGroup::Logs:
       return "Logs";
+    case FieldGroup::Identity:
+      return "Who it runs as, and what its processes may take";
   }
   return "";
 }

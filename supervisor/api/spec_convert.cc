@@ -227,6 +227,14 @@ const Field kFields[] = {
     OPTIONAL(log_max_size),
     DURATION(log_max_age),
     OPTIONAL(log_keep),
+    TEXT(user),
+    TEXT(group),
+    TEXT(umask),
+    OPTIONAL(no_new_privs),
+    OPTIONAL(limit_nofile),
+    OPTIONAL(limit_nproc),
+    OPTIONAL(limit_core),
+    OPTIONAL(limit_as),
 };
 
 #undef TEXT

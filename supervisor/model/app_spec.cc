@@ -79,6 +79,14 @@ AppSpec with_code_of(const AppSpec& present, const AppSpec& good, std::string_vi
   spec.root_path = good.root_path;
   spec.loop = good.loop;
   spec.lifespan = good.lifespan;
+  spec.user = good.user;
+  spec.group = good.group;
+  spec.umask = good.umask;
+  spec.no_new_privs = good.no_new_privs;
+  spec.limit_nofile = good.limit_nofile;
+  spec.limit_nproc = good.limit_nproc;
+  spec.limit_core = good.limit_core;
+  spec.limit_as = good.limit_as;
   if (!changes_in_place(present.worker_class, good.worker_class, served)) {
     spec.worker_class = good.worker_class;
     spec.threads = good.threads;  // the other class may not have had any

@@ -17,6 +17,9 @@ using Milliseconds = std::chrono::milliseconds;
 enum class RunMode { Running, Stopped };
 using message::Preload;
 
+// A resource limit that stays as appd itself has it.
+inline constexpr std::int64_t kNoLimitGiven = -1;
+
 // Every field has its default here; the API documents the same values (apps.proto).
 struct AppSpec {
   std::string directory;
@@ -83,6 +86,14 @@ struct AppSpec {
   std::int64_t log_max_size = std::int64_t{64} << 20;
   Milliseconds log_max_age{0};
   std::int32_t log_keep = 5;
+  std::string user;                           // a name or a number; empty: appd's own
+  std::string group;                          // a name or a number; empty: the user's primary one
+  std::string umask = "0022";                 // octal
+  bool no_new_privs = true;                   // prctl(2): no setuid program gives more rights
+  std::int64_t limit_nofile = kNoLimitGiven;  // setrlimit(2), as are the following
+  std::int64_t limit_nproc = kNoLimitGiven;
+  std::int64_t limit_core = kNoLimitGiven;
+  std::int64_t limit_as = kNoLimitGiven;
 
   bool operator==(const AppSpec&) const = default;
 };

@@ -95,6 +95,9 @@ void check_commands(Checker& check, const AppSpec& spec);
 // The rules of how a new rollout proves itself and takes over.
 void check_rollout(Checker& check, const AppSpec& spec);
 
+// The rules of whom an app runs as, and of its resource limits.
+void check_identity(Checker& check, const AppSpec& spec);
+
 // The rules of how logs are rotated.
 void check_logs(Checker& check, const AppSpec& spec);
 

@@ -235,6 +235,7 @@ std::vector<Violation> validate(const AppSpec& spec) {
   check_rollout(check, spec);
   check_logs(check, spec);
   check_recycling(check, spec);
+  check_identity(check, spec);
   return violations;
 }
 

@@ -256,7 +256,9 @@ Answer<model::AppView> Reconciler::edit_spec(AppEntry& app, Edit edit, const Cal
   bool was_running = app.desired().running();
   bool runs = record.spec.run_mode == model::RunMode::Running;
   bool other_mode = runs != was_running;
-  bool other_socket_mode = record.spec.unix_socket_mode != before.unix_socket_mode;
+  bool other_socket_permissions = record.spec.unix_socket_mode != before.unix_socket_mode ||
+                                  record.spec.user != before.user ||
+                                  record.spec.group != before.group;
   bool new_rollout =
       edit.always_rollout || model::needs_rollout(before, record.spec, served_class(app.state));
   bool revises = changed || new_rollout;
@@ -304,7 +306,7 @@ Answer<model::AppView> Reconciler::edit_spec(AppEntry& app, Edit edit, const Cal
     app.listeners = *std::move(listeners);
     app.state.listening = true;
   }
-  if (other_socket_mode) set_socket_mode(app);
+  if (other_socket_permissions) set_socket_permissions(app);
   if (other_mode) {
     app.state.failed_rollout = 0;
     app.state.failure.reset();

@@ -126,7 +126,7 @@ void Reconciler::adopt(runtime::Adopted adopted) {
   }
   if (wanted.size() > app.listeners.size()) {
     app.listeners = std::move(wanted);
-    set_socket_mode(app);  // an earlier appd may have died before it did
+    set_socket_permissions(app);  // an earlier appd may have died before it did
   }
   // An earlier appd may have died in the middle of a rotation.
   keep_logs(app);
@@ -318,9 +318,10 @@ void Reconciler::open_listeners(AppEntry& app) {
   fail_operations(app, failure, false);
 }
 
-void Reconciler::set_socket_mode(const AppEntry& app) {
-  if (auto set = app.listeners.set_mode(app.record.spec); !set) {
-    log_->warn("socket keeps its mode app={} why=\"{}\"", app.record.id, set.error().message);
+void Reconciler::set_socket_permissions(const AppEntry& app) {
+  if (auto set = app.listeners.set_permissions(app.record.spec); !set) {
+    log_->warn("socket keeps its mode and owner app={} why=\"{}\"", app.record.id,
+               set.error().message);
   }
 }
 

@@ -121,7 +121,7 @@ class Reconciler : public Control {
   core::Desired desired(const AppEntry& app) const;
   void act(AppEntry& app, const core::Action& action);
   void open_listeners(AppEntry& app);
-  void set_socket_mode(const AppEntry& app);
+  void set_socket_permissions(const AppEntry& app);
   void on_event(core::RolloutKey key, const core::RolloutEvent& event);
   void on_rollout_failed(AppEntry& app, const model::Failure& failure);
   void remember_run_once(AppEntry& app, core::RolloutKey key);

@@ -54,7 +54,6 @@ void Reconciler::roll_back_spec(AppEntry& app, const model::Failure& failure) {
   if (app.former_listeners) {
     app.listeners.abandon(*app.former_listeners);
     app.listeners = *std::exchange(app.former_listeners, std::nullopt);
-    set_socket_mode(app);
   }
   model::AppRecord record = app.record;
   record.failed_rollout = app.state.failed_rollout;
@@ -72,8 +71,10 @@ void Reconciler::roll_back_spec(AppEntry& app, const model::Failure& failure) {
   failpoint("rollout.failed");
   if (auto stored = store_->commit(change, std::chrono::system_clock::now()); !stored) {
     log_->error("cannot store the roll-back app={} why=\"{}\"", record.id, stored.error().message);
+    book_.give_back(change.more_operations);
   }
   app.record = std::move(record);
+  set_socket_permissions(app);
   failpoint("rollout.rolled_back");
   book_.tell(change.more_operations);
 }

@@ -7,6 +7,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "supervisor/runtime/identity.h"
+
 namespace appd::runtime {
 
 std::vector<model::Violation> check_host(const model::AppSpec& spec) {
@@ -23,6 +25,9 @@ std::vector<model::Violation> check_host(const model::AppSpec& spec) {
                                              "; give the path of a Python 3.11 or later"});
   } else if (!S_ISREG(status.st_mode) || ::access(spec.python.c_str(), X_OK) != 0) {
     violations.push_back({"spec.python", spec.python + " is not an executable file"});
+  }
+  if (auto identity = identity_of(spec); !identity) {
+    violations.push_back({"spec." + identity.error().reason, identity.error().message});
   }
   return violations;
 }

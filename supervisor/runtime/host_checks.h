@@ -7,7 +7,8 @@
 
 namespace appd::runtime {
 
-// Directory there and a directory; interpreter there, a file, executable.
+// Directory there and a directory; interpreter there, a file, executable; user and group known,
+// and within what this appd may become.
 std::vector<model::Violation> check_host(const model::AppSpec& spec);
 
 }  // namespace appd::runtime

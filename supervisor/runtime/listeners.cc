@@ -7,12 +7,14 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
 
 #include "supervisor/model/address.h"
+#include "supervisor/runtime/identity.h"
 
 namespace appd::runtime {
 namespace {
@@ -45,9 +47,14 @@ Result<void> remove_stale(const Address& address, const std::string& bind) {
   return {};
 }
 
-// validate() has seen to the digits.
-mode_t file_mode(const model::AppSpec& spec) {
-  return static_cast<mode_t>(std::stoul(spec.unix_socket_mode, nullptr, 8));
+// What went wrong, as errno says it; 0: nothing.
+int set_file_permissions(const std::string& path, const model::AppSpec& spec) {
+  // validate() has seen to the digits.
+  const auto mode = static_cast<mode_t>(std::stoul(spec.unix_socket_mode, nullptr, 8));
+  const auto identity = identity_of(spec);
+  if (!identity) return ENOENT;
+  if (::chown(path.c_str(), identity->uid, identity->gid) < 0) return errno;
+  return ::chmod(path.c_str(), mode) < 0 ? errno : 0;
 }
 
 Result<UniqueFd> listen_on(const std::string& bind, const model::AppSpec& spec) {
@@ -68,9 +75,10 @@ Result<UniqueFd> listen_on(const std::string& bind, const model::AppSpec& spec) 
   if (::bind(fd.get(), where.get(), where.length) < 0) return bind_error(bind, errno);
   // Nobody can connect before listen(2), so nobody does with the mode of our umask.
   const bool is_file = address.family == AddressFamily::Unix;
-  if ((is_file && ::chmod(address.path.c_str(), file_mode(spec)) < 0) ||
-      ::listen(fd.get(), spec.backlog) < 0) {
-    Error error = bind_error(bind, errno);
+  int failed = is_file ? set_file_permissions(address.path, spec) : 0;
+  if (failed == 0 && ::listen(fd.get(), spec.backlog) < 0) failed = errno;
+  if (failed != 0) {
+    Error error = bind_error(bind, failed);
     if (is_file) ::unlink(address.path.c_str());
     return error;
   }
@@ -121,12 +129,12 @@ Result<ListenerSet> ListenerSet::open(const model::AppSpec& spec, const Listener
   return set;
 }
 
-Result<void> ListenerSet::set_mode(const model::AppSpec& spec) const {
+Result<void> ListenerSet::set_permissions(const model::AppSpec& spec) const {
   for (const Socket& socket : sockets_) {
     auto address = model::parse_address(socket.bind);
     if (!address || address->family != AddressFamily::Unix) continue;
-    if (::chmod(address->path.c_str(), file_mode(spec)) < 0) {
-      return sys_error("SOCKET_MODE", "set the mode of " + address->path, errno);
+    if (const int failed = set_file_permissions(address->path, spec); failed != 0) {
+      return sys_error("SOCKET_MODE", "set mode and owner of " + address->path, failed);
     }
   }
   return {};

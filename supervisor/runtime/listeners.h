@@ -26,8 +26,9 @@ class ListenerSet {
   ListenerSet share(const std::vector<std::string>& binds) const;
 
   std::vector<int> descriptors() const;
-  // Gives the files of unix sockets the mode that the spec says, as open() does with new ones.
-  Result<void> set_mode(const model::AppSpec& spec) const;
+  // Gives the files of unix sockets the mode that the spec says, and to the app's user and group,
+  // as open() does with new ones.
+  Result<void> set_permissions(const model::AppSpec& spec) const;
   bool empty() const { return sockets_.empty(); }
   std::size_t size() const { return sockets_.size(); }
   // Removes the files of unix sockets that `next` does not hold; the sockets close by themselves.

@@ -2,7 +2,6 @@
 #include "supervisor/runtime/spawn.h"
 
 #include <fcntl.h>
-#include <pwd.h>
 #include <signal.h>
 #include <spawn.h>
 #include <unistd.h>
@@ -10,24 +9,27 @@
 #include <cerrno>
 #include <cstdlib>
 #include <filesystem>
+#include <utility>
 #include <vector>
 
 #include "common/zygote_environment.h"
+#include "supervisor/runtime/identity.h"
 
 namespace appd::runtime {
 namespace {
 
 // The same at boot and at the hundredth restart: nothing of the administrator's shell.
-std::map<std::string, std::string> environment(const SpawnRequest& request) {
+std::map<std::string, std::string> environment(const SpawnRequest& request,
+                                               const Identity& identity) {
   const model::AppSpec& spec = request.spec;
   std::filesystem::path bin = std::filesystem::path(spec.python).parent_path();
   std::map<std::string, std::string> env;
   env["PATH"] = bin.string() + ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
   env["LANG"] = "C.UTF-8";
   env["PYTHONUNBUFFERED"] = "1";  // stdout is a file: a killed worker must not take its lines along
-  if (const passwd* user = ::getpwuid(::geteuid())) {
-    env["HOME"] = user->pw_dir;
-    env["USER"] = user->pw_name;
+  if (!identity.name.empty()) {
+    env["HOME"] = identity.home;
+    env["USER"] = env["LOGNAME"] = identity.name;
   }
   std::error_code ignored;
   if (std::filesystem::exists(bin.parent_path() / "pyvenv.cfg", ignored)) {
@@ -37,6 +39,30 @@ std::map<std::string, std::string> environment(const SpawnRequest& request) {
   env[kZygoteVariable] = request.token;
   if (const char* points = std::getenv("APPD_FAILPOINTS")) env["APPD_FAILPOINTS"] = points;
   return env;
+}
+
+std::vector<std::string> launch_options(const model::AppSpec& spec, const Identity& identity) {
+  std::vector<std::string> options{"--umask", spec.umask};
+  const auto add = [&options](const char* name, std::int64_t value) {
+    options.emplace_back(name);
+    options.push_back(std::to_string(value));
+  };
+  if (identity.changes) {
+    add("--uid", identity.uid);
+    add("--gid", identity.gid);
+    std::string groups;
+    for (gid_t group : identity.groups) groups += std::to_string(group) + ",";
+    options.insert(options.end(), {"--groups", groups});
+  }
+  if (spec.no_new_privs) options.emplace_back("--no-new-privs");
+  const std::pair<const char*, std::int64_t> limits[] = {{"--nofile", spec.limit_nofile},
+                                                         {"--nproc", spec.limit_nproc},
+                                                         {"--core", spec.limit_core},
+                                                         {"--as", spec.limit_as}};
+  for (const auto& [name, value] : limits) {
+    if (value != model::kNoLimitGiven) add(name, value);
+  }
+  return options;
 }
 
 std::vector<char*> pointers(std::vector<std::string>& strings) {
@@ -83,18 +109,19 @@ class Attributes {
 }  // namespace
 
 Result<PidRef> spawn_zygote(const SpawnRequest& request) {
+  const Identity identity = TRY(identity_of(request.spec));
+  const std::string launch =
+      (std::filesystem::path(request.bootstrap).parent_path() / "appd-launch").string();
+  std::vector<std::string> arguments = launch_options(request.spec, identity);
+  arguments.insert(arguments.begin(), launch);
   // The words after the script are for whoever reads ps(1).
-  std::vector<std::string> arguments{request.spec.python,
-                                     "-P",
-                                     request.bootstrap,
-                                     "zygote",
-                                     request.app,
-                                     "rollout",
-                                     std::to_string(request.rollout),
-                                     "--fd",
-                                     "3"};
+  arguments.insert(arguments.end(),
+                   {"--", request.spec.python, "-P", request.bootstrap, "zygote", request.app,
+                    "rollout", std::to_string(request.rollout), "--fd", "3"});
   std::vector<std::string> variables;
-  for (const auto& [name, value] : environment(request)) variables.push_back(name + "=" + value);
+  for (const auto& [name, value] : environment(request, identity)) {
+    variables.push_back(name + "=" + value);
+  }
 
   FileActions files;
   ::posix_spawn_file_actions_addopen(files.get(), 0, "/dev/null", O_RDONLY, 0);
@@ -106,7 +133,7 @@ Result<PidRef> spawn_zygote(const SpawnRequest& request) {
   Attributes attributes;
 
   pid_t pid = 0;
-  int failed = ::posix_spawn(&pid, request.spec.python.c_str(), files.get(), attributes.get(),
+  int failed = ::posix_spawn(&pid, launch.c_str(), files.get(), attributes.get(),
                              pointers(arguments).data(), pointers(variables).data());
   if (failed != 0) {
     return sys_error("SPAWN_FAILED",

@@ -14,14 +14,14 @@ struct SpawnRequest {
   std::string app;
   std::int64_t rollout = 0;
   const model::AppSpec& spec;
-  std::string bootstrap;  // path of appd_zygote.py
+  std::string bootstrap;  // path of appd_zygote.py; appd-launch lies beside it
   std::string token;      // by which all that it starts is known again (orphans.h)
   int control;            // the zygote's listening socket, becomes descriptor 3
   int log;                // becomes descriptors 1 and 2
 };
 
-// In its own session, in the app's directory, with nothing of our environment and no descriptor but
-// 0 to 3.
+// As the app's user and within its limits, in its own session, in the app's directory, with nothing
+// of our environment and no descriptor but 0 to 3.
 Result<PidRef> spawn_zygote(const SpawnRequest& request);
 
 }  // namespace appd::runtime

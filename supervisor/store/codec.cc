@@ -232,7 +232,8 @@ void each_field(model::AppSpec& spec, Visit&& visit) {
          run_once_timeout, health_path, health_status, health_timeout, health_tries, max_surge,
          memory_budget, canary, bake, max_error_rate, max_latency_factor, max_requests,
          max_requests_jitter, max_worker_lifetime, max_worker_lifetime_jitter, max_memory,
-         log_prefix, log_max_size, log_max_age, log_keep] = spec;
+         log_prefix, log_max_size, log_max_age, log_keep, user, group, umask, no_new_privs,
+         limit_nofile, limit_nproc, limit_core, limit_as] = spec;
   visit("directory", directory);
   visit("app", app);
   visit("bind", bind);
@@ -296,6 +297,14 @@ void each_field(model::AppSpec& spec, Visit&& visit) {
   visit("log_max_size", log_max_size);
   visit("log_max_age_ms", log_max_age);
   visit("log_keep", log_keep);
+  visit("user", user);
+  visit("group", group);
+  visit("umask", umask);
+  visit("no_new_privs", no_new_privs);
+  visit("limit_nofile", limit_nofile);
+  visit("limit_nproc", limit_nproc);
+  visit("limit_core", limit_core);
+  visit("limit_as", limit_as);
 }
 
 template <typename Visit>

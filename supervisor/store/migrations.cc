@@ -192,9 +192,12 @@ constexpr const char* kVersion8 = R"sql(
 ALTER TABLE operations ADD COLUMN cut TEXT;
 )sql";
 
+// Specs have user, group, umask, no_new_privs and resource limits; no table changes.
+constexpr const char* kVersion9 = "";
+
 // kMigrations[n] takes version n to version n + 1.
-constexpr std::array kMigrations = {kVersion1, kVersion2, kVersion3, kVersion4,
-                                    kVersion5, kVersion6, kVersion7, kVersion8};
+constexpr std::array kMigrations = {kVersion1, kVersion2, kVersion3, kVersion4, kVersion5,
+                                    kVersion6, kVersion7, kVersion8, kVersion9};
 
 }  // namespace
 

@@ -137,6 +137,14 @@ TEST(NeedsRollout, OnlyForWhatARunningWorkerCannotTakeOver) {
   EXPECT_TRUE(rollout([](AppSpec& s) { s.env["A"] = "b"; }));
   EXPECT_TRUE(rollout([](AppSpec& s) { s.preload = Preload::Off; }));
   EXPECT_TRUE(rollout([](AppSpec& s) { s.warmup_paths = {"/"}; }));
+  EXPECT_TRUE(rollout([](AppSpec& s) { s.user = "www-data"; }));
+  EXPECT_TRUE(rollout([](AppSpec& s) { s.group = "www-data"; }));
+  EXPECT_TRUE(rollout([](AppSpec& s) { s.umask = "0077"; }));
+  EXPECT_TRUE(rollout([](AppSpec& s) { s.no_new_privs = false; }));
+  EXPECT_TRUE(rollout([](AppSpec& s) { s.limit_nofile = 100; }));
+  EXPECT_TRUE(rollout([](AppSpec& s) { s.limit_nproc = 100; }));
+  EXPECT_TRUE(rollout([](AppSpec& s) { s.limit_core = 0; }));
+  EXPECT_TRUE(rollout([](AppSpec& s) { s.limit_as = std::int64_t{1} << 30; }));
   EXPECT_TRUE(rollout([](AppSpec& s) { s.bind = {"127.0.0.1:8001"}; }));
   EXPECT_TRUE(rollout([](AppSpec& s) { s.backlog = 9; }));
   EXPECT_TRUE(rollout([](AppSpec& s) { s.worker_class = "gevent"; }));

@@ -116,6 +116,14 @@ inline model::AppSpec full_spec() {
   spec.log_max_size = std::int64_t{1} << 34;
   spec.log_max_age = Milliseconds{std::int64_t{1} << 34};
   spec.log_keep = 13;
+  spec.user = "www-data";
+  spec.group = "33";
+  spec.umask = "0027";
+  spec.no_new_privs = false;
+  spec.limit_nofile = 4096;
+  spec.limit_nproc = 64;
+  spec.limit_core = 0;
+  spec.limit_as = std::int64_t{1} << 35;
   return spec;
 }
 

@@ -1,0 +1,50 @@
+// The rules of whom an app runs as, and of its resource limits.
+#include <cctype>
+
+#include "supervisor/model/checker.h"
+
+namespace appd::model {
+namespace {
+
+// What useradd(8) lets through, and numbers: whether there is such a user is the host's to say.
+void check_account(Checker& check, const char* field, const std::string& name) {
+  constexpr std::size_t kMost = 32;  // LOGIN_NAME_MAX less would do too
+  const auto fits = [](char c) {
+    return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '-' || c == '.';
+  };
+  if (name.empty()) return;
+  if (name.size() <= kMost && name.front() != '-' && std::all_of(name.begin(), name.end(), fits)) {
+    return;
+  }
+  check.refuse(field, "must be the name or the number of a " + std::string(field) + ", but got " +
+                          in_quotes(name) + ": write \"www-data\" or \"33\"");
+}
+
+void check_umask(Checker& check, const std::string& mask) {
+  const bool octal = mask.find_first_not_of("01234567") == std::string::npos;
+  if (octal && (mask.size() == 3 || (mask.size() == 4 && mask.front() == '0'))) return;
+  check.refuse("umask", "must be three octal digits, but got " + in_quotes(mask) +
+                            ": write \"0022\", or \"0027\" to keep others out");
+}
+
+void check_limit(Checker& check, const char* field, std::int64_t value, std::int64_t least,
+                 const char* what) {
+  if (value == kNoLimitGiven) return;
+  check.range(field, value, least, INT64_MAX, what,
+              "choose a number in that range, or -1 for the limit that appd itself has");
+}
+
+}  // namespace
+
+void check_identity(Checker& check, const AppSpec& spec) {
+  check_account(check, "user", spec.user);
+  check_account(check, "group", spec.group);
+  check_umask(check, spec.umask);
+  check_limit(check, "limit_nofile", spec.limit_nofile, 64, "the number of open descriptors");
+  check_limit(check, "limit_nproc", spec.limit_nproc, 1, "the number of the user's processes");
+  check_limit(check, "limit_core", spec.limit_core, 0, "the size of a core file in bytes");
+  check_limit(check, "limit_as", spec.limit_as, std::int64_t{64} << 20,
+              "the address space of a process in bytes");
+}
+
+}  // namespace appd::model

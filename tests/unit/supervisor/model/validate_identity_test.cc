@@ -1,0 +1,54 @@
+// The rules of whom an app runs as, at their edges.
+#include <gtest/gtest.h>
+
+#include <functional>
+
+#include "supervisor/model/app_spec.h"
+
+namespace appd::model {
+namespace {
+
+std::string broken(const std::function<void(AppSpec&)>& edit) {
+  AppSpec spec;
+  spec.directory = "/srv/web";
+  spec.app = "wsgi:app";
+  spec.bind = {"127.0.0.1:8000"};
+  edit(spec);
+  std::string fields;
+  for (const Violation& violation : validate(spec)) fields += violation.field + " ";
+  return fields;
+}
+
+TEST(ValidateIdentity, TakesNamesNumbersAndLimits) {
+  EXPECT_EQ(broken([](AppSpec& s) {
+              s.user = "www-data";
+              s.group = "33";
+              s.umask = "027";
+              s.limit_nofile = 64;
+              s.limit_nproc = 1;
+              s.limit_core = 0;
+              s.limit_as = std::int64_t{64} << 20;
+            }),
+            "");
+}
+
+TEST(ValidateIdentity, RefusesWhatNoHostHas) {
+  EXPECT_EQ(broken([](AppSpec& s) { s.user = "-root"; }), "spec.user ");
+  EXPECT_EQ(broken([](AppSpec& s) { s.user = "a b"; }), "spec.user ");
+  EXPECT_EQ(broken([](AppSpec& s) { s.group = std::string(33, 'g'); }), "spec.group ");
+  EXPECT_EQ(broken([](AppSpec& s) { s.group = "a:b"; }), "spec.group ");
+  EXPECT_EQ(broken([](AppSpec& s) { s.umask = ""; }), "spec.umask ");
+  EXPECT_EQ(broken([](AppSpec& s) { s.umask = "0888"; }), "spec.umask ");
+  EXPECT_EQ(broken([](AppSpec& s) { s.umask = "1022"; }), "spec.umask ");
+}
+
+TEST(ValidateIdentity, RefusesLimitsThatNothingCanLiveWith) {
+  EXPECT_EQ(broken([](AppSpec& s) { s.limit_nofile = 63; }), "spec.limit_nofile ");
+  EXPECT_EQ(broken([](AppSpec& s) { s.limit_nproc = 0; }), "spec.limit_nproc ");
+  EXPECT_EQ(broken([](AppSpec& s) { s.limit_core = -2; }), "spec.limit_core ");
+  EXPECT_EQ(broken([](AppSpec& s) { s.limit_as = (std::int64_t{64} << 20) - 1; }),
+            "spec.limit_as ");
+}
+
+}  // namespace
+}  // namespace appd::model
