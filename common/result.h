@@ -16,6 +16,7 @@ enum class ErrorCode {
   InvalidArgument,
   NotFound,
   AlreadyExists,
+  PermissionDenied,
   Aborted,
   FailedPrecondition,
   OutOfRange,

@@ -49,9 +49,11 @@ ParsedOptions parse_options(int argc, char** argv) {
   app.add_option("--runtime-dir", options.runtime_dir,
                  "where sockets are (root: /run/appd, else $XDG_RUNTIME_DIR/appd)")
       ->type_name("DIR");
-  app.add_option("--listen", options.listen,
-                 "where the API listens: unix:PATH (default: appd.sock in the runtime directory); "
-                 "may be repeated")
+  app.add_option(
+         "--listen", options.listen,
+         "where the API listens: unix:PATH[,role=viewer|deployer|admin][,mode=0660][,owner=USER]"
+         "[,group=GROUP] (default: appd.sock in the runtime directory, role admin, mode "
+         "0600); may be repeated")
       ->type_name("ADDRESS");
   app.add_option("--log-level", options.log_level, "trace, debug, info, warn or error")
       ->check(CLI::IsMember({"trace", "debug", "info", "warn", "error"}))

@@ -9,7 +9,7 @@ Call::Call(CallHost& host) : host_(host) {
 }
 
 model::Caller Call::caller() {
-  model::Caller caller = host_.caller(context_.peer());
+  model::Caller caller = host_.peer(context_.peer()).caller;
   const auto& metadata = context_.client_metadata();
   if (const auto agent = metadata.find("user-agent"); agent != metadata.end()) {
     caller.client = model::client_text({agent->second.data(), agent->second.size()});
@@ -23,15 +23,19 @@ void Call::end(const grpc::Status& status) {
   finish_with(status);
 }
 
-bool Call::begin(bool ok) {
+bool Call::begin(bool ok, const google::protobuf::Descriptor& request) {
   if (!ok) {  // the server is shutting down: nothing has begun, and no other tag will come
     host_.drop(this);
     return false;
   }
   begun_ = true;
-  if (!host_.closing()) return true;
-  reject(shutting_down());
-  return false;
+  if (host_.closing()) {
+    reject(shutting_down());
+    return false;
+  }
+  const auto denied = check_role(host_.peer(context_.peer()).role, request);
+  if (denied) reject(*denied);
+  return !denied;
 }
 
 void Call::finished(bool) { let_go(); }

@@ -14,6 +14,7 @@
 #include <string>
 #include <utility>
 
+#include "supervisor/api/access.h"
 #include "supervisor/api/grpc_status.h"
 #include "supervisor/api/mailbox.h"
 #include "supervisor/api/names.h"
@@ -22,6 +23,12 @@
 namespace appd::api {
 
 class Call;
+
+// Who is at the other end of a connection. Nobody in particular may only look.
+struct Peer {
+  model::Caller caller;  // without the client program, which each call tells
+  model::Role role = model::Role::Viewer;
+};
 
 // Who keeps the calls: the engine.
 class CallHost {
@@ -32,8 +39,8 @@ class CallHost {
   virtual void drop(Call* call) = 0;  // may delete it
   // Whether no call is served any more.
   virtual bool closing() const = 0;
-  // Of what ServerContext::peer() says; without the client program.
-  virtual model::Caller caller(const std::string& peer) = 0;
+  // Of what ServerContext::peer() says.
+  virtual Peer peer(const std::string& name) = 0;
 
  protected:
   ~CallHost() = default;
@@ -57,8 +64,9 @@ class Call : public std::enable_shared_from_this<Call> {
   explicit Call(CallHost& host);
 
   // To be called in this order by what derives: begin() when the request has come (false: it never
-  // will, and this may be gone), finishing() before the last operation, whose tag is last_tag().
-  bool begin(bool ok);
+  // will, or has been rejected, and this may be gone), finishing() before the last operation, whose
+  // tag is last_tag().
+  bool begin(bool ok, const google::protobuf::Descriptor& request);
   bool ended() const { return ended_; }
   void finishing() { ended_ = true; }
   Tag* last_tag() { return &finished_; }
@@ -140,7 +148,7 @@ class UnaryCall final : public Call {
 
   void asked(bool ok) {
     if (ok && !host_.closing()) serve(host_, method_);
-    if (begin(ok)) method_->handle(*this);
+    if (begin(ok, *Request::descriptor())) method_->handle(*this);
   }
   void finish_with(const grpc::Status& status) override {
     writer_.FinishWithError(status, last_tag());

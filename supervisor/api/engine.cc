@@ -97,18 +97,18 @@ void Engine::refuse_everything() {
   for (const auto& [call, kept] : calls_) call->end(status);
 }
 
-void Engine::add_client(UniqueFd client, model::Caller who) {
+void Engine::add_client(UniqueFd client, Peer who) {
   {
     const std::lock_guard lock(mutex_);
-    callers_["fd:" + std::to_string(client.get())] = std::move(who);
+    peers_["fd:" + std::to_string(client.get())] = std::move(who);
   }
   grpc::AddInsecureChannelFromFd(server_.get(), client.release());
 }
 
-model::Caller Engine::caller(const std::string& peer) {
+Peer Engine::peer(const std::string& name) {
   const std::lock_guard lock(mutex_);
-  const auto found = callers_.find(peer);
-  return found == callers_.end() ? model::Caller() : found->second;
+  const auto found = peers_.find(name);
+  return found == peers_.end() ? Peer() : found->second;
 }
 
 void Engine::keep(std::shared_ptr<Call> call) {

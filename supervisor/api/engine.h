@@ -28,7 +28,7 @@ class Engine final : private CallHost {
   void set_grace(std::chrono::milliseconds grace) { grace_ = grace; }
 
   // Takes a nonblocking connection over.
-  void add_client(UniqueFd client, model::Caller who);
+  void add_client(UniqueFd client, Peer who);
 
  private:
   Engine(reconcile::Control& control, const model::ServerInfo& info, spdlog::logger& log);
@@ -41,7 +41,7 @@ class Engine final : private CallHost {
   void keep(std::shared_ptr<Call> call) override;
   void drop(Call* call) override;
   bool closing() const override { return closing_; }
-  model::Caller caller(const std::string& peer) override;
+  Peer peer(const std::string& name) override;
 
   // What serves must outlive the server.
   AppsService apps_;
@@ -62,8 +62,8 @@ class Engine final : private CallHost {
   bool closing_ = false;
   std::promise<void> drained_;  // closing, and no call is left
 
-  std::mutex mutex_;                              // guards callers_
-  std::map<std::string, model::Caller> callers_;  // by gRPC's name of the connection, "fd:7"
+  std::mutex mutex_;                   // guards peers_
+  std::map<std::string, Peer> peers_;  // by gRPC's name of the connection, "fd:7"
 };
 
 }  // namespace appd::api

@@ -21,6 +21,8 @@ grpc::StatusCode to_grpc(ErrorCode code) {
       return grpc::StatusCode::NOT_FOUND;
     case ErrorCode::AlreadyExists:
       return grpc::StatusCode::ALREADY_EXISTS;
+    case ErrorCode::PermissionDenied:
+      return grpc::StatusCode::PERMISSION_DENIED;
     case ErrorCode::Aborted:
       return grpc::StatusCode::ABORTED;
     case ErrorCode::FailedPrecondition:

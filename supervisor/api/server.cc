@@ -25,7 +25,7 @@ void Server::Impl::run() {
   ::pthread_setname_np(::pthread_self(), "appd-gate");
   std::unique_ptr<Engine> engine;
   const runtime::ClientGate::Handlers handlers{
-      [&](UniqueFd client, model::Caller who) {
+      [&](UniqueFd client, model::Caller who, model::Role role) {
         if (engine == nullptr) {
           auto started = Engine::start(control, info, *log);
           if (!started) {
@@ -35,8 +35,8 @@ void Server::Impl::run() {
           }
           engine = *std::move(started);
         }
-        log->debug("client connected caller=\"{}\"", describe(who));
-        engine->add_client(std::move(client), std::move(who));
+        log->debug("client connected caller=\"{}\" role={}", describe(who), to_string(role));
+        engine->add_client(std::move(client), {std::move(who), role});
       },
       [&] { engine.reset(); }};
   gate->run(handlers);

@@ -21,9 +21,8 @@ class Server {
   // How long gRPC stays after its last client has gone.
   static constexpr std::chrono::milliseconds kLinger{2000};
 
-  // Listens on every address of info.listen ("unix:/absolute/path", file mode 0600) or on none. A
-  // live socket, or anything that is no socket, is never replaced; `inherited` ones are taken over.
-  // TCP is refused: it needs TLS.
+  // Listens on every address of info.listen (model::parse_entrance) or on none. A live socket, or
+  // anything that is no socket, is never replaced; `inherited` ones are taken over.
   static Result<std::unique_ptr<Server>> start(reconcile::Control& control, model::ServerInfo info,
                                                std::shared_ptr<spdlog::logger> log,
                                                std::chrono::milliseconds linger = kLinger,

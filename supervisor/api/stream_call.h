@@ -52,7 +52,7 @@ class StreamCall : public Call {
  private:
   void asked(bool ok) {
     if (ok && !host_.closing()) serve(host_, method_);
-    if (begin(ok)) started();
+    if (begin(ok, *Request::descriptor())) started();
   }
   void written(bool ok) {
     writing_ = false;

@@ -13,7 +13,7 @@
 #include <array>
 #include <cerrno>
 
-#include "supervisor/model/text.h"
+#include "supervisor/runtime/identity.h"
 
 namespace appd::runtime {
 namespace {
@@ -64,6 +64,17 @@ bool is_bound_to(int fd, const std::string& path) {
          name.sun_family == AF_UNIX && path == name.sun_path;
 }
 
+// To whom it should belong, and then with the mode that lets them in.
+Result<void> give_file(const model::Entrance& entrance) {
+  auto owner = identity_of(entrance.owner, entrance.group);
+  if (!owner) return std::move(owner).error().context("listen on " + entrance.path);
+  if ((owner->changes && ::lchown(entrance.path.c_str(), owner->uid, owner->gid) != 0) ||
+      ::chmod(entrance.path.c_str(), entrance.mode) != 0) {
+    return sys_error("LISTEN_FAILED", "set owner and mode of " + entrance.path, errno);
+  }
+  return {};
+}
+
 // Empty if the host knows no such user. On this thread a slow directory service holds up new
 // clients only.
 std::string user_name(uid_t uid) {
@@ -85,27 +96,27 @@ model::Caller who_is(int fd) {
 
 Result<ClientGate::Entrance> ClientGate::open_entrance(const std::string& text,
                                                        std::vector<UniqueFd>& inherited) {
-  model::Address address = TRY(model::parse_address(text));
-  if (address.family != model::AddressFamily::Unix) {
-    return Error{ErrorCode::InvalidArgument, "LISTEN_FAILED",
-                 "listening on " + model::in_quotes(text) +
-                     " needs TLS, which this appd does not have yet: listen on "
-                     "\"unix:/absolute/path\""};
-  }
+  const model::Entrance wanted = TRY(model::parse_entrance(text));
+  const model::Address address{model::AddressFamily::Unix, "", 0, wanted.path};
   struct stat status {};
   for (UniqueFd& socket : inherited) {
-    if (!socket || !is_bound_to(socket.get(), address.path)) continue;
-    if (::lstat(address.path.c_str(), &status) != 0) break;  // somebody has removed the file
-    return Entrance{address.path, std::move(socket), status.st_ino};
+    if (!socket || !is_bound_to(socket.get(), wanted.path)) continue;
+    if (::lstat(wanted.path.c_str(), &status) != 0) break;  // somebody has removed the file
+    TRY(give_file(wanted));
+    return Entrance{wanted.path, wanted.role, std::move(socket), status.st_ino};
   }
   TRY(clear_path(address));
-  Entrance entrance{address.path, TRY(stream_socket())};
+  Entrance entrance{wanted.path, wanted.role, TRY(stream_socket())};
   const model::SocketAddress where = model::to_socket_address(address);
   // On Linux bind(2) gives the file the mode of the socket (less the umask), so that there is no
   // moment in which somebody else could connect.
   if (::fchmod(entrance.socket.get(), 0600) != 0 ||
       ::bind(entrance.socket.get(), where.get(), where.length) != 0) {
     return sys_error("LISTEN_FAILED", "listen on " + entrance.path, errno);
+  }
+  if (auto given = give_file(wanted); !given) {
+    ::unlink(entrance.path.c_str());
+    return std::move(given).error();
   }
   if (::lstat(entrance.path.c_str(), &status) != 0 ||
       ::listen(entrance.socket.get(), kBacklog) != 0) {
@@ -179,7 +190,7 @@ void ClientGate::accept_all(const Entrance& entrance, const Handlers& handlers) 
     }
     model::Caller who = who_is(client.get());
     watch(std::move(witness));
-    handlers.arrived(std::move(client), std::move(who));
+    handlers.arrived(std::move(client), std::move(who), entrance.role);
   }
 }
 

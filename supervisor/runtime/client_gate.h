@@ -12,6 +12,7 @@
 
 #include "common/result.h"
 #include "common/unique_fd.h"
+#include "supervisor/model/access.h"
 #include "supervisor/model/address.h"
 #include "supervisor/model/revision.h"
 #include "supervisor/runtime/poller.h"
@@ -26,13 +27,14 @@ class ClientGate {
   static constexpr std::size_t kMostClients = 256;
 
   struct Handlers {
-    // A nonblocking connection and the kernel's word on who is behind it.
-    std::function<void(UniqueFd, model::Caller who)> arrived;
+    // A nonblocking connection, the kernel's word on who is behind it, and what they may do.
+    std::function<void(UniqueFd, model::Caller who, model::Role role)> arrived;
     // Nobody has been connected for `linger`.
     std::function<void()> deserted;
   };
 
-  // Opens every address or none. The files have mode 0600 from their first moment. Refuses a path
+  // Opens every address (model::parse_entrance) or none. The files have mode 0600 until they belong
+  // to whom they should, and nobody can connect before they have their own. Refuses a path
   // where somebody listens, and one that holds anything but a socket that nobody listens on.
   // `inherited`: sockets of the appd before us, which take the places of those that would be
   // opened.
@@ -52,6 +54,7 @@ class ClientGate {
  private:
   struct Entrance {
     std::string path;
+    model::Role role;
     UniqueFd socket;
     std::uint64_t inode = 0;
   };

@@ -26,7 +26,7 @@ std::vector<model::Violation> check_host(const model::AppSpec& spec) {
   } else if (!S_ISREG(status.st_mode) || ::access(spec.python.c_str(), X_OK) != 0) {
     violations.push_back({"spec.python", spec.python + " is not an executable file"});
   }
-  if (auto identity = identity_of(spec); !identity) {
+  if (auto identity = identity_of(spec.user, spec.group); !identity) {
     violations.push_back({"spec." + identity.error().reason, identity.error().message});
   }
   return violations;

@@ -75,16 +75,15 @@ std::vector<gid_t> groups_of(const Identity& identity) {
 
 }  // namespace
 
-Result<Identity> identity_of(const model::AppSpec& spec) {
+Result<Identity> identity_of(const std::string& user, const std::string& group) {
   Identity identity;
-  TRY(find_user(spec.user, identity));
-  TRY(find_group(spec.group, identity));
+  TRY(find_user(user, identity));
+  TRY(find_group(group, identity));
   identity.changes = identity.uid != ::geteuid() || identity.gid != ::getegid();
   if (identity.changes && ::geteuid() != 0) {
-    return Error{ErrorCode::InvalidArgument, spec.user.empty() ? "group" : "user",
+    return Error{ErrorCode::InvalidArgument, user.empty() ? "group" : "user",
                  "this appd runs as uid " + std::to_string(::geteuid()) +
-                     ", and only root can start an app as another: leave it out, or run appd as "
-                     "root"};
+                     ", and only root can act for others: leave it out, or run appd as root"};
   }
   if (identity.changes) identity.groups = groups_of(identity);
   return identity;

@@ -1,4 +1,4 @@
-// Identity: who an app runs as on this host.
+// Identity: who an app runs as, or a file belongs to, on this host.
 #pragma once
 
 #include <sys/types.h>
@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "common/result.h"
-#include "supervisor/model/app_spec.h"
 
 namespace appd::runtime {
 
@@ -20,8 +19,9 @@ struct Identity {
   bool changes = false;  // it is not who appd runs as
 };
 
-// Looks user and group up. The error's reason is the field that is wrong, "user" or "group": there
-// is none of that name, or this appd may not become another.
-Result<Identity> identity_of(const model::AppSpec& spec);
+// Looks user and group up, each a name or a number; empty: appd's own, the user's primary one. The
+// error's reason is the field that is wrong, "user" or "group": there is none of that name, or this
+// appd may not become another.
+Result<Identity> identity_of(const std::string& user, const std::string& group);
 
 }  // namespace appd::runtime

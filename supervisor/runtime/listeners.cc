@@ -51,7 +51,7 @@ Result<void> remove_stale(const Address& address, const std::string& bind) {
 int set_file_permissions(const std::string& path, const model::AppSpec& spec) {
   // validate() has seen to the digits.
   const auto mode = static_cast<mode_t>(std::stoul(spec.unix_socket_mode, nullptr, 8));
-  const auto identity = identity_of(spec);
+  const auto identity = identity_of(spec.user, spec.group);
   if (!identity) return ENOENT;
   if (::chown(path.c_str(), identity->uid, identity->gid) < 0) return errno;
   return ::chmod(path.c_str(), mode) < 0 ? errno : 0;

@@ -109,7 +109,7 @@ class Attributes {
 }  // namespace
 
 Result<PidRef> spawn_zygote(const SpawnRequest& request) {
-  const Identity identity = TRY(identity_of(request.spec));
+  const Identity identity = TRY(identity_of(request.spec.user, request.spec.group));
   const std::string launch =
       (std::filesystem::path(request.bootstrap).parent_path() / "appd-launch").string();
   std::vector<std::string> arguments = launch_options(request.spec, identity);

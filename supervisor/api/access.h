@@ -1,0 +1,21 @@
+// Access: which role each call needs.
+#pragma once
+
+#include <google/protobuf/descriptor.h>
+
+#include <optional>
+
+#include "supervisor/model/access.h"
+#include "supervisor/reconcile/control.h"
+
+namespace appd::api {
+
+// The role that a call with such a request needs. A method and its request share their name in this
+// API: ScaleApp takes a ScaleAppRequest. nullopt: nobody has said, and so only an admin may.
+std::optional<model::Role> needed_role(const google::protobuf::Descriptor& request);
+
+// PERMISSION_DENIED / ROLE_TOO_LOW, if that is so.
+std::optional<reconcile::Rejection> check_role(model::Role has,
+                                               const google::protobuf::Descriptor& request);
+
+}  // namespace appd::api
