@@ -1,9 +1,10 @@
 /* Loaded into appd before all other libraries: makes the N-th call of a kind fail.
  *
  * FAIL_CONTROL names a file that the test and this library map: the test sets `countdown` to N, and
- * the N-th call from then on fails with `error`; with `lasting`, all that follow fail too. Calls are
- * those that write to files named appd.db* (FAIL_CALLS=store), or all that allocate (FAIL_CALLS=memory).
- * In a process of another name than FAIL_PROCESS nothing is counted and nothing fails. */
+ * the N-th call from then on fails with `error`; with `lasting`, all that follow fail too. Calls
+ * are those that write to files named appd.db* (FAIL_CALLS=store), or all that allocate
+ * (FAIL_CALLS=memory). In a process of another name than FAIL_PROCESS nothing is counted and
+ * nothing fails. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -24,18 +25,18 @@ struct control {
 };
 
 static struct control nothing;
-static struct control *control = &nothing;
+static struct control* control = &nothing;
 static int of_store, of_memory;
 
 __attribute__((constructor)) static void begin(void) {
-  const char *path = getenv("FAIL_CONTROL");
-  const char *process = getenv("FAIL_PROCESS");
-  const char *calls = getenv("FAIL_CALLS");
+  const char* path = getenv("FAIL_CONTROL");
+  const char* process = getenv("FAIL_PROCESS");
+  const char* calls = getenv("FAIL_CALLS");
   if (path == NULL || process == NULL || calls == NULL) return;
   if (strcmp(program_invocation_short_name, process) != 0) return;
   int fd = open(path, O_RDWR | O_CLOEXEC);
   if (fd < 0) return;
-  void *map = mmap(NULL, sizeof(struct control), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  void* map = mmap(NULL, sizeof(struct control), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
   close(fd);
   if (map == MAP_FAILED) return;
   control = map;
@@ -63,20 +64,20 @@ static int is_store(int fd) {
   ssize_t size = readlink(link, path, sizeof(path) - 1);
   if (size <= 0) return 0;
   path[size] = '\0';
-  const char *name = strrchr(path, '/');
+  const char* name = strrchr(path, '/');
   return name != NULL && strncmp(name, "/appd.db", 8) == 0;
 }
 
 /* The library's own function of this name. */
 #define NEXT(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
 
-ssize_t write(int fd, const void *from, size_t size) {
+ssize_t write(int fd, const void* from, size_t size) {
   if (is_store(fd) && strike()) return -1;
   return NEXT(write)(fd, from, size);
 }
 
 /* One that fails has written a part before, as a full disk does. */
-ssize_t pwrite(int fd, const void *from, size_t size, off_t at) {
+ssize_t pwrite(int fd, const void* from, size_t size, off_t at) {
   if (is_store(fd) && strike()) {
     int error = errno;
     NEXT(pwrite)(fd, from, size / 2, at);
@@ -86,7 +87,9 @@ ssize_t pwrite(int fd, const void *from, size_t size, off_t at) {
   return NEXT(pwrite)(fd, from, size, at);
 }
 
-ssize_t pwrite64(int fd, const void *from, size_t size, off64_t at) { return pwrite(fd, from, size, at); }
+ssize_t pwrite64(int fd, const void* from, size_t size, off64_t at) {
+  return pwrite(fd, from, size, at);
+}
 
 int fsync(int fd) { return is_store(fd) && strike() ? -1 : NEXT(fsync)(fd); }
 
@@ -98,16 +101,16 @@ int ftruncate(int fd, off_t size) {
 
 int ftruncate64(int fd, off64_t size) { return ftruncate(fd, size); }
 
-extern void *__libc_malloc(size_t);
-extern void *__libc_calloc(size_t, size_t);
-extern void *__libc_realloc(void *, size_t);
+extern void* __libc_malloc(size_t);
+extern void* __libc_calloc(size_t, size_t);
+extern void* __libc_realloc(void*, size_t);
 
-void *malloc(size_t size) { return of_memory && strike() ? NULL : __libc_malloc(size); }
+void* malloc(size_t size) { return of_memory && strike() ? NULL : __libc_malloc(size); }
 
-void *calloc(size_t count, size_t size) {
+void* calloc(size_t count, size_t size) {
   return of_memory && strike() ? NULL : __libc_calloc(count, size);
 }
 
-void *realloc(void *old, size_t size) {
+void* realloc(void* old, size_t size) {
   return of_memory && strike() ? NULL : __libc_realloc(old, size);
 }
