@@ -28,7 +28,7 @@ namespace appd::message {
 inline constexpr std::size_t kMaxMessage = 128 * 1024;
 inline constexpr std::size_t kMaxTraceback = 32 * 1024;
 inline constexpr std::size_t kMaxDescriptors = 64;
-inline constexpr std::uint32_t kProtocolVersion = 6;
+inline constexpr std::uint32_t kProtocolVersion = 7;
 
 enum class Preload : std::uint8_t { Auto, On, Off };
 

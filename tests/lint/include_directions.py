@@ -32,6 +32,7 @@ OWN: dict[str, set[str]] = {
         "supervisor/runtime",
         "supervisor/reconcile",
     },
+    "supervisor/launch": set(),
     "supervisor/api": {
         "common",
         "supervisor/model",
@@ -115,8 +116,8 @@ RULES = [
     Rule(r"nlohmann/", r"supervisor/(store|api)/|ctl/", "JSON stays in store, api and ctl"),
     Rule(
         r"(sys/(socket|un|wait|prctl|pidfd|epoll|mount|ptrace|signalfd)|netinet/.*|arpa/inet|netdb|spawn|sched)\.h$",
-        r"supervisor/runtime/",
-        "within supervisor, process and socket syscalls stay in supervisor/runtime",
+        r"supervisor/(runtime|launch)/",
+        "within supervisor, process and socket syscalls stay in supervisor/runtime and launch",
         scope=r"supervisor/",
     ),
     Rule(
@@ -134,6 +135,7 @@ EXCEPTIONS: dict[tuple[str, str], str] = {
     ("supervisor/model/address.cc", "netinet/in.h"): "sockaddr_in is the value that inet_pton fills",
     ("supervisor/model/address.cc", "sys/un.h"): "sockaddr_un says how long a socket's path may be",
     ("supervisor/core/autopsy.cc", "sys/wait.h"): "WIFEXITED and its like take a wait status apart; nobody waits",
+    ("supervisor/core/autopsy.cc", "csignal"): "signals that ended a process are told apart; nothing is sent",
     ("supervisor/model/validate_commands.cc", "csignal"): "numbers of signals by their names; nothing is sent",
 }
 

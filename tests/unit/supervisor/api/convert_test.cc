@@ -57,6 +57,8 @@ model::AppView app_view() {
   view.observed.state = model::AppState::Updating;
   view.observed.generation = 3;
   view.observed.reconciling = true;
+  view.record.spec.user = "www-data";
+  view.record.spec.group = "www-data";
   view.observed.ready_workers = 4;
   view.observed.rollout = 5;
   view.observed.worker_class = "gthread";

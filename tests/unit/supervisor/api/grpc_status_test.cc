@@ -40,6 +40,8 @@ TEST_F(StatusTest, EveryReasonHasItsCodeAndItsDetails) {
        {ErrorCode::DeadlineExceeded, grpc::StatusCode::DEADLINE_EXCEEDED, kNothing}},
       {"UPGRADE_REFUSED",
        {ErrorCode::FailedPrecondition, grpc::StatusCode::FAILED_PRECONDITION, kPrecondition}},
+      {"ROLE_TOO_LOW",
+       {ErrorCode::PermissionDenied, grpc::StatusCode::PERMISSION_DENIED, kNothing}},
       {"WORKER_NOT_FOUND", {ErrorCode::NotFound, grpc::StatusCode::NOT_FOUND, kResource}},
       {"OPERATION_NOT_FOUND", {ErrorCode::NotFound, grpc::StatusCode::NOT_FOUND, kResource}},
       {"APP_EXISTS", {ErrorCode::AlreadyExists, grpc::StatusCode::ALREADY_EXISTS, kNothing}},

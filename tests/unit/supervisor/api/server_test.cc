@@ -115,8 +115,8 @@ TEST_F(ServerTest, RefusesWhatIsNoSocket) {
 
 TEST_F(ServerTest, RefusesAddressesThatItCannotServe) {
   const std::pair<std::string, const char*> cases[] = {
-      {"127.0.0.1:7000", "needs TLS"},
-      {"[::1]:7000", "needs TLS"},
+      {"127.0.0.1:7000", "ssh -L"},
+      {"[::1]:7000", "ssh -L"},
       {"nonsense", "needs a host and a port"},
       {"unix:relative", "must be absolute"},
       {"unix:/" + std::string(120, 'x'), "at most 107 bytes"},

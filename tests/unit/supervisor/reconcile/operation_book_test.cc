@@ -85,7 +85,7 @@ TEST(OperationBook, HandsEndedOperationsOverOnce) {
 TEST(OperationBook, HandsOverAgainWhatCouldNotBeStoredBeforeWhatEndedLater) {
   OperationBook book;
   for (const char* id : {"a", "b"}) {
-    book.add(operation(id, OperationKind::Scale, 0), false, {});
+    begin(book, operation(id, OperationKind::Scale, 0));
     book.end(*book.open("web")[0], OperationPhase::Succeeded, "", std::nullopt, {});
     if (id[0] == 'a') book.give_back(book.take_changed());
   }
