@@ -7,8 +7,6 @@ from collections import Counter
 from http.client import HTTPConnection
 from pathlib import Path
 
-import pytest
-
 from harness import http
 from harness.appd import DONE, ROLLED_BACK, USAGE, Appd
 from harness.apps import copy_app, write_app
@@ -121,14 +119,10 @@ def test_a_canary_gets_its_share_of_new_connections_on_an_idle_host(appd: Appd, 
     assert len(set(pids)) == 5, "and all others got theirs"
 
 
-@pytest.mark.parametrize("worker_class", ["sync", "asgi"])
-def test_a_canary_gets_its_share_of_clients_that_keep_their_connections(
-    appd: Appd, port: int, tmp_path: Path, worker_class: str
-) -> None:
+def test_a_canary_gets_its_share_of_clients_that_keep_their_connections(appd: Appd, port: int, tmp_path: Path) -> None:
     folder = copy_app("healthy", tmp_path / "web")
     (folder / "version").write_text("1")
-    app = "healthy:wsgi" if worker_class == "sync" else "healthy:asgi"
-    appd.create("web", folder, port, *CANARY, "--bake", "1h", app=app).expect(DONE)
+    appd.create("web", folder, port, *CANARY, "--bake", "1h", app="healthy:wsgi").expect(DONE)
     clients = [HTTPConnection("127.0.0.1", port, timeout=30) for _ in range(40)]
 
     def ask_all() -> Counter[int]:
