@@ -12,7 +12,8 @@ std::string why_not(std::string_view text) {
 }
 
 TEST(Entrance, IsTheAdministratorsUnlessItSaysOtherwise) {
-  EXPECT_EQ(*parse_entrance("unix:/run/appd.sock"), (Entrance{"/run/appd.sock", Role::Admin, 0600, "", ""}));
+  EXPECT_EQ(*parse_entrance("unix:/run/appd.sock"),
+            (Entrance{"/run/appd.sock", Role::Admin, 0600, "", ""}));
   EXPECT_EQ(*parse_entrance("unix:/run/v.sock,group=staff,mode=0660,role=viewer,owner=33"),
             (Entrance{"/run/v.sock", Role::Viewer, 0660, "33", "staff"}));
   EXPECT_EQ(parse_entrance("unix:/run/d.sock,role=deployer")->role, Role::Deployer);
