@@ -188,7 +188,11 @@ void LogReader::read_events() {
         directory_watch_ = -1;  // who waits looks every second from now on
       }
       const bool all = directory || (event->mask & IN_Q_OVERFLOW) != 0;
-      if (all || (event->mask & IN_MODIFY) != 0) note_news(all ? -1 : event->wd);
+      // IN_IGNORED: the watch has gone with the one event that it was for. Somebody may have got it
+      // anew between the two (inotify(7) gives the same number while it is there), and is told of
+      // nothing any more.
+      const bool news = (event->mask & (IN_MODIFY | IN_IGNORED)) != 0;
+      if (all || news) note_news(all ? -1 : event->wd);
     }
   }
 }
