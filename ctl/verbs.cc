@@ -10,6 +10,7 @@ constexpr const char* kSet = "Setting up";
 constexpr const char* kChange = "Changing what runs";
 constexpr const char* kLook = "Looking";
 constexpr const char* kDaemon = "appd itself";
+constexpr const char* kSelf = "appctl itself";
 
 constexpr auto kVerbs = std::to_array<Verb>({
     {"create", kSet, true, "register an app and start it",
@@ -54,11 +55,17 @@ constexpr auto kVerbs = std::to_array<Verb>({
      "appctl reopen-logs", add_reopen_logs},
     {"doctor", kLook, false, "what is wrong with host and apps, and what to do",
      "appctl doctor myapp", add_doctor},
-    {"version", kLook, false, "versions of appctl and appd", "appctl version", add_version},
     {"upgrade", kDaemon, true, "replace appd by another binary while everything serves",
      "appctl upgrade --binary /opt/appd-2/bin/appd", add_upgrade},
     {"shutdown", kDaemon, true, "drain all apps and end appd, or keep them serving without it",
      "appctl shutdown --keep-apps", add_shutdown},
+    {"context", kSelf, false, "names for the appds of several hosts",
+     "appctl context add shop unix:/run/shop/appd.sock", add_context, true},
+    {"completion", kSelf, false, "completions for bash, zsh or fish, as a script",
+     "source <(appctl completion bash)", add_completion, true},
+    {"man", kSelf, false, "manual pages, for man -l", "appctl man reload | man -l -", add_man,
+     true},
+    {"version", kSelf, false, "versions of appctl and appd", "appctl version", add_version},
 });
 
 }  // namespace

@@ -21,6 +21,7 @@ struct Verb {
   const char* example;
   // Adds arguments; once they are parsed, `action` is what the verb does.
   void (*add)(CLI::App& command, Action& action);
+  bool local = false;  // asks no appd
 };
 
 std::span<const Verb> verbs();
@@ -48,6 +49,9 @@ void add_events(CLI::App& command, Action& action);
 void add_logs(CLI::App& command, Action& action);
 void add_reopen_logs(CLI::App& command, Action& action);
 void add_doctor(CLI::App& command, Action& action);
+void add_context(CLI::App& command, Action& action);
+void add_completion(CLI::App& command, Action& action);
+void add_man(CLI::App& command, Action& action);
 void add_version(CLI::App& command, Action& action);
 void add_upgrade(CLI::App& command, Action& action);
 void add_shutdown(CLI::App& command, Action& action);

@@ -1,0 +1,20 @@
+// Files of the caller's: read whole, or written whole for nobody but the caller.
+#pragma once
+
+#include <cstddef>
+#include <cstdio>
+#include <string>
+#include <string_view>
+
+#include "common/result.h"
+
+namespace appd::ctl {
+
+// At most `most` bytes, else an Error. `name` is for people.
+Result<std::string> read_all(std::FILE* stream, const std::string& name, std::size_t most);
+Result<std::string> read_file(const std::string& path, std::size_t most);
+
+// Replaces the file as a whole or not at all; its mode is 0600.
+Result<void> write_private(const std::string& path, std::string_view content);
+
+}  // namespace appd::ctl
