@@ -25,7 +25,8 @@ const std::map<std::string_view, model::Role>& roles() {
       {"appd.v1.ReopenLogsRequest", Deployer},   {"appd.v1.CreateAppRequest", Admin},
       {"appd.v1.UpdateAppRequest", Admin},       {"appd.v1.DeleteAppRequest", Admin},
       {"appd.v1.SetLogLevelRequest", Admin},     {"appd.v1.UpgradeRequest", Admin},
-      {"appd.v1.ShutdownRequest", Admin},
+      {"appd.v1.ShutdownRequest", Admin},        {"appd.v1.BackupStateRequest", Admin},
+      {"appd.v1.RestoreStateRequest", Admin},
   };
   return kRoles;
 }
