@@ -1,12 +1,10 @@
 // apply: makes apps what a manifest says. Everything is read and checked, here and by appd
 // (validate_only), before the first app is changed; so a manifest with a mistake changes nothing.
-#include <array>
-#include <cerrno>
-#include <cstdio>
 #include <filesystem>
 #include <memory>
 
 #include "ctl/commands/options.h"
+#include "ctl/files.h"
 #include "ctl/json.h"
 #include "ctl/manifest.h"
 #include "ctl/render.h"
@@ -34,25 +32,6 @@ struct Plan {
 };
 
 constexpr std::size_t kLargestManifest = 16 << 20;
-
-// The whole text of the file, or of stdin for "-". The error is for people.
-Outcome<std::string> read_all(const std::string& file, std::FILE* standard_input) {
-  const bool is_stdin = file == "-";
-  std::FILE* stream = is_stdin ? standard_input : std::fopen(file.c_str(), "re");
-  if (stream == nullptr) return usage_error(sys_error("", "cannot read " + file, errno).message);
-  std::string text;
-  std::array<char, 65'536> chunk{};
-  std::size_t count = 0;
-  while ((count = std::fread(chunk.data(), 1, chunk.size(), stream)) > 0 &&
-         text.size() <= kLargestManifest) {
-    text.append(chunk.data(), count);
-  }
-  const int failure = std::ferror(stream) != 0 ? errno : 0;
-  if (!is_stdin) std::fclose(stream);
-  if (failure != 0) return usage_error(sys_error("", "cannot read " + file, failure).message);
-  if (text.size() > kLargestManifest) return usage_error(file + " is larger than 16 MiB");
-  return text;
-}
 
 v1::UpdateAppRequest update_request(const ManifestApp& wanted, const ChangeOptions& change) {
   v1::UpdateAppRequest request;
@@ -105,7 +84,7 @@ ExitCode make_plans(Session& session, const Manifest& manifest, const ChangeOpti
       continue;
     }
     plan.after = *after;
-    plan.changes = diff(plan.before ? plan.before->spec() : v1::AppSpec(), after->spec());
+    plan.changes = diff(plan.before ? plan.before->spec() : v1::AppSpec(), *after);
     plans.push_back(std::move(plan));
   }
   if (worst != ExitCode::Done) session.note("nothing was changed");
@@ -200,9 +179,13 @@ ExitCode carry_out(Session& session, const Manifest& manifest, const std::vector
 }
 
 ExitCode apply(Session& session, const Options& options, bool request_id_given) {
-  Outcome<std::string> text = read_all(options.file, session.io().in);
-  if (!text) return session.fail(text.error(), {"apply the manifest", "", "", {}});
   const bool is_stdin = options.file == "-";
+  const Result<std::string> text = is_stdin
+                                       ? read_all(session.io().in, "stdin", kLargestManifest)
+                                       : read_file(options.file, kLargestManifest);
+  if (!text) {
+    return session.fail(usage_error(text.error().message), {"apply the manifest", "", "", {}});
+  }
   const std::string folder =
       is_stdin ? session.io().directory
                : std::filesystem::path(absolute_path(options.file, session.io().directory))
