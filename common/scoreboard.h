@@ -21,8 +21,10 @@ inline constexpr std::uint32_t kMaxSlots = 2 * kMaxWorkers;  // while one rollou
 // One request in the app's hands. Written as the slot is; a reader may catch it half written.
 struct RequestInHand {
   std::atomic<std::uint64_t> started_ns;  // CLOCK_MONOTONIC, 0: the entry is free
-  char method[16];                        // NUL-terminated
-  char path[168];
+  std::atomic<std::uint32_t> number;      // among all that the worker has shown, from 1
+  char client[44];                        // its address; empty: it came by a unix socket
+  char method[16];                        // all NUL-terminated
+  char path[184];
 };
 
 struct alignas(64) ScoreboardSlot {
@@ -41,9 +43,9 @@ struct alignas(64) ScoreboardSlot {
   // 1 while new clients are taken, and counted in ScoreboardHeader::takers. Set back by the worker
   // when it drains, or by the zygote when it has died.
   std::atomic<std::uint32_t> takes_clients;
-  RequestInHand in_hand[8];  // of more than these only `busy` tells
+  RequestInHand in_hand[32];  // the oldest; of more only `busy` tells
 };
-static_assert(sizeof(ScoreboardSlot) == 1920);
+static_assert(sizeof(ScoreboardSlot) == 8576);
 inline constexpr std::size_t kShownInHand = std::size(ScoreboardSlot{}.in_hand);
 
 // Of the shown requests in hand the one that began last; nullptr: none.
@@ -69,7 +71,7 @@ struct LogLoss {
 
 struct ScoreboardHeader {
   static constexpr std::uint32_t kMagic = 0x61707064;  // "appd"
-  static constexpr std::uint32_t kLayoutVersion = 2;
+  static constexpr std::uint32_t kLayoutVersion = 3;
   std::uint32_t magic;
   std::uint32_t layout_version;
   std::uint32_t slots;

@@ -211,6 +211,9 @@ Outcome<v1::DumpStacksResponse> Client::dump_stacks(const v1::DumpStacksRequest&
 Outcome<v1::Worker> Client::recycle_worker(const v1::RecycleWorkerRequest& request) {
   return impl_->call(*impl_->workers, &v1::Workers::Stub::RecycleWorker, request);
 }
+Outcome<v1::RequestInHand> Client::cancel_request(const v1::CancelRequestRequest& request) {
+  return impl_->call(*impl_->workers, &v1::Workers::Stub::CancelRequest, request);
+}
 Outcome<v1::Death> Client::get_death(const v1::GetDeathRequest& request) {
   return impl_->call(*impl_->workers, &v1::Workers::Stub::GetDeath, request);
 }
@@ -244,6 +247,15 @@ Outcome<v1::ListWorkersResponse> Client::list_workers(const std::string& parent)
   return impl_->pages(*impl_->workers, &v1::Workers::Stub::ListWorkers, request,
                       [](v1::ListWorkersResponse& whole, const v1::ListWorkersResponse& page) {
                         whole.mutable_workers()->MergeFrom(page.workers());
+                      });
+}
+
+Outcome<v1::ListRequestsResponse> Client::list_requests(const std::string& parent) {
+  v1::ListRequestsRequest request;
+  request.set_parent(parent);
+  return impl_->pages(*impl_->workers, &v1::Workers::Stub::ListRequests, request,
+                      [](v1::ListRequestsResponse& whole, const v1::ListRequestsResponse& page) {
+                        whole.mutable_requests()->MergeFrom(page.requests());
                       });
 }
 

@@ -83,6 +83,7 @@ class Client {
   Outcome<v1::Operation> rollback_app(const v1::RollbackAppRequest& request);
   Outcome<v1::DumpStacksResponse> dump_stacks(const v1::DumpStacksRequest& request);
   Outcome<v1::Worker> recycle_worker(const v1::RecycleWorkerRequest& request);
+  Outcome<v1::RequestInHand> cancel_request(const v1::CancelRequestRequest& request);
   Outcome<v1::Death> get_death(const v1::GetDeathRequest& request);
   Outcome<v1::Operation> get_operation(const v1::GetOperationRequest& request);
   Outcome<v1::ServerInfo> get_server_info();
@@ -93,6 +94,7 @@ class Client {
   // All pages in one answer; revision is the first page's, so a watch from there misses nothing.
   Outcome<v1::ListAppsResponse> list_apps();
   Outcome<v1::ListWorkersResponse> list_workers(const std::string& parent);
+  Outcome<v1::ListRequestsResponse> list_requests(const std::string& parent);
   Outcome<v1::ListDeathsResponse> list_deaths(const v1::ListDeathsRequest& request);
   Outcome<v1::ListOperationsResponse> list_operations(const std::string& app);
   Outcome<v1::ListRevisionsResponse> list_revisions(const std::string& parent);

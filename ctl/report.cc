@@ -21,6 +21,10 @@ constexpr auto kHints = std::to_array<Hint>({
     {"DEATH_NOT_FOUND", "`appctl workers APP --dead` shows those that are kept."},
     {"WORKER_NOT_FOUND", "`appctl workers APP` shows the workers."},
     {"WORKER_NOT_READY", "`appctl workers APP` shows what it is at."},
+    {"REQUEST_NOT_FOUND", "`appctl requests APP` shows what is in hand now."},
+    {"REQUEST_NOT_CANCELLABLE",
+     "`appctl stacks APP` shows where it is. `appctl recycle APP WORKER` replaces its worker, which "
+     "gets graceful_timeout to finish; request_timeout limits every request."},
     {"STACKS_NOT_TAKEN", "Try again; `appctl workers APP` shows whether it is still there."},
     {"OPERATION_NOT_FOUND", "`appctl operations` shows those that are kept."},
     {"APP_EXISTS", "Change it with `appctl set APP …` or `appctl apply`, or delete it first."},

@@ -39,6 +39,8 @@ constexpr auto kVerbs = std::to_array<Verb>({
     {"workers", kLook, false, "worker processes", "appctl workers myapp -o json", add_workers},
     {"stacks", kLook, false, "what the threads, tasks and greenlets of workers are at",
      "appctl stacks myapp 3", add_stacks},
+    {"requests", kLook, false, "what workers have in hand now; --cancel ends one",
+     "appctl requests myapp --cancel 3/1207", add_requests},
     {"operations", kLook, false, "changes and how they ended", "appctl operations myapp",
      add_operations},
     {"history", kLook, false, "who changed what when and why, and how it ended",

@@ -39,6 +39,7 @@ void add_list(CLI::App& command, Action& action);
 void add_status(CLI::App& command, Action& action);
 void add_workers(CLI::App& command, Action& action);
 void add_stacks(CLI::App& command, Action& action);
+void add_requests(CLI::App& command, Action& action);
 void add_recycle(CLI::App& command, Action& action);
 void add_operations(CLI::App& command, Action& action);
 void add_history(CLI::App& command, Action& action);

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "common/result.h"
+#include "supervisor/model/request.h"
 #include "supervisor/model/revision.h"
 #include "supervisor/runtime/log_reader.h"
 
@@ -57,6 +58,13 @@ struct DeleteApp {
   std::string id;
   bool allow_missing = false;
   CallOptions options;
+};
+
+struct CancelRequest {
+  std::string app;
+  std::int32_t worker = 0;
+  std::uint32_t number = 0;
+  model::Caller caller;
 };
 
 // Why a call was refused: the error, and each field that breaks a rule.
@@ -126,6 +134,10 @@ class Control {
   // Has a worker replaced; replies with what it is now.
   virtual void recycle_worker(std::string app, std::int32_t worker,
                               Reply<model::WorkerView> reply) = 0;
+  // What workers have in hand now, of all apps or of one.
+  virtual void requests(std::optional<std::string> app, Reply<model::RequestsView> reply) = 0;
+  // Has a request in hand ended; replies with what it was as soon as its worker was told.
+  virtual void cancel_request(CancelRequest request, Reply<model::RequestView> reply) = 0;
   virtual void operation(std::string id, Reply<model::Operation> reply) = 0;
   virtual void operations(std::string app, Reply<std::vector<model::Operation>> reply) = 0;
   // The history of an app (APP_NOT_FOUND if there is none), newest first.

@@ -50,6 +50,8 @@ class Reconciler : public Control {
   void dump_stacks(std::string app, std::int32_t worker, Reply<WorkerStacks> reply) override;
   void recycle_worker(std::string app, std::int32_t worker,
                       Reply<model::WorkerView> reply) override;
+  void requests(std::optional<std::string> app, Reply<model::RequestsView> reply) override;
+  void cancel_request(CancelRequest request, Reply<model::RequestView> reply) override;
   void operation(std::string id, Reply<model::Operation> reply) override;
   void operations(std::string app, Reply<std::vector<model::Operation>> reply) override;
   void revisions(std::string app, Reply<std::vector<model::Revision>> reply) override;
@@ -147,6 +149,10 @@ class Reconciler : public Control {
   void answer_stacks(core::RolloutKey key, const core::StacksTaken& taken);
   std::optional<core::Time> expire_stacks(core::Time now);
   void sample(AppEntry& app);
+
+  // requests.cc: what workers have in hand.
+  model::RequestsView requests_of(const AppEntry& app, core::RolloutKey key, core::WorkerId id,
+                                  const core::Worker& worker, core::Time now) const;
 
   // publish.cc: what watchers and the log see.
   void publish(const std::string& app, decltype(model::Event::what) what);

@@ -188,13 +188,27 @@ Exchange* Engine::next(Lane& lane) {
     Connection::Outcome outcome = connection->advance(lane);
     if (outcome == Connection::Outcome::Request) {
       in_hand_.push_back(*connection);
-      const http::RequestHead& head = connection->exchange().request();
-      connection->set_place(shared_.stats.begin(head.method, head.target, connection->begun(),
-                                                oldest_in_hand()->begun()));
+      shared_.stats.begin(oldest_in_hand()->begun());
+      show(*connection);
       return &connection->exchange();
     }
     settle(*connection, outcome);
   }
+}
+
+void Engine::show(Connection& connection) {
+  const http::RequestHead& head = connection.exchange().request();
+  connection.set_place(shared_.stats.show(head.method, head.target,
+                                          origin_of(connection, head).address, connection.begun()));
+}
+
+// There is room on the scoreboard: so that those that are shown are the oldest, always. And so this
+// one is found behind as many at most as are shown.
+void Engine::show_oldest_unshown() {
+  const auto unshown = [](const Connection& each) { return each.place() == Stats::kNotShown; };
+  Connection* found = overdue_.find_if(unshown);
+  if (found == nullptr) found = in_hand_.find_if(unshown);
+  if (found != nullptr) show(*found);
 }
 
 Connection* Engine::oldest_in_hand() const {
@@ -214,6 +228,15 @@ Exchange* Engine::next_overdue() {
 
 net::Nanoseconds Engine::oldest_overdue() const {
   return overdue_.empty() ? net::Nanoseconds(0) : shared_.now - overdue_.front()->begun();
+}
+
+Exchange* Engine::find_shown(std::uint32_t number) {
+  const std::uint8_t place = shared_.stats.place_of(number);
+  if (place == Stats::kNotShown) return nullptr;
+  const auto is_there = [place](const Connection& each) { return each.place() == place; };
+  Connection* found = in_hand_.find_if(is_there);
+  if (found == nullptr) found = overdue_.find_if(is_there);
+  return found == nullptr ? nullptr : &found->exchange();
 }
 
 void Engine::finish(Exchange& exchange) {
@@ -246,6 +269,7 @@ void Engine::end_request(Exchange& exchange, int status) {
   Connection* oldest = oldest_in_hand();
   shared_.stats.end(connection.place(), status, shared_.now - connection.begun(),
                     oldest == nullptr ? net::TimePoint() : oldest->begun());
+  if (!shared_.stats.all_are_shown()) show_oldest_unshown();
   if (shared_.access_log.on() && status != 0) log_request(exchange, status);
 }
 

@@ -78,6 +78,8 @@ class Engine {
   Exchange* next_overdue();
   // How long the oldest of those has been in hand; zero when there is none.
   net::Nanoseconds oldest_overdue() const;
+  // The request in hand that the scoreboard shows under this number; nullptr: it is over.
+  Exchange* find_shown(std::uint32_t number);
   // The answer, 101, has been sent: the connection stays with the gateway until close_upgraded(),
   // but the request is over.
   void upgrade(Exchange& exchange);
@@ -123,6 +125,8 @@ class Engine {
   void add(Client client);
   void bury_given();
   void settle(Connection& connection, Connection::Outcome outcome);
+  void show(Connection& connection);
+  void show_oldest_unshown();
   void end_request(Exchange& exchange, int status);
   void log_request(Exchange& exchange, int status);
   void leave_gateway(Connection& connection);

@@ -25,17 +25,22 @@ class Stats {
   // The loop turns.
   void beat(net::TimePoint now) { set(slot_.beat_ns, nanoseconds(now)); }
 
-  // Where the request is shown, for end(). `oldest` is the start of the oldest request in hand.
-  std::uint8_t begin(std::string_view method, std::string_view path, net::TimePoint begun,
-                     net::TimePoint oldest) {
+  // `oldest` is the start of the oldest request in hand.
+  void begin(net::TimePoint oldest) {
     add(slot_.busy, 1U);
     set(slot_.started_ns, nanoseconds(oldest));
+  }
+  // Where a request in hand is shown, for end(); kNotShown: there is no room.
+  std::uint8_t show(std::string_view method, std::string_view path, std::string_view client,
+                    net::TimePoint begun) {
     if (free_ == 0) return kNotShown;
     auto place = static_cast<std::uint8_t>(std::countr_zero(free_));
     free_ &= free_ - 1;
     RequestInHand& shown = slot_.in_hand[place];
     copy(shown.method, method);
     copy(shown.path, path);
+    copy(shown.client, client);
+    set(shown.number, ++number_);
     set(shown.started_ns, nanoseconds(begun));
     return place;
   }
@@ -54,6 +59,23 @@ class Stats {
         slot_.latency[std::min<std::size_t>(static_cast<std::size_t>(std::bit_width(micros)), 31)],
         1);
   }
+
+  bool all_are_shown() const {
+    return slot_.busy.load(std::memory_order_relaxed) ==
+           kShownInHand - static_cast<std::uint32_t>(std::popcount(free_));
+  }
+  // The place of the request that has this number, if it is shown.
+  std::uint8_t place_of(std::uint32_t number) const {
+    for (std::uint8_t place = 0; place < kShownInHand; ++place) {
+      const RequestInHand& shown = slot_.in_hand[place];
+      if ((free_ & (1U << place)) == 0 && shown.number.load(std::memory_order_relaxed) == number) {
+        return place;
+      }
+    }
+    return kNotShown;
+  }
+
+  static constexpr std::uint8_t kNotShown = 0xff;
 
  private:
   template <typename T>
@@ -74,10 +96,10 @@ class Stats {
     return static_cast<std::uint64_t>(at.time_since_epoch().count());
   }
 
-  static constexpr std::uint8_t kNotShown = 0xff;
-
   ScoreboardSlot& slot_;
-  std::uint32_t free_ = (1U << kShownInHand) - 1;  // places of slot_.in_hand
+  std::uint32_t number_ = 0;  // of the request that was shown last
+  std::uint32_t free_ = ~0U;  // places of slot_.in_hand
+  static_assert(kShownInHand == 32);
 };
 
 }  // namespace appd::engine

@@ -5,7 +5,7 @@
 
 #include "ctl/json.h"
 #include "ctl/render.h"
-#include "support/temporary_directory.h"
+#include "tests/support/temporary_directory.h"
 
 namespace appd::ctl {
 namespace {

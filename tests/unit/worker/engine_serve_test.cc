@@ -296,6 +296,8 @@ TEST(EngineServe, WritesTheScoreboard) {
   EXPECT_EQ(engine.slot().started_ns, 0U);
   EXPECT_STREQ(engine.slot().in_hand[0].method, "GET");
   EXPECT_STREQ(engine.slot().in_hand[0].path, "/bad");
+  EXPECT_STREQ(engine.slot().in_hand[0].client, "127.0.0.1");
+  EXPECT_EQ(engine.slot().in_hand[0].number, 2U) << "the worker's second";
   EXPECT_GT(engine.slot().bytes_in, 0U);
   EXPECT_GT(engine.slot().bytes_out, 0U);
   std::uint64_t counted = 0;

@@ -35,6 +35,8 @@ class FakeControl final : public reconcile::Control {
   std::optional<reconcile::ReloadApp> reloaded;
   std::optional<reconcile::DeleteApp> deleted;
   std::optional<reconcile::RollbackApp> rolled_back;
+  model::RequestsView in_hand;
+  std::optional<reconcile::CancelRequest> cancelled;
   std::optional<std::string> reopened;
   std::optional<core::LogQuery> asked_logs;
   // Logs are read as they are; set both before.
@@ -97,6 +99,14 @@ class FakeControl final : public reconcile::Control {
   void dump_stacks(std::string app, std::int32_t worker,
                    Reply<reconcile::WorkerStacks> reply) override {
     answer(reply, reconcile::WorkerStacks{worker, "stacks of " + app});
+  }
+  void requests(std::optional<std::string>, Reply<model::RequestsView> reply) override {
+    answer(reply, in_hand);
+  }
+  void cancel_request(reconcile::CancelRequest request,
+                      Reply<model::RequestView> reply) override {
+    cancelled = request;
+    answer(reply, in_hand.named.front());
   }
   void recycle_worker(std::string app, std::int32_t worker,
                       Reply<model::WorkerView> reply) override {

@@ -1,0 +1,31 @@
+// A request that a worker has in hand, as its slot on the scoreboard shows it. Values only.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "supervisor/model/app_spec.h"
+
+namespace appd::model {
+
+struct RequestView {
+  std::string app;
+  std::int32_t worker = 0;
+  std::int32_t pid = 0;
+  std::uint32_t number = 0;
+  std::string method;
+  std::string path;
+  std::string client;  // empty: it came by a unix socket
+  std::chrono::steady_clock::time_point started;
+  Milliseconds age{0};
+  bool cancellable = false;
+};
+
+struct RequestsView {
+  std::vector<RequestView> named;  // oldest first
+  std::int64_t unnamed = 0;        // in hand too; the scoreboard has no room for them
+};
+
+}  // namespace appd::model
