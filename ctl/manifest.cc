@@ -15,10 +15,9 @@
 namespace appd::ctl {
 namespace {
 
-constexpr auto kReported =
-    std::to_array<std::string_view>({"uid", "observed", "generation", "etag", "operation",
-                                     "create_time", "update_time", "revision", "changed_env",
-                                     "next_page_token"});
+constexpr auto kReported = std::to_array<std::string_view>(
+    {"uid", "observed", "generation", "etag", "operation", "create_time", "update_time", "revision",
+     "changed_env", "next_page_token"});
 
 // No field of the API, but where values of env are.
 constexpr std::string_view kSecretEnv = "secret_env";
@@ -193,8 +192,8 @@ class Reader {
   // Variables whose values are in files.
   void read_secrets(ManifestApp& app, const Node& secrets) {
     if (secrets.table() == nullptr) {
-      return report(secrets.at, "secret_env: wants a table of NAME = \"FILE\", this is " +
-                                    kind_of(secrets));
+      return report(secrets.at,
+                    "secret_env: wants a table of NAME = \"FILE\", this is " + kind_of(secrets));
     }
     for (const Entry& entry : *secrets.table()) {
       const auto wrong = [&](const std::string& message) {
@@ -238,8 +237,8 @@ bool may_hold_secret(std::string_view text, int line) {
     const std::size_t first = present.find_first_not_of(" \t");
     const bool header = first != std::string_view::npos && present[first] == '[';
     const bool was_in_env = in_env;
-    in_env = header ? names_env
-                    : (names_env || in_env) && present.find('}') == std::string_view::npos;
+    in_env =
+        header ? names_env : (names_env || in_env) && present.find('}') == std::string_view::npos;
     if (i == line) return names_env || (was_in_env && !header);
   }
   return false;

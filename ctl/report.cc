@@ -23,7 +23,8 @@ constexpr auto kHints = std::to_array<Hint>({
     {"WORKER_NOT_READY", "`appctl workers APP` shows what it is at."},
     {"REQUEST_NOT_FOUND", "`appctl requests APP` shows what is in hand now."},
     {"REQUEST_NOT_CANCELLABLE",
-     "`appctl stacks APP` shows where it is. `appctl recycle APP WORKER` replaces its worker, which "
+     "`appctl stacks APP` shows where it is. `appctl recycle APP WORKER` replaces its worker, "
+     "which "
      "gets graceful_timeout to finish; request_timeout limits every request."},
     {"STACKS_NOT_TAKEN", "Try again; `appctl workers APP` shows whether it is still there."},
     {"OPERATION_NOT_FOUND", "`appctl operations` shows those that are kept."},

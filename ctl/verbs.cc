@@ -53,6 +53,8 @@ constexpr auto kVerbs = std::to_array<Verb>({
      "appctl logs myapp -f --since 10m --grep ERROR --worker 3", add_logs},
     {"reopen-logs", kLook, false, "for logrotate: log files are opened again by their names",
      "appctl reopen-logs", add_reopen_logs},
+    {"doctor", kLook, false, "what is wrong with host and apps, and what to do",
+     "appctl doctor myapp", add_doctor},
     {"version", kLook, false, "versions of appctl and appd", "appctl version", add_version},
 });
 

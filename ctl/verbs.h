@@ -48,6 +48,7 @@ void add_wait(CLI::App& command, Action& action);
 void add_events(CLI::App& command, Action& action);
 void add_logs(CLI::App& command, Action& action);
 void add_reopen_logs(CLI::App& command, Action& action);
+void add_doctor(CLI::App& command, Action& action);
 void add_version(CLI::App& command, Action& action);
 
 }  // namespace appd::ctl

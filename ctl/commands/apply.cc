@@ -180,9 +180,8 @@ ExitCode carry_out(Session& session, const Manifest& manifest, const std::vector
 
 ExitCode apply(Session& session, const Options& options, bool request_id_given) {
   const bool is_stdin = options.file == "-";
-  const Result<std::string> text = is_stdin
-                                       ? read_all(session.io().in, "stdin", kLargestManifest)
-                                       : read_file(options.file, kLargestManifest);
+  const Result<std::string> text = is_stdin ? read_all(session.io().in, "stdin", kLargestManifest)
+                                            : read_file(options.file, kLargestManifest);
   if (!text) {
     return session.fail(usage_error(text.error().message), {"apply the manifest", "", "", {}});
   }

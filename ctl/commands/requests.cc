@@ -69,10 +69,12 @@ ExitCode cancel(Session& session, const Options& options) {
     over = *waited;
   }
   if (!over && !options.no_wait) {
-    session.note("the request " + escape_line(what) + " goes on: the app does not let itself be "
-                 "interrupted\n  `appctl stacks " + escape_line(options.id) +
-                 "` shows where it is, `appctl recycle " + escape_line(options.id) + " " +
-                 options.cancel.substr(0, slash) + "` replaces its worker.");
+    session.note("the request " + escape_line(what) +
+                 " goes on: the app does not let itself be "
+                 "interrupted\n  `appctl stacks " +
+                 escape_line(options.id) + "` shows where it is, `appctl recycle " +
+                 escape_line(options.id) + " " + options.cancel.substr(0, slash) +
+                 "` replaces its worker.");
     return ExitCode::Failed;
   }
   if (session.json()) return session.print_json(*told);

@@ -15,8 +15,8 @@ using reconcile::Rejection;
 // INVALID_ARGUMENT / REQUEST_INVALID with one field violation.
 Rejection request_invalid(std::string field, std::string description);
 
-std::string app_name(std::string_view id);                             // "apps/web"
-std::string worker_name(std::string_view app, std::int32_t id);        // "apps/web/workers/3"
+std::string app_name(std::string_view id);                       // "apps/web"
+std::string worker_name(std::string_view app, std::int32_t id);  // "apps/web/workers/3"
 // "apps/web/workers/3/requests/17"
 std::string request_name(std::string_view app, std::int32_t worker, std::uint32_t number);
 std::string operation_name(std::string_view id);                       // "operations/UUID"

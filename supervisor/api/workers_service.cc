@@ -164,9 +164,8 @@ void list_requests(reconcile::Control& control,
   const auto app = parse_parent(call);
   if (!app) return;
   const auto answer = [](auto& done, model::RequestsView requests) {
-    std::sort(requests.named.begin(), requests.named.end(), [](const auto& a, const auto& b) {
-      return key_of_request(a) < key_of_request(b);
-    });
+    std::sort(requests.named.begin(), requests.named.end(),
+              [](const auto& a, const auto& b) { return key_of_request(a) < key_of_request(b); });
     const auto page = sorted_page(ListKind::Requests, requests.named, key_of_request,
                                   done.request().page_size(), done.request().page_token());
     if (!page) return done.reject(page.rejection());

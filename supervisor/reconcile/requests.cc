@@ -125,8 +125,8 @@ void Reconciler::cancel_request(CancelRequest request, Reply<model::RequestView>
                          name + " is in a worker that has lost its zygote and is being replaced",
                          0});
     }
-    log_->info("request cancelled app={} worker={} number={} what=\"{} {}\" by=\"{}\"",
-               request.app, request.worker, request.number, found->method, found->path,
+    log_->info("request cancelled app={} worker={} number={} what=\"{} {}\" by=\"{}\"", request.app,
+               request.worker, request.number, found->method, found->path,
                describe(request.caller));
     reply(*found);
   });

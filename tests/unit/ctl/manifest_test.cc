@@ -186,8 +186,7 @@ TEST(Manifest, ReadsSecretsFromFilesBesideIt) {
   ASSERT_TRUE(manifest.problems.empty()) << problems(manifest);
   EXPECT_EQ(manifest.apps[0].spec.env().at("TOKEN"), "s3cret");
   EXPECT_EQ(manifest.apps[0].spec.env().at("LANG"), "C");
-  for (const char* wrong :
-       {"TOKEN = 'nowhere'", "TOKEN = 3", "LANG = 'token'"}) {
+  for (const char* wrong : {"TOKEN = 'nowhere'", "TOKEN = 3", "LANG = 'token'"}) {
     const Manifest refused =
         parse("[apps.a]\nenv = {LANG = 'C'}\nsecret_env = {" + std::string(wrong) + "}\n");
     EXPECT_EQ(refused.problems.size(), 1U) << wrong;

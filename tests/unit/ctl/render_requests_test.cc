@@ -21,7 +21,8 @@ v1::RequestInHand request(const std::string& name, std::int64_t age_ms, const st
 
 TEST(RenderRequests, ShowsIdAgeRouteAndClient) {
   v1::ListRequestsResponse list;
-  *list.add_requests() = request("apps/web/workers/3/requests/1207", 125'310, "/report", "10.0.0.7");
+  *list.add_requests() =
+      request("apps/web/workers/3/requests/1207", 125'310, "/report", "10.0.0.7");
   *list.add_requests() = request("apps/web/workers/1/requests/9", 310, "/a\x1b[31m", "");
   EXPECT_EQ(render_requests(list, false, {}),
             "ID        AGE  METHOD  PATH         CLIENT     PID\n"

@@ -150,8 +150,7 @@ TEST(Diff, OfAnAnswerTellsWhichVariablesChangedAndNoValue) {
     EXPECT_TRUE(change.hidden);
     lines.push_back(change.field + (change.from ? " was" : "") + (change.to ? " is" : ""));
   }
-  EXPECT_EQ(lines,
-            (std::vector<std::string>{"env.NEW is", "env.OTHER was is", "env.GONE was"}));
+  EXPECT_EQ(lines, (std::vector<std::string>{"env.NEW is", "env.OTHER was is", "env.GONE was"}));
 }
 
 TEST(FlagOf, TurnsPathsOfTheApiIntoArguments) {

@@ -103,8 +103,7 @@ class FakeControl final : public reconcile::Control {
   void requests(std::optional<std::string>, Reply<model::RequestsView> reply) override {
     answer(reply, in_hand);
   }
-  void cancel_request(reconcile::CancelRequest request,
-                      Reply<model::RequestView> reply) override {
+  void cancel_request(reconcile::CancelRequest request, Reply<model::RequestView> reply) override {
     cancelled = request;
     answer(reply, in_hand.named.front());
   }
