@@ -1,52 +1,17 @@
-// The parser: global options, the table of verbs, and one line and a hint for wrong arguments.
+// The parser, and one line and a hint for wrong arguments.
 #include "ctl/cli.h"
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
 
-#include "ctl/verbs.h"
+#include "ctl/contexts.h"
+#include "ctl/tree.h"
 
 namespace appd::ctl {
 namespace {
 
-constexpr const char* kFooter = R"(Examples:
-  appctl create myapp --directory /srv/myapp --app wsgi:app --bind 127.0.0.1:8000 --workers 4
-  appctl scale myapp --workers 17
-  appctl set myapp --threads 8 --timeout 45s
-  appctl reload myapp
-  appctl status
-
-A verb that changes something waits for its end; --no-wait returns at once.
-
-Exit codes:
-  0  done
-  1  failed, not found, or not done within --wait-timeout
-  2  wrong arguments, or values that appd refuses
-  3  rolled back: what served before serves on
-  4  appd cannot be reached, or does not answer
-  5  conflict: stale --etag, name taken, or superseded by a later change
-  130  interrupted while waiting; the change goes on)";
-
-struct Globals {
-  std::string address;
-  std::string format = "text";
-};
-
-void add_globals(CLI::App& app, Globals& globals) {
-  app.add_option_function<std::string>(
-         "--address",
-         [&globals](const std::string& text) {
-           const Result<std::string> address = parse_address(text);
-           if (!address) throw CLI::ValidationError("--address", address.error().message);
-           globals.address = *address;
-         },
-         "where appd listens: unix:PATH")
-      ->type_name("ADDRESS (" + globals.address + ")");
-  app.add_option("-o,--output", globals.format, "text, or json with the API's field names")
-      ->type_name("text|json")
-      ->check(CLI::IsMember({"text", "json"}).description(""));
-  app.set_version_flag("--version", "appctl " APPD_VERSION, "print appctl's own version");
-}
+// What the scripts for shells call; not for people.
+constexpr const char* kCompleteVerb = "__complete";
 
 // CLI11 ends each group of options with two blank lines.
 std::string tidy(std::string help) {
@@ -61,7 +26,7 @@ std::string unknown_verb(const CLI::App& app, const std::vector<std::string>& ar
   if (!app.get_subcommands().empty()) return "";
   for (std::size_t i = 0; i < arguments.size(); ++i) {
     const std::string& word = arguments[i];
-    if (word == "--address" || word == "-o" || word == "--output") {
+    if (word == "--address" || word == "--context" || word == "-o" || word == "--output") {
       ++i;
     } else if (!word.empty() && word.front() != '-') {
       return word;
@@ -114,6 +79,17 @@ ExitCode usage(const CLI::App& app, const CLI::ParseError& error,
   return ExitCode::Usage;
 }
 
+// Of the verb that was given, if one was, or of the part of a verb.
+std::string help_of(const CLI::App& app) {
+  std::string before = "appctl";
+  const CLI::App* deepest = &app;
+  while (!deepest->get_subcommands().empty()) {
+    if (deepest != &app) before += " " + deepest->get_name();
+    deepest = deepest->get_subcommands().front();
+  }
+  return deepest == &app ? deepest->help() : deepest->help(before);
+}
+
 // What was printed must have arrived: `appctl list > /dev/full` is a failure.
 ExitCode flushed(ExitCode code, const Io& io) {
   const bool written = std::fflush(io.out) == 0 && std::ferror(io.out) == 0;
@@ -127,38 +103,33 @@ ExitCode flushed(ExitCode code, const Io& io) {
 }  // namespace
 
 ExitCode run(std::vector<std::string> arguments, const Io& io) {
-  Globals globals;
-  globals.address = default_address(io.user, io.environment);
-  Action action;
-
-  CLI::App app("Controls appd, which runs Python web applications.", "appctl");
-  app.fallthrough();
-  app.require_subcommand(1);
-  app.footer(kFooter);
-  app.get_formatter()->column_width(34);
-  app.get_formatter()->label("REQUIRED", "(required)");
-  app.get_formatter()->label("SUBCOMMAND", "VERB");
-  add_globals(app, globals);
-  for (const Verb& verb : verbs()) {
-    CLI::App* command = app.add_subcommand(verb.name, verb.summary)->group(verb.group);
-    command->footer(std::string("Example:\n  ") + verb.example +
-                    "\n\nEverywhere: --address ADDRESS, -o text|json. Exit codes: appctl --help");
-    // A millisecond of every start goes into flags that nobody asked about.
-    if (std::find(arguments.begin(), arguments.end(), verb.name) == arguments.end()) continue;
-    verb.add(*command, action);
+  if (!arguments.empty() && arguments.front() == kCompleteVerb) {
+    return flushed(complete_words(std::span(arguments).subspan(1), io), io);
   }
-
+  Globals globals;
+  Action action;
+  CLI::App app("", "appctl");
+  // A millisecond of every start goes into flags that nobody asked about.
+  build_tree(app, default_address(io.user, io.environment), globals, action,
+             [&arguments](const Verb& verb) {
+               return std::find(arguments.begin(), arguments.end(), verb.name) != arguments.end();
+             });
+  const Verb* verb = nullptr;
+  std::string address;
   try {
-    if (const auto address = io.environment("APPD_ADDRESS"); address && !address->empty()) {
-      const Result<std::string> parsed = parse_address(*address);
-      if (!parsed) throw CLI::ValidationError("APPD_ADDRESS", parsed.error().message);
-      globals.address = *parsed;
-    }
     std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
     app.parse(reversed);
+    const std::string chosen = app.get_subcommands().front()->get_name();
+    verb = &*std::find_if(verbs().begin(), verbs().end(),
+                          [&](const Verb& each) { return each.name == chosen; });
+    if (!verb->local) {
+      const Result<std::string> found =
+          choose_address(globals.address, globals.context, io.user, io.environment);
+      if (!found) throw CLI::ValidationError(found.error().message);
+      address = *found;
+    }
   } catch (const CLI::CallForHelp&) {
-    const auto chosen = app.get_subcommands();
-    std::fputs(tidy(chosen.empty() ? app.help() : chosen.front()->help("appctl")).c_str(), io.out);
+    std::fputs(tidy(help_of(app)).c_str(), io.out);
     return flushed(ExitCode::Done, io);
   } catch (const CLI::CallForVersion& version) {
     std::fprintf(io.out, "%s\n", version.what());
@@ -167,10 +138,7 @@ ExitCode run(std::vector<std::string> arguments, const Io& io) {
     return flushed(usage(app, error, arguments, io), io);
   }
   const Format format = globals.format == "json" ? Format::Json : Format::Text;
-  Session session(io, globals.address, format);
-  const std::string chosen = app.get_subcommands().front()->get_name();
-  const auto verb = std::find_if(verbs().begin(), verbs().end(),
-                                 [&](const Verb& each) { return each.name == chosen; });
+  Session session(io, address, format);
   if (verb->changes) session.guard_change();
   return flushed(action(session), io);
 }

@@ -18,6 +18,7 @@
 #include "appd/v1/events.grpc.pb.h"
 #include "appd/v1/logs.grpc.pb.h"
 #include "appd/v1/operations.grpc.pb.h"
+#include "appd/v1/stats.grpc.pb.h"
 #include "appd/v1/system.grpc.pb.h"
 #include "appd/v1/workers.grpc.pb.h"
 #include "common/result.h"
@@ -102,6 +103,7 @@ struct Client::Impl {
         operations(v1::Operations::NewStub(channel)),
         events(v1::Events::NewStub(channel)),
         logs(v1::Logs::NewStub(channel)),
+        stats(v1::Stats::NewStub(channel)),
         system(v1::System::NewStub(channel)) {}
 
   CallError decode(const grpc::Status& status) const {
@@ -175,6 +177,7 @@ struct Client::Impl {
   std::unique_ptr<v1::Operations::Stub> operations;
   std::unique_ptr<v1::Events::Stub> events;
   std::unique_ptr<v1::Logs::Stub> logs;
+  std::unique_ptr<v1::Stats::Stub> stats;
   std::unique_ptr<v1::System::Stub> system;
 };
 
@@ -318,6 +321,41 @@ CallError WatchStream::error() {
 
 WatchStream Client::watch(const v1::WatchRequest& request) {
   return WatchStream(std::make_unique<WatchStream::Impl>(*impl_, request));
+}
+
+struct StatsStream::Impl {
+  Impl(Client::Impl& owner, const v1::WatchStatsRequest& request)
+      : client(owner), reader(owner.stats->WatchStats(&context, request)) {}
+  Client::Impl& client;
+  grpc::ClientContext context;
+  std::unique_ptr<grpc::ClientReader<v1::WatchStatsResponse>> reader;
+  bool finished = false;
+};
+
+StatsStream::StatsStream(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+StatsStream::StatsStream(StatsStream&&) noexcept = default;
+
+StatsStream::~StatsStream() {
+  if (impl_ == nullptr || impl_->finished) return;
+  impl_->context.TryCancel();
+  impl_->reader->Finish();
+}
+
+bool StatsStream::next(v1::WatchStatsResponse& stats) { return impl_->reader->Read(&stats); }
+void StatsStream::cancel() { impl_->context.TryCancel(); }
+
+CallError StatsStream::error() {
+  impl_->finished = true;
+  const grpc::Status status = impl_->reader->Finish();
+  if (!status.ok()) return impl_->client.decode(status);
+  CallError ended;  // figures have no end of their own, so this is appd on its way out
+  ended.code = Code::Unavailable;
+  ended.message = "appd ended the stream";
+  return ended;
+}
+
+StatsStream Client::watch_stats(const v1::WatchStatsRequest& request) {
+  return StatsStream(std::make_unique<StatsStream::Impl>(*impl_, request));
 }
 
 struct LogEntryStream::Impl {

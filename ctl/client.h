@@ -17,6 +17,7 @@
 #include "appd/v1/events.pb.h"
 #include "appd/v1/logs.pb.h"
 #include "appd/v1/operations.pb.h"
+#include "appd/v1/stats.pb.h"
 #include "appd/v1/system.pb.h"
 #include "appd/v1/workers.pb.h"
 #include "ctl/call_error.h"
@@ -47,6 +48,23 @@ class WatchStream {
   friend class Client;
   struct Impl;
   explicit WatchStream(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+// Figures, in the same way.
+class StatsStream {
+ public:
+  ~StatsStream();
+  StatsStream(StatsStream&&) noexcept;
+  bool next(v1::WatchStatsResponse& stats);
+  void cancel();
+  // Why it ended; call once, after next() was false.
+  CallError error();
+
+ private:
+  friend class Client;
+  struct Impl;
+  explicit StatsStream(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };
 
@@ -100,11 +118,13 @@ class Client {
   Outcome<v1::ListRevisionsResponse> list_revisions(const std::string& parent);
 
   WatchStream watch(const v1::WatchRequest& request);
+  StatsStream watch_stats(const v1::WatchStatsRequest& request);
   LogEntryStream read_logs(const v1::ReadLogsRequest& request);
 
  private:
   friend class WatchStream;
   friend class LogEntryStream;
+  friend class StatsStream;
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };

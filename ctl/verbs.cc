@@ -9,6 +9,7 @@ namespace {
 constexpr const char* kSet = "Setting up";
 constexpr const char* kChange = "Changing what runs";
 constexpr const char* kLook = "Looking";
+constexpr const char* kSelf = "appctl itself";
 
 constexpr auto kVerbs = std::to_array<Verb>({
     {"create", kSet, true, "register an app and start it",
@@ -34,6 +35,8 @@ constexpr auto kVerbs = std::to_array<Verb>({
     {"wait", kChange, true, "wait for the end of an operation",
      "appctl wait \"$(appctl reload myapp --no-wait)\"", add_wait},
     {"status", kLook, false, "appd and every app on one screen", "appctl status", add_status},
+    {"top", kLook, false, "apps and workers as they are now, with keys to scale and reload",
+     "appctl top --sort rate", add_top},
     {"list", kLook, false, "all apps", "appctl list -o json", add_list},
     {"get", kLook, false, "one app in full", "appctl get myapp", add_get},
     {"workers", kLook, false, "worker processes", "appctl workers myapp -o json", add_workers},
@@ -55,7 +58,13 @@ constexpr auto kVerbs = std::to_array<Verb>({
      "appctl reopen-logs", add_reopen_logs},
     {"doctor", kLook, false, "what is wrong with host and apps, and what to do",
      "appctl doctor myapp", add_doctor},
-    {"version", kLook, false, "versions of appctl and appd", "appctl version", add_version},
+    {"context", kSelf, false, "names for the appds of several hosts",
+     "appctl context add shop unix:/run/shop/appd.sock", add_context, true},
+    {"completion", kSelf, false, "completions for bash, zsh or fish, as a script",
+     "source <(appctl completion bash)", add_completion, true},
+    {"man", kSelf, false, "manual pages, for man -l", "appctl man reload | man -l -", add_man,
+     true},
+    {"version", kSelf, false, "versions of appctl and appd", "appctl version", add_version},
 });
 
 }  // namespace

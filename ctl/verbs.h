@@ -21,6 +21,7 @@ struct Verb {
   const char* example;
   // Adds arguments; once they are parsed, `action` is what the verb does.
   void (*add)(CLI::App& command, Action& action);
+  bool local = false;  // asks no appd
 };
 
 std::span<const Verb> verbs();
@@ -48,7 +49,11 @@ void add_wait(CLI::App& command, Action& action);
 void add_events(CLI::App& command, Action& action);
 void add_logs(CLI::App& command, Action& action);
 void add_reopen_logs(CLI::App& command, Action& action);
+void add_top(CLI::App& command, Action& action);
 void add_doctor(CLI::App& command, Action& action);
+void add_context(CLI::App& command, Action& action);
+void add_completion(CLI::App& command, Action& action);
+void add_man(CLI::App& command, Action& action);
 void add_version(CLI::App& command, Action& action);
 
 }  // namespace appd::ctl

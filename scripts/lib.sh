@@ -15,7 +15,7 @@ readonly python=/usr/bin/python3
 readonly packages_build=(
   g++ cmake ninja-build pkg-config ccache
   libgrpc++-dev protobuf-compiler-grpc libprotobuf-dev protobuf-compiler
-  libsqlite3-dev nlohmann-json3-dev libspdlog-dev libcli11-dev libtomlplusplus-dev
+  libsqlite3-dev nlohmann-json3-dev libspdlog-dev libcli11-dev libtomlplusplus-dev libncurses-dev
   node-llhttp zlib1g-dev python3-dev
 )
 # The example that scripts/quickstart runs.
@@ -25,7 +25,7 @@ readonly packages_test=(
   libgtest-dev python3-pytest python3-venv clang-format
   python3-django python3-cherrypy3 python3-starlette python3-fastapi python3-multipart
   python3-gevent python3-eventlet python3-tornado python3-uvloop python3-uvicorn
-  python3-websockets python3-redis redis-server chromium
+  python3-websockets python3-redis redis-server chromium tmux man-db mandoc zsh fish
 )
 readonly packages_lint=(clang-format clang-tidy shellcheck)
 # The servers and tools that the benchmarks compare with.
