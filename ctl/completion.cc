@@ -154,7 +154,10 @@ Completion complete(const CLI::App& tree, std::span<const std::string> words,
     for (Candidate& each : out.candidates) each.word = typed.substr(0, equals + 1) + each.word;
   } else if (typed.starts_with("-") && !place.only_arguments) {
     add_flags(*place.command, out.candidates);
-    if (place.command != &tree) add_flags(tree, out.candidates);
+    if (place.command != &tree) {
+      std::erase_if(out.candidates, [](const Candidate& each) { return each.word == "--help"; });
+      add_flags(tree, out.candidates);
+    }
   } else {
     const auto arguments = arguments_of(*place.command);
     for (const CLI::App* verb :

@@ -21,6 +21,8 @@ constexpr auto kHints = std::to_array<Hint>({
     {"DEATH_NOT_FOUND", "`appctl workers APP --dead` shows those that are kept."},
     {"WORKER_NOT_FOUND", "`appctl workers APP` shows the workers."},
     {"WORKER_NOT_READY", "`appctl workers APP` shows what it is at."},
+    {"BACKUP_FAILED", "Name a new file in a directory of appd's host that appd's user may write."},
+    {"BACKUP_UNUSABLE", "Take another backup, or the appd that wrote it."},
     {"REQUEST_NOT_FOUND", "`appctl requests APP` shows what is in hand now."},
     {"REQUEST_NOT_CANCELLABLE",
      "`appctl stacks APP` shows where it is. `appctl recycle APP WORKER` replaces its worker, "

@@ -9,6 +9,7 @@ namespace {
 constexpr const char* kSet = "Setting up";
 constexpr const char* kChange = "Changing what runs";
 constexpr const char* kLook = "Looking";
+constexpr const char* kState = "The state as a whole";
 constexpr const char* kSelf = "appctl itself";
 
 constexpr auto kVerbs = std::to_array<Verb>({
@@ -58,6 +59,10 @@ constexpr auto kVerbs = std::to_array<Verb>({
      "appctl reopen-logs", add_reopen_logs},
     {"doctor", kLook, false, "what is wrong with host and apps, and what to do",
      "appctl doctor myapp", add_doctor},
+    {"backup", kState, false, "a copy of the state, while appd runs",
+     "appctl backup /var/backups/appd-$(date +%F).db", add_backup},
+    {"restore", kState, true, "all apps of a backup, with their histories, or none",
+     "appctl restore /var/backups/appd-2026-11-27.db --dry-run", add_restore},
     {"context", kSelf, false, "names for the appds of several hosts",
      "appctl context add shop unix:/run/shop/appd.sock", add_context, true},
     {"completion", kSelf, false, "completions for bash, zsh or fish, as a script",

@@ -1,4 +1,6 @@
 // completion and man: what appctl says about itself, for shells and for man(1).
+#include <algorithm>
+#include <cstdio>
 #include <memory>
 
 #include "ctl/cli.h"

@@ -78,10 +78,14 @@ Result<Interpreter> parse_interpreter(const std::string& output) {
       nlohmann::json::parse(last_line(output), nullptr, /*allow_exceptions=*/false);
   if (!answer.is_object()) return broken("answers \"" + last_line(output) + "\"");
   Interpreter found;
-  found.version = answer.value("version", "");
-  found.implementation = answer.value("implementation", "");
-  found.free_threaded = answer.value("free_threaded", false);
-  found.missing = answer.value("missing", std::vector<std::string>());
+  try {
+    answer.at("version").get_to(found.version);
+    answer.at("implementation").get_to(found.implementation);
+    answer.at("free_threaded").get_to(found.free_threaded);
+    answer.at("missing").get_to(found.missing);
+  } catch (const nlohmann::json::exception&) {
+    return broken("answers \"" + last_line(output) + "\"");
+  }
   return found;
 }
 

@@ -60,6 +60,16 @@ struct DeleteApp {
   CallOptions options;
 };
 
+struct BackupMade {
+  std::int64_t size = 0;
+  std::int32_t schema_version = 0;
+  std::int32_t apps = 0;
+};
+struct RestoreState {
+  std::string path;
+  CallOptions options;
+};
+
 struct CancelRequest {
   std::string app;
   std::int32_t worker = 0;
@@ -134,6 +144,10 @@ class Control {
   // Has a worker replaced; replies with what it is now.
   virtual void recycle_worker(std::string app, std::int32_t worker,
                               Reply<model::WorkerView> reply) = 0;
+  // A copy of the state as of now, in a new file; BACKUP_FAILED.
+  virtual void backup_state(std::string path, Reply<BackupMade> reply) = 0;
+  // All apps of such a copy, or none; replies with them as they begin.
+  virtual void restore_state(RestoreState request, Reply<std::vector<model::AppView>> reply) = 0;
   // What workers have in hand now, of all apps or of one.
   virtual void requests(std::optional<std::string> app, Reply<model::RequestsView> reply) = 0;
   // Has a request in hand ended; replies with what it was as soon as its worker was told.

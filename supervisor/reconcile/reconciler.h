@@ -50,6 +50,8 @@ class Reconciler : public Control {
   void dump_stacks(std::string app, std::int32_t worker, Reply<WorkerStacks> reply) override;
   void recycle_worker(std::string app, std::int32_t worker,
                       Reply<model::WorkerView> reply) override;
+  void backup_state(std::string path, Reply<BackupMade> reply) override;
+  void restore_state(RestoreState request, Reply<std::vector<model::AppView>> reply) override;
   void requests(std::optional<std::string> app, Reply<model::RequestsView> reply) override;
   void cancel_request(CancelRequest request, Reply<model::RequestView> reply) override;
   void operation(std::string id, Reply<model::Operation> reply) override;
@@ -106,6 +108,12 @@ class Reconciler : public Control {
   Answer<model::Operation> do_rollback(const RollbackApp& request);
   void roll_back_spec(AppEntry& app, const model::Failure& failure);
   model::Revision take_back(model::AppRecord& record, const model::Failure& failure);
+
+  // backup.cc: the state as a whole.
+  struct Restoring;
+  std::optional<Rejection> check_restored(Restoring& restoring);
+  Answer<std::vector<model::AppView>> do_restore(const RestoreState& request);
+  void begin_restored(Restoring& restoring);
 
   // reconciler.cc: the loop.
   void turn();

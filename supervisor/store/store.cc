@@ -3,6 +3,7 @@
 
 #include <set>
 
+#include "supervisor/store/backup_file.h"
 #include "supervisor/store/codec.h"
 #include "supervisor/store/deaths.h"
 #include "supervisor/store/file.h"
@@ -247,10 +248,11 @@ Result<std::optional<Replay>> Store::find_request(std::string_view request_id) {
   return std::optional<Replay>(Replay{row.text(0), row.text(1), row.text(2)});
 }
 
-Result<void> Store::commit(const Change& change, model::WallTime now) {
-  Database& database = impl_->database;
-  Transaction transaction = TRY(Transaction::begin(database));
-  std::set<std::string> touched;
+namespace {
+
+// Within a transaction; notes whose operations may have become too many.
+Result<void> apply(Database& database, const Change& change, model::WallTime now,
+                   std::set<std::string>& touched) {
   if (change.remove_app) {
     TRY(remove_app(database, *change.remove_app));
     TRY(remove_deaths(database, *change.remove_app));
@@ -269,8 +271,63 @@ Result<void> Store::commit(const Change& change, model::WallTime now) {
   }
   if (change.request) TRY(write_request(database, *change.request, now));
   if (!change.audit.empty()) TRY(write_audit(database, change.audit, now));
+  return {};
+}
+
+// Its revisions and certificates, from the attached file.
+Result<void> bring_history(Database& database, const std::string& app) {
+  for (const char* sql :
+       {"INSERT INTO main.revisions (app, number, generation, rollout, spec, time, uid, pid, user,"
+        " client, method, reason, operation, outcome, error_message, cause, end_time, restores)"
+        " SELECT app, number, generation, rollout, spec, time, uid, pid, user, client, method,"
+        " reason, operation, outcome, error_message, cause, end_time, restores"
+        " FROM backup.revisions WHERE app = ?",
+        "INSERT INTO main.deaths (app, id, certificate)"
+        " SELECT app, id, certificate FROM backup.deaths WHERE app = ?"}) {
+    Statement statement = TRY(Statement::prepare(database, sql));
+    TRY(statement.bind(app).run());
+  }
+  return {};
+}
+
+Result<void> restore_attached(Database& database, const std::vector<Change>& changes,
+                              model::WallTime now) {
+  Transaction transaction = TRY(Transaction::begin(database));
+  std::set<std::string> touched;
+  for (const Change& change : changes) {
+    TRY(bring_history(database, change.put_app->id));
+    TRY(apply(database, change, now, touched));
+  }
   TRY(prune(database, touched, now));
   return transaction.commit();
+}
+
+}  // namespace
+
+Result<void> Store::commit(const Change& change, model::WallTime now) {
+  Database& database = impl_->database;
+  Transaction transaction = TRY(Transaction::begin(database));
+  std::set<std::string> touched;
+  TRY(apply(database, change, now, touched));
+  TRY(prune(database, touched, now));
+  return transaction.commit();
+}
+
+Result<void> Store::restore(const std::string& from, const std::vector<Change>& changes,
+                            model::WallTime now) {
+  Database& database = impl_->database;
+  {
+    Statement attach = TRY(Statement::prepare(database, "ATTACH ? AS backup"));
+    TRY(attach.bind(from).run());
+  }
+  Result<void> restored = restore_attached(database, changes, now);
+  const Result<void> detached = database.run("DETACH backup");
+  if (restored && !detached) return detached.error();
+  return restored;
+}
+
+Result<std::int64_t> Store::backup(const std::string& path) {
+  return write_backup(impl_->database, path);
 }
 
 std::int32_t Store::schema_version() const { return current_schema_version(); }

@@ -82,6 +82,7 @@ std::vector<Message> samples() {
       Reopen{},
       TakeStacks{13},
       Stacks{14, "Thread 0x2"},
+      CancelRequest{15, 16},
   };
 }
 

@@ -149,6 +149,7 @@ TEST(InterpreterAnswer, IsTheLastLineThatItPrints) {
   EXPECT_EQ(found->version, "3.11.2");
   EXPECT_EQ(found->missing, (std::vector<std::string>{"gevent"}));
   EXPECT_FALSE(parse_interpreter("hello\n"));
+  EXPECT_FALSE(parse_interpreter("{\"version\": 3}\n"));
   EXPECT_FALSE(parse_interpreter(""));
 }
 

@@ -37,6 +37,8 @@ class FakeControl final : public reconcile::Control {
   std::optional<reconcile::RollbackApp> rolled_back;
   model::RequestsView in_hand;
   std::optional<reconcile::CancelRequest> cancelled;
+  std::optional<std::string> backed_up;
+  std::optional<reconcile::RestoreState> restored;
   std::optional<std::string> reopened;
   std::optional<core::LogQuery> asked_logs;
   // Logs are read as they are; set both before.
@@ -99,6 +101,15 @@ class FakeControl final : public reconcile::Control {
   void dump_stacks(std::string app, std::int32_t worker,
                    Reply<reconcile::WorkerStacks> reply) override {
     answer(reply, reconcile::WorkerStacks{worker, "stacks of " + app});
+  }
+  void backup_state(std::string path, Reply<reconcile::BackupMade> reply) override {
+    backed_up = path;
+    answer(reply, reconcile::BackupMade{4096, 7, 2});
+  }
+  void restore_state(reconcile::RestoreState request,
+                     Reply<std::vector<model::AppView>> reply) override {
+    restored = request;
+    answer(reply, state.apps);
   }
   void requests(std::optional<std::string>, Reply<model::RequestsView> reply) override {
     answer(reply, in_hand);
