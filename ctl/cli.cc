@@ -49,6 +49,15 @@ std::string explain(const CLI::App& app, const CLI::ParseError& error,
     return "no such verb: '" + word + "'" + did_you_mean(word, names);
   }
   if (app.get_subcommands().empty() && arguments.empty()) return "what is to be done?";
+  if (!app.get_subcommands().empty()) {
+    // "context" alone: its parts are its verbs.
+    const CLI::App* verb = app.get_subcommands().front();
+    std::string parts;
+    for (const CLI::App* part : verb->get_subcommands([](const CLI::App*) { return true; })) {
+      parts += (parts.empty() ? "" : ", ") + part->get_name();
+    }
+    if (!parts.empty() && verb->get_subcommands().empty()) return "say what of it: " + parts;
+  }
   std::string text = error.what();
   std::replace(text.begin(), text.end(), '\n', ' ');
   if (dynamic_cast<const CLI::ExtrasError*>(&error) == nullptr) return text;

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "appd/v1/stats.pb.h"
+#include "common/result.h"
 #include "common/unique_fd.h"
 #include "ctl/client.h"
 #include "ctl/top/view.h"

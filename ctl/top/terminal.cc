@@ -51,8 +51,10 @@ std::optional<TopKey> key_of(int code) {
     case 'q':
     case 3:  // Ctrl-C
       return TopKey::Quit;
-    default:
+    case KEY_RESIZE:
       return std::nullopt;
+    default:
+      return TopKey::Other;
   }
 }
 
@@ -146,7 +148,10 @@ void Terminal::draw(std::span<const TopLine> lines) {
     ::wattrset(stdscr, static_cast<int>(attributes));
     ::mvwaddnstr(stdscr, row, 0, line.text.c_str(), static_cast<int>(line.text.size()));
     // The bar goes to the edge; a space in the last cell of all would scroll.
-    if (line.selected) ::mvwchgat(stdscr, row, 0, -1, attributes, 0, nullptr);
+    if (line.selected) {
+      ::mvwchgat(stdscr, row, 0, -1, attributes & ~A_COLOR,
+                 static_cast<short>(PAIR_NUMBER(attributes)), nullptr);
+    }
     ++row;
   }
   ::wattrset(stdscr, A_NORMAL);

@@ -420,8 +420,9 @@ std::optional<TopWish> TopView::press(TopKey key) {
     case TopKey::Help:
       helping_ = true;
       break;
-    case TopKey::Quit:
-      break;  // above
+    case TopKey::Quit:  // above
+    case TopKey::Other:
+      break;
   }
   return std::nullopt;
 }

@@ -28,6 +28,7 @@ enum class TopKey {
   Reverse,
   Help,
   Quit,
+  Other,  // no key of ours
 };
 
 // The columns that rows can be sorted by.

@@ -145,7 +145,7 @@ def test_contexts_name_several_appds(appd: Appd, port: int, tmp_path: Path) -> N
     assert appctl("list", "--address", appd.address).returncode == DONE
     refused = appctl("list", "--address", appd.address, "--context", "here")
     assert refused.returncode == USAGE and "excludes" in refused.stderr
-    unknown = appctl("--context", "hree", "list")
+    unknown = appctl("--context", "heree", "list")
     assert unknown.returncode == USAGE and "did you mean 'here'?" in unknown.stderr
     assert appctl("context", "remove", "there").returncode == DONE
     assert appctl("context", "remove", "there").returncode == USAGE

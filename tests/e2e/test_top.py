@@ -44,7 +44,7 @@ def test_shows_apps_and_their_workers_and_quits(appd: Appd, port: int, tmp_path:
     terminal.press("h")
     terminal.wait_for("one worker more, or fewer")
     terminal.press("x")
-    terminal.wait_for("RESTARTS")
+    terminal.wait_for("WORKERS")
     terminal.press("q")
     assert "req/s" not in terminal.wait_for("exit=0"), "the screen is as it was before"
 

@@ -74,7 +74,7 @@ TEST_F(ContextsTest, TheFirstThatSaysSoWins) {
 
 TEST_F(ContextsTest, OneThatIsNotThereIsToldWithWhatWasPerhapsMeant) {
   ASSERT_TRUE(write_contexts(path(), {"gone", {{"shop", "unix:/shop"}}}));
-  EXPECT_NE(chosen("", "shpo").find("did you mean 'shop'?"), std::string::npos);
+  EXPECT_NE(chosen("", "shops").find("did you mean 'shop'?"), std::string::npos);
   EXPECT_NE(chosen().find("no context 'gone'"), std::string::npos);
 }
 

@@ -179,6 +179,9 @@ TEST(TopView, HelpComesAndGoesAndQuitsNothing) {
   EXPECT_NE(text_of(view.screen(100, 20)).find("one worker more"), std::string::npos);
   view.press(TopKey::Quit);
   EXPECT_FALSE(view.quitting());
+  view.press(TopKey::Help);
+  view.press(TopKey::Other);
+  EXPECT_EQ(text_of(view.screen(100, 20)).find("one worker more"), std::string::npos);
   view.press(TopKey::Quit);
   EXPECT_TRUE(view.quitting());
 }
