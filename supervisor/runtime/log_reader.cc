@@ -162,7 +162,10 @@ void LogReader::wait_for_news(Entry& entry) {
   bool told = directory_watch_ >= 0;
   for (int file : entry.stream->watched()) {
     const std::string path = "/proc/self/fd/" + std::to_string(file);
-    const int watch = ::inotify_add_watch(inotify_.get(), path.c_str(), IN_MODIFY | IN_ONESHOT);
+    // Others may wait by the same watch. IN_MASK_ADD: a mask that is replaced is empty for a
+    // moment, and what is written in it would be told to nobody.
+    const int watch =
+        ::inotify_add_watch(inotify_.get(), path.c_str(), IN_MODIFY | IN_ONESHOT | IN_MASK_ADD);
     if (watch >= 0) entry.watches.push_back(watch);
     told = told && watch >= 0;
   }
