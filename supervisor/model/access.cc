@@ -6,6 +6,7 @@
 #include <set>
 
 #include "supervisor/model/address.h"
+#include "supervisor/model/file_mode.h"
 #include "supervisor/model/text.h"
 
 namespace appd::model {
@@ -23,15 +24,6 @@ Error wrong(std::string_view text, const std::string& why) {
                "listen " + in_quotes(text) + ": " + why};
 }
 
-// "0660", "660"
-std::optional<mode_t> parse_mode(std::string_view text) {
-  const bool octal = text.find_first_not_of("01234567") == std::string_view::npos;
-  if (!octal || (text.size() != 3 && (text.size() != 4 || text.front() != '0'))) {
-    return std::nullopt;
-  }
-  return static_cast<mode_t>(std::stoul(std::string(text), nullptr, 8));
-}
-
 // What is wrong with "NAME=VALUE"; empty: nothing.
 std::string take_option(std::string_view name, std::string_view value, Entrance& entrance) {
   if (name == "role") {
@@ -39,7 +31,7 @@ std::string take_option(std::string_view name, std::string_view value, Entrance&
     if (!role) return "role must be viewer, deployer or admin, but got " + in_quotes(value);
     entrance.role = *role;
   } else if (name == "mode") {
-    const auto mode = parse_mode(value);
+    const auto mode = parse_file_mode(value);
     if (!mode)
       return "mode must be three octal digits as in mode=0660, but got " + in_quotes(value);
     entrance.mode = *mode;

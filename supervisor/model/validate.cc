@@ -7,6 +7,7 @@
 #include "common/scoreboard.h"
 #include "supervisor/model/address.h"
 #include "supervisor/model/checker.h"
+#include "supervisor/model/file_mode.h"
 #include "supervisor/model/worker_class.h"
 
 namespace appd::model {
@@ -162,8 +163,7 @@ void check_class(Checker& check, const AppSpec& spec) {
 
 // "660", "0660"
 void check_socket_mode(Checker& check, const std::string& mode) {
-  const bool octal = mode.find_first_not_of("01234567") == std::string::npos;
-  if (octal && (mode.size() == 3 || (mode.size() == 4 && mode.front() == '0'))) return;
+  if (parse_file_mode(mode)) return;
   check.refuse("unix_socket_mode", "must be three octal digits, but got " + in_quotes(mode) +
                                        ": write \"0660\" for user and group only");
 }

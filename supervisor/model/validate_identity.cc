@@ -2,6 +2,7 @@
 #include <cctype>
 
 #include "supervisor/model/checker.h"
+#include "supervisor/model/file_mode.h"
 
 namespace appd::model {
 namespace {
@@ -21,8 +22,7 @@ void check_account(Checker& check, const char* field, const std::string& name) {
 }
 
 void check_umask(Checker& check, const std::string& mask) {
-  const bool octal = mask.find_first_not_of("01234567") == std::string::npos;
-  if (octal && (mask.size() == 3 || (mask.size() == 4 && mask.front() == '0'))) return;
+  if (parse_file_mode(mask)) return;
   check.refuse("umask", "must be three octal digits, but got " + in_quotes(mask) +
                             ": write \"0022\", or \"0027\" to keep others out");
 }
