@@ -78,6 +78,14 @@ std::string scoreboard_path(pid_t pid) {
   return found;
 }
 
+// Not valid where there is none, or the system does not let us look.
+Scoreboard scoreboard_of(pid_t pid) {
+  const std::string path = scoreboard_path(pid);
+  if (path.empty()) return {};
+  auto scoreboard = Scoreboard::open(UniqueFd(::open(path.c_str(), O_RDWR | O_CLOEXEC)));
+  return scoreboard ? *std::move(scoreboard) : Scoreboard();
+}
+
 bool proves_session(pid_t pid, const std::string& token) {
   const auto told = environment_of(pid, kZygoteVariable);
   if (told) return *told == token;
@@ -103,11 +111,9 @@ bool has_zygotes_name(const ProcessStat& stat) {
 
 // One that has named itself otherwise is known by its slot.
 core::WorkerId worker_by_slot(pid_t pid) {
-  const std::string path = scoreboard_path(pid);
-  if (path.empty()) return 0;
-  auto scoreboard = Scoreboard::open(UniqueFd(::open(path.c_str(), O_RDWR | O_CLOEXEC)));
-  for (std::uint32_t slot = 1; scoreboard && slot < kMaxSlots; ++slot) {
-    if (scoreboard->slot(slot).pid.load(std::memory_order_relaxed) == pid) return slot;
+  Scoreboard scoreboard = scoreboard_of(pid);
+  for (std::uint32_t slot = 1; scoreboard.valid() && slot < kMaxSlots; ++slot) {
+    if (scoreboard.slot(slot).pid.load(std::memory_order_relaxed) == pid) return slot;
   }
   return 0;
 }
@@ -167,12 +173,7 @@ bool end_newborn(const SessionMember& newborn) {
   return false;
 }
 
-Scoreboard borrow_scoreboard(const PidRef& worker) {
-  const std::string path = scoreboard_path(worker.pid());
-  if (path.empty()) return {};
-  auto scoreboard = Scoreboard::open(UniqueFd(::open(path.c_str(), O_RDWR | O_CLOEXEC)));
-  return scoreboard ? *std::move(scoreboard) : Scoreboard();
-}
+Scoreboard borrow_scoreboard(const PidRef& worker) { return scoreboard_of(worker.pid()); }
 
 std::vector<UniqueFd> borrow_listeners(const PidRef& worker) {
   std::vector<UniqueFd> listeners;

@@ -14,6 +14,7 @@
 
 #include "common/zygote_environment.h"
 #include "supervisor/runtime/identity.h"
+#include "supervisor/runtime/spawn_parts.h"
 
 namespace appd::runtime {
 namespace {
@@ -64,25 +65,6 @@ std::vector<std::string> launch_options(const model::AppSpec& spec, const Identi
   }
   return options;
 }
-
-std::vector<char*> pointers(std::vector<std::string>& strings) {
-  std::vector<char*> out;
-  for (std::string& text : strings) out.push_back(text.data());
-  out.push_back(nullptr);
-  return out;
-}
-
-class FileActions {
- public:
-  FileActions() { ::posix_spawn_file_actions_init(&actions_); }
-  ~FileActions() { ::posix_spawn_file_actions_destroy(&actions_); }
-  FileActions(const FileActions&) = delete;
-  FileActions& operator=(const FileActions&) = delete;
-  posix_spawn_file_actions_t* get() { return &actions_; }
-
- private:
-  posix_spawn_file_actions_t actions_;
-};
 
 class Attributes {
  public:

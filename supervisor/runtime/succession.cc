@@ -17,6 +17,7 @@
 
 #include "common/exit_status.h"
 #include "supervisor/model/text.h"
+#include "supervisor/runtime/spawn_parts.h"
 
 namespace appd::runtime {
 namespace {
@@ -31,13 +32,6 @@ constexpr std::string_view kAnswer = "appd ";
 
 Error refused(const std::string& message) {
   return {ErrorCode::FailedPrecondition, "UPGRADE_REFUSED", message, 0};
-}
-
-std::vector<char*> pointers(std::vector<std::string>& strings) {
-  std::vector<char*> out;
-  for (std::string& text : strings) out.push_back(text.data());
-  out.push_back(nullptr);
-  return out;
 }
 
 std::vector<std::string> words_of(const Invocation& invocation) {
@@ -82,17 +76,15 @@ Output read_all(int fd) {
 }
 
 Result<pid_t> spawn_check(std::vector<std::string> words, int output) {
-  posix_spawn_file_actions_t files;
-  ::posix_spawn_file_actions_init(&files);
-  ::posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
-  ::posix_spawn_file_actions_adddup2(&files, output, 1);
-  ::posix_spawn_file_actions_adddup2(&files, output, 2);
-  ::posix_spawn_file_actions_addclosefrom_np(&files, 3);
+  FileActions files;
+  ::posix_spawn_file_actions_addopen(files.get(), 0, "/dev/null", O_RDONLY, 0);
+  ::posix_spawn_file_actions_adddup2(files.get(), output, 1);
+  ::posix_spawn_file_actions_adddup2(files.get(), output, 2);
+  ::posix_spawn_file_actions_addclosefrom_np(files.get(), 3);
   pid_t pid = 0;
   const std::string binary = words.front();
   const int failed =
-      ::posix_spawn(&pid, binary.c_str(), &files, nullptr, pointers(words).data(), environ);
-  ::posix_spawn_file_actions_destroy(&files);
+      ::posix_spawn(&pid, binary.c_str(), files.get(), nullptr, pointers(words).data(), environ);
   if (failed != 0) return refused(sys_error("", "run " + binary, failed).message);
   return pid;
 }
