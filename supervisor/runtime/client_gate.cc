@@ -64,14 +64,9 @@ bool is_bound_to(int fd, const std::string& path) {
          name.sun_family == AF_UNIX && path == name.sun_path;
 }
 
-// To whom it should belong, and then with the mode that lets them in.
-Result<void> give_file(const model::Entrance& entrance) {
-  auto owner = identity_of(entrance.owner, entrance.group);
-  if (!owner) return std::move(owner).error().context("listen on " + entrance.path);
-  if ((owner->changes && ::lchown(entrance.path.c_str(), owner->uid, owner->gid) != 0) ||
-      ::chmod(entrance.path.c_str(), entrance.mode) != 0) {
-    return sys_error("LISTEN_FAILED", "set owner and mode of " + entrance.path, errno);
-  }
+Result<void> give(const model::Entrance& entrance) {
+  auto given = give_file(entrance.path, entrance.owner, entrance.group, entrance.mode);
+  if (!given) return std::move(given).error().context("listen on " + entrance.path);
   return {};
 }
 
@@ -102,7 +97,7 @@ Result<ClientGate::Entrance> ClientGate::open_entrance(const std::string& text,
   for (UniqueFd& socket : inherited) {
     if (!socket || !is_bound_to(socket.get(), wanted.path)) continue;
     if (::lstat(wanted.path.c_str(), &status) != 0) break;  // somebody has removed the file
-    TRY(give_file(wanted));
+    TRY(give(wanted));
     return Entrance{wanted.path, wanted.role, std::move(socket), status.st_ino};
   }
   TRY(clear_path(address));
@@ -114,7 +109,7 @@ Result<ClientGate::Entrance> ClientGate::open_entrance(const std::string& text,
       ::bind(entrance.socket.get(), where.get(), where.length) != 0) {
     return sys_error("LISTEN_FAILED", "listen on " + entrance.path, errno);
   }
-  if (auto given = give_file(wanted); !given) {
+  if (auto given = give(wanted); !given) {
     ::unlink(entrance.path.c_str());
     return std::move(given).error();
   }

@@ -3,9 +3,11 @@
 
 #include <grp.h>
 #include <pwd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
 #include <optional>
 
@@ -87,6 +89,15 @@ Result<Identity> identity_of(const std::string& user, const std::string& group) 
   }
   if (identity.changes) identity.groups = groups_of(identity);
   return identity;
+}
+
+Result<void> give_file(const std::string& path, const std::string& user, const std::string& group,
+                       mode_t mode) {
+  const Identity owner = TRY(identity_of(user, group));
+  if (::lchown(path.c_str(), owner.uid, owner.gid) < 0 || ::chmod(path.c_str(), mode) < 0) {
+    return sys_error("FILE_OWNER", "set mode and owner of " + path, errno);
+  }
+  return {};
 }
 
 }  // namespace appd::runtime

@@ -24,4 +24,8 @@ struct Identity {
 // appd may not become another.
 Result<Identity> identity_of(const std::string& user, const std::string& group);
 
+// Gives a file to them, and then the mode that lets others in. Not through a symbolic link.
+Result<void> give_file(const std::string& path, const std::string& user, const std::string& group,
+                       mode_t mode);
+
 }  // namespace appd::runtime

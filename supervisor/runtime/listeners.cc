@@ -14,6 +14,7 @@
 #include <cstring>
 
 #include "supervisor/model/address.h"
+#include "supervisor/model/file_mode.h"
 #include "supervisor/runtime/identity.h"
 
 namespace appd::runtime {
@@ -47,14 +48,10 @@ Result<void> remove_stale(const Address& address, const std::string& bind) {
   return {};
 }
 
-// What went wrong, as errno says it; 0: nothing.
-int set_file_permissions(const std::string& path, const model::AppSpec& spec) {
-  // validate() has seen to the digits.
-  const auto mode = static_cast<mode_t>(std::stoul(spec.unix_socket_mode, nullptr, 8));
-  const auto identity = identity_of(spec.user, spec.group);
-  if (!identity) return ENOENT;
-  if (::chown(path.c_str(), identity->uid, identity->gid) < 0) return errno;
-  return ::chmod(path.c_str(), mode) < 0 ? errno : 0;
+Result<void> give(const std::string& path, const model::AppSpec& spec) {
+  const auto mode = model::parse_file_mode(spec.unix_socket_mode);
+  APPD_CHECK(mode.has_value());  // validate() has seen to the digits
+  return give_file(path, spec.user, spec.group, *mode);
 }
 
 Result<UniqueFd> listen_on(const std::string& bind, const model::AppSpec& spec) {
@@ -75,10 +72,15 @@ Result<UniqueFd> listen_on(const std::string& bind, const model::AppSpec& spec) 
   if (::bind(fd.get(), where.get(), where.length) < 0) return bind_error(bind, errno);
   // Nobody can connect before listen(2), so nobody does with the mode of our umask.
   const bool is_file = address.family == AddressFamily::Unix;
-  int failed = is_file ? set_file_permissions(address.path, spec) : 0;
-  if (failed == 0 && ::listen(fd.get(), spec.backlog) < 0) failed = errno;
-  if (failed != 0) {
-    Error error = bind_error(bind, failed);
+  if (auto given = is_file ? give(address.path, spec) : Result<void>(); !given) {
+    ::unlink(address.path.c_str());
+    Error error = std::move(given).error().context("cannot listen on " + bind);
+    error.code = ErrorCode::FailedPrecondition;
+    error.reason = "BIND_FAILED";
+    return error;
+  }
+  if (::listen(fd.get(), spec.backlog) < 0) {
+    Error error = bind_error(bind, errno);
     if (is_file) ::unlink(address.path.c_str());
     return error;
   }
@@ -133,9 +135,7 @@ Result<void> ListenerSet::set_permissions(const model::AppSpec& spec) const {
   for (const Socket& socket : sockets_) {
     auto address = model::parse_address(socket.bind);
     if (!address || address->family != AddressFamily::Unix) continue;
-    if (const int failed = set_file_permissions(address->path, spec); failed != 0) {
-      return sys_error("SOCKET_MODE", "set mode and owner of " + address->path, failed);
-    }
+    TRY(give(address->path, spec));
   }
   return {};
 }
