@@ -32,6 +32,11 @@ const std::map<std::string_view, model::Role>& roles() {
 
 }  // namespace
 
+std::string method_of(const google::protobuf::Descriptor& request) {
+  constexpr std::string_view kSuffix = "Request";
+  return request.name().substr(0, request.name().size() - kSuffix.size());
+}
+
 std::optional<model::Role> needed_role(const google::protobuf::Descriptor& request) {
   const auto found = roles().find(request.full_name());
   if (found == roles().end()) return std::nullopt;
@@ -42,11 +47,9 @@ std::optional<reconcile::Rejection> check_role(model::Role has,
                                                const google::protobuf::Descriptor& request) {
   const model::Role needed = needed_role(request).value_or(Admin);
   if (has >= needed) return std::nullopt;
-  constexpr std::string_view kSuffix = "Request";
-  const std::string method = request.name().substr(0, request.name().size() - kSuffix.size());
   return reconcile::Rejection{
       Error{ErrorCode::PermissionDenied, "ROLE_TOO_LOW",
-            method + " needs the role " + std::string(to_string(needed)) +
+            method_of(request) + " needs the role " + std::string(to_string(needed)) +
                 ", but who connects to this socket is a " + std::string(to_string(has)) +
                 ": use appd's other socket, or ask whoever runs appd for it"},
       {}};

@@ -4,14 +4,18 @@
 #include <google/protobuf/descriptor.h>
 
 #include <optional>
+#include <string>
 
 #include "supervisor/model/access.h"
 #include "supervisor/reconcile/control.h"
 
 namespace appd::api {
 
-// The role that a call with such a request needs. A method and its request share their name in this
-// API: ScaleApp takes a ScaleAppRequest. nullopt: nobody has said, and so only an admin may.
+// "ScaleApp" of a ScaleAppRequest: a method and its request share their name in this API.
+std::string method_of(const google::protobuf::Descriptor& request);
+
+// The role that a call with such a request needs. nullopt: nobody has said, and so only an admin
+// may.
 std::optional<model::Role> needed_role(const google::protobuf::Descriptor& request);
 
 // PERMISSION_DENIED / ROLE_TOO_LOW, if that is so.

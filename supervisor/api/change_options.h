@@ -39,14 +39,6 @@ std::string fingerprint(const Request& request) {
   return digest;
 }
 
-// "ScaleApp" of a ScaleAppRequest.
-template <typename Request>
-std::string method_of(const Request&) {
-  constexpr std::string_view kSuffix = "Request";
-  const std::string& name = Request::descriptor()->name();
-  return name.substr(0, name.size() - kSuffix.size());
-}
-
 // What every call that changes something brings along. Rejects the call and answers nothing when
 // the request_id is none, or the reason is not fit for a line of the history.
 template <typename Call>
@@ -66,7 +58,7 @@ std::optional<reconcile::CallOptions> options_of(Call& call, const std::string& 
     return std::nullopt;
   }
   reconcile::CallOptions options;
-  options.method = method_of(call.request());
+  options.method = method_of(*call.request().GetDescriptor());
   options.reason = reason;
   options.etag = etag;
   options.request_id = request_id.value();

@@ -64,6 +64,12 @@ bool same_place(const std::string& a, const std::string& b) {
 
 }  // namespace
 
+std::string audit_line(const std::string& words, const CallOptions& options) {
+  std::string line = words + " by " + describe(options.caller);
+  if (!options.reason.empty()) line += " (" + options.reason + ")";
+  return line;
+}
+
 Error app_not_found(const std::string& id) {
   return {ErrorCode::NotFound, "APP_NOT_FOUND", "there is no app " + id + "; see appctl list", 0};
 }
@@ -159,8 +165,7 @@ std::optional<Rejection> Reconciler::commit(AppEntry& app, model::AppRecord reco
   change.put_app = record;
   change.put_operation = operation;
   change.more_operations = book_.superseded_by(operation, deed.supersede_all, record.update_time);
-  change.audit = deed.words + " by " + describe(options.caller);
-  if (!options.reason.empty()) change.audit += " (" + options.reason + ")";
+  change.audit = audit_line(deed.words, options);
   if (!options.request_id.empty()) {
     change.request = {options.request_id, {options.fingerprint, record.id, operation.id}};
   }

@@ -130,8 +130,7 @@ void Reconciler::note_cut(AppEntry& app, core::RolloutKey key,
 void Reconciler::deaths(std::optional<std::string> app, Reply<std::vector<model::Death>> reply) {
   post([this, wanted = std::move(app), reply = std::move(reply)] {
     if (wanted && !apps_.contains(*wanted)) {
-      reply(Error{ErrorCode::NotFound, "APP_NOT_FOUND",
-                  "there is no app " + *wanted + "; see appctl list", 0});
+      reply(app_not_found(*wanted));
       return;
     }
     store_changed();

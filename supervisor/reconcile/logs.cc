@@ -3,13 +3,6 @@
 #include "supervisor/reconcile/reconciler.h"
 
 namespace appd::reconcile {
-namespace {
-
-Error not_found(const std::string& app) {
-  return {ErrorCode::NotFound, "APP_NOT_FOUND", "there is no app " + app + "; see appctl list", 0};
-}
-
-}  // namespace
 
 Result<void> Reconciler::start_log_threads() {
   runtime::LogKeeper::Handlers handlers;
@@ -48,14 +41,14 @@ void Reconciler::read_logs(std::string app, core::LogQuery query,
                            Reply<std::shared_ptr<LogReading>> reply) {
   post([this, app = std::move(app), query = std::move(query), deliver = std::move(deliver),
         reply = std::move(reply)] {
-    if (!apps_.contains(app)) return reply(not_found(app));
+    if (!apps_.contains(app)) return reply(app_not_found(app));
     reply(std::shared_ptr<LogReading>(reader_->read(runtime_.paths().logs(app), query, deliver)));
   });
 }
 
 void Reconciler::reopen_logs(std::string app, Reply<std::int32_t> reply) {
   post([this, app = std::move(app), reply = std::move(reply)] {
-    if (!app.empty() && !apps_.contains(app)) return reply(not_found(app));
+    if (!app.empty() && !apps_.contains(app)) return reply(app_not_found(app));
     const auto count = app.empty() ? static_cast<std::int32_t>(apps_.size()) : 1;
     log_->info("logs are reopened app={}", app.empty() ? "all" : app);
     // Back on this thread behind the new files, which are then on their way to the zygotes.

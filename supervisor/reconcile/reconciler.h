@@ -25,6 +25,8 @@
 namespace appd::reconcile {
 
 Error app_not_found(const std::string& id);
+// "scaled web by uid 0 pid 42 user root (release 42)": what the audit keeps of a call.
+std::string audit_line(const std::string& words, const CallOptions& options);
 
 // The Control calls may come from any thread: they are posted. Everything else happens on the
 // thread that calls run(). Owns the store, the runtime and all state of apps.

@@ -11,12 +11,6 @@ Error shutting_down() {
   return {ErrorCode::Unavailable, "SHUTTING_DOWN", "appd is shutting down", 0};
 }
 
-std::string audit_line(const std::string& words, const CallOptions& options) {
-  std::string line = words + " by " + describe(options.caller);
-  if (!options.reason.empty()) line += " (" + options.reason + ")";
-  return line;
-}
-
 }  // namespace
 
 void Reconciler::prepare_succession(runtime::Invocation self, runtime::Legacy legacy) {

@@ -24,10 +24,7 @@ Error refused(const std::string& app, std::int32_t worker, const std::string& wh
 
 Answer<Reconciler::Place> Reconciler::find_worker(const std::string& app, std::int32_t worker) {
   auto it = apps_.find(app);
-  if (it == apps_.end()) {
-    return Error{ErrorCode::NotFound, "APP_NOT_FOUND",
-                 "there is no app " + app + "; see appctl list", 0};
-  }
+  if (it == apps_.end()) return app_not_found(app);
   for (auto& [key, rollout] : it->second.state.rollouts) {
     auto found = rollout.workers.find(static_cast<core::WorkerId>(worker));
     if (found != rollout.workers.end()) return Place{&it->second, key, &found->second};
