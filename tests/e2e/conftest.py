@@ -1,6 +1,8 @@
 """Fixtures of the end-to-end tests, and the check that every one of them leaves nothing behind."""
 
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +26,15 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 @pytest.fixture
 def port() -> int:
     return free_port()
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that other users can enter; pytest's own, and appd's, are the tester's only."""
+    made = Path(tempfile.mkdtemp(prefix="appd-e2e-open-"))
+    made.chmod(0o755)
+    yield made
+    shutil.rmtree(made)
 
 
 @contextmanager

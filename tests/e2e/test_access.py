@@ -5,8 +5,6 @@ import pwd
 import shutil
 import stat
 import subprocess
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,15 +16,6 @@ from harness.ports import free_port
 
 NOBODY = pwd.getpwnam("nobody")
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root acts for others")
-
-
-@pytest.fixture
-def door() -> Iterator[Path]:
-    """A folder that anybody may enter; appd's own are appd's only."""
-    made = Path(tempfile.mkdtemp(prefix="appd-e2e-door-"))
-    made.chmod(0o755)
-    yield made
-    shutil.rmtree(made)
 
 
 def ask(socket: Path, *arguments: str) -> Outcome:
@@ -42,8 +31,8 @@ def list_as_nobody(binary: Path, socket: Path) -> "subprocess.CompletedProcess[s
     )  # fmt: skip
 
 
-def test_a_viewer_looks_and_a_deployer_deploys(idle_appd: Appd, door: Path, tmp_path: Path) -> None:
-    view, deploy = door / "view", door / "deploy"
+def test_a_viewer_looks_and_a_deployer_deploys(idle_appd: Appd, open_folder: Path, tmp_path: Path) -> None:
+    view, deploy = open_folder / "view", open_folder / "deploy"
     appd = idle_appd.start("--listen", f"unix:{view},role=viewer", "--listen", f"unix:{deploy},role=deployer")
     appd.create("web", write_app(tmp_path / "web"), free_port()).expect(DONE)
 
@@ -63,13 +52,13 @@ def test_a_viewer_looks_and_a_deployer_deploys(idle_appd: Appd, door: Path, tmp_
 
 
 @needs_root
-def test_the_files_mode_and_owner_are_the_permission(idle_appd: Appd, door: Path) -> None:
-    mine, theirs = door / "mine", door / "theirs"
+def test_the_files_mode_and_owner_are_the_permission(idle_appd: Appd, open_folder: Path) -> None:
+    mine, theirs = open_folder / "mine", open_folder / "theirs"
     listen = ("--listen", f"unix:{mine}", "--listen", f"unix:{theirs},role=viewer,mode=0660,group={NOBODY.pw_gid}")
     idle_appd.start(*listen)
     assert [stat.S_IMODE(path.stat().st_mode) for path in (mine, theirs)] == [0o600, 0o660]
     assert (theirs.stat().st_uid, theirs.stat().st_gid) == (0, NOBODY.pw_gid)
-    binary = door / "appctl"  # the tester's own folders are closed to others
+    binary = open_folder / "appctl"  # the tester's own folders are closed to others
     shutil.copy(APPCTL, binary)
     refused = list_as_nobody(binary, mine)
     assert refused.returncode == UNREACHABLE and "permission denied" in refused.stderr

@@ -7,8 +7,6 @@ import pwd
 import shutil
 import socket
 import stat
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,25 +24,16 @@ ENTRY = pwd.getpwnam(USER)
 NOGROUP = grp.getgrnam("nogroup").gr_gid
 
 
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """A folder that other users can reach; pytest's own are the tester's only."""
-    made = Path(tempfile.mkdtemp(prefix="appd-e2e-app-"))
-    made.chmod(0o755)
-    yield made
-    shutil.rmtree(made)
-
-
-def create(appd: Appd, folder: Path, port: int, *more: str) -> None:
-    appd.create("web", copy_app("identity", folder), port, *more, app="identity:app").expect(DONE)
+def create(appd: Appd, open_folder: Path, port: int, *more: str) -> None:
+    appd.create("web", copy_app("identity", open_folder), port, *more, app="identity:app").expect(DONE)
 
 
 def ask(port: int, path: str) -> dict[str, Any]:
     return json.loads(http.request(port, path).body)
 
 
-def test_a_worker_is_its_user_and_nothing_more(appd: Appd, port: int, folder: Path) -> None:
-    create(appd, folder, port, "--user", USER)
+def test_a_worker_is_its_user_and_nothing_more(appd: Appd, port: int, open_folder: Path) -> None:
+    create(appd, open_folder, port, "--user", USER)
     who = ask(port, "/who")
     assert who["uid"] == [ENTRY.pw_uid] * 3
     assert who["gid"] == [ENTRY.pw_gid] * 3
@@ -55,19 +44,19 @@ def test_a_worker_is_its_user_and_nothing_more(appd: Appd, port: int, folder: Pa
     assert f"Uid:\t{ENTRY.pw_uid}\t" in zygote
 
 
-def test_a_setuid_program_gives_nothing_unless_that_is_asked_for(appd: Appd, port: int, folder: Path) -> None:
-    shutil.copy("/usr/bin/id", folder / "id")
-    (folder / "id").chmod(0o4755)
-    create(appd, folder, port, "--user", USER)
+def test_a_setuid_program_gives_nothing_unless_that_is_asked_for(appd: Appd, port: int, open_folder: Path) -> None:
+    shutil.copy("/usr/bin/id", open_folder / "id")
+    (open_folder / "id").chmod(0o4755)
+    create(appd, open_folder, port, "--user", USER)
     assert ask(port, "/setuid")["effective"] == str(ENTRY.pw_uid)
     appd.ok("set", "web", "--no-new-privs", "off")
     assert ask(port, "/setuid")["effective"] == "0"
 
 
-def test_group_umask_and_limits(appd: Appd, port: int, folder: Path) -> None:
-    os.chown(folder, ENTRY.pw_uid, NOGROUP)
+def test_group_umask_and_limits(appd: Appd, port: int, open_folder: Path) -> None:
+    os.chown(open_folder, ENTRY.pw_uid, NOGROUP)
     create(
-        appd, folder, port,
+        appd, open_folder, port,
         *("--user", str(ENTRY.pw_uid), "--group", "nogroup", "--umask", "0027"),
         *("--limit-nofile", "300", "--limit-core", "0"),
     )  # fmt: skip
@@ -77,8 +66,8 @@ def test_group_umask_and_limits(appd: Appd, port: int, folder: Path) -> None:
     assert ask(port, "/write") == {"mode": "0o640", "uid": ENTRY.pw_uid}
 
 
-def test_the_user_changes_by_a_rollout_that_loses_nothing(appd: Appd, port: int, folder: Path) -> None:
-    appd.create("web", write_app(folder), port, "--workers", "2").expect(DONE)
+def test_the_user_changes_by_a_rollout_that_loses_nothing(appd: Appd, port: int, open_folder: Path) -> None:
+    appd.create("web", write_app(open_folder), port, "--workers", "2").expect(DONE)
     with Load(f"http://127.0.0.1:{port}/", connections=8) as load:
         appd.ok("set", "web", "--user", USER)
     load.assert_nothing_lost()
@@ -86,9 +75,9 @@ def test_the_user_changes_by_a_rollout_that_loses_nothing(appd: Appd, port: int,
     assert {os.stat(f"/proc/{pid}").st_uid for pid in pids} == {ENTRY.pw_uid}
 
 
-def test_a_unix_socket_belongs_to_the_apps_user(appd: Appd, folder: Path) -> None:
+def test_a_unix_socket_belongs_to_the_apps_user(appd: Appd, open_folder: Path) -> None:
     path = appd.runtime_dir / "web.sock"
-    arguments = ("--directory", str(write_app(folder)), "--app", "wsgi:app", "--bind", f"unix:{path}")
+    arguments = ("--directory", str(write_app(open_folder)), "--app", "wsgi:app", "--bind", f"unix:{path}")
     appd.ok("create", "web", *arguments, "--user", USER, "--unix-socket-mode", "0660")
     assert (path.stat().st_uid, path.stat().st_gid) == (ENTRY.pw_uid, ENTRY.pw_gid)
     assert stat.S_IMODE(path.stat().st_mode) == 0o660
@@ -98,24 +87,24 @@ def test_a_unix_socket_belongs_to_the_apps_user(appd: Appd, folder: Path) -> Non
         client.connect(str(path))
 
 
-def test_a_directory_that_the_user_cannot_read_is_refused_and_said(appd: Appd, port: int, folder: Path) -> None:
-    appd.create("web", write_app(folder), port).expect(DONE)
-    folder.chmod(0o700)
+def test_a_directory_that_the_user_cannot_read_is_refused_and_said(appd: Appd, port: int, open_folder: Path) -> None:
+    appd.create("web", write_app(open_folder), port).expect(DONE)
+    open_folder.chmod(0o700)
     refused = appd.ctl("set", "web", "--user", USER).expect(ROLLED_BACK)
     assert "cannot read the app's directory" in refused.output
     assert http.request(port, "/").text == "hello"
     assert appd.get("web")["spec"].get("user", "") == ""
 
 
-def test_no_such_user(appd: Appd, port: int, folder: Path) -> None:
-    refused = appd.create("web", write_app(folder), port, "--user", "nobody-of-that-name").expect(USAGE)
+def test_no_such_user(appd: Appd, port: int, open_folder: Path) -> None:
+    refused = appd.create("web", write_app(open_folder), port, "--user", "nobody-of-that-name").expect(USAGE)
     assert "--user" in refused.stderr and 'no user "nobody-of-that-name"' in refused.stderr
-    refused = appd.create("web", folder, port, "--group", "no-such-group").expect(USAGE)
+    refused = appd.create("web", open_folder, port, "--group", "no-such-group").expect(USAGE)
     assert "--group" in refused.stderr
     assert appd.ok("list", "-o", "json").json.get("apps", []) == []
 
 
-def test_a_command_runs_as_its_user_too(appd: Appd, folder: Path) -> None:
-    appd.ok("create", "idle", "--command", "sleep 1000", "--directory", str(folder), "--user", USER)
+def test_a_command_runs_as_its_user_too(appd: Appd, open_folder: Path) -> None:
+    appd.ok("create", "idle", "--command", "sleep 1000", "--directory", str(open_folder), "--user", USER)
     (pid,) = appd.ready_pids("idle")
     assert os.stat(f"/proc/{pid}").st_uid == ENTRY.pw_uid
