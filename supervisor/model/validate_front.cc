@@ -54,7 +54,7 @@ std::string_view leading_atom(std::string_view text) {
   const bool letter = name.size() == 1 && kLetters.find(name[0]) != std::string_view::npos;
   const bool table = name.size() >= 4 && name.front() == '{' && name.find('}') == name.size() - 2 &&
                      kTables.find(name.back()) != std::string_view::npos;
-  return letter || table ? text.substr(0, close + 2) : std::string_view();
+  return letter || table || name == "trace_id" ? text.substr(0, close + 2) : std::string_view();
 }
 
 void check_access_log_format(Checker& check, const std::string& format) {
@@ -78,7 +78,7 @@ void check_access_log_format(Checker& check, const std::string& format) {
       check.refuse(kField, "must be \"json\" or text with gunicorn's atoms, but has " +
                                in_quotes(rest.substr(0, rest.find(' '))) +
                                ": use %(X)s where X is one of h l u t r m U q H s B b f a T D M L "
-                               "p, {NAME}i, {NAME}o or {NAME}e, and %% for a percent sign");
+                               "p, trace_id, {NAME}i, {NAME}o or {NAME}e, and %% for a percent sign");
       return;
     }
     rest.remove_prefix(atom.size());

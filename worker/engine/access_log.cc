@@ -10,6 +10,7 @@
 
 #include "worker/http/charset.h"
 #include "worker/http/percent.h"
+#include "worker/http/trace_context.h"
 
 namespace appd::engine {
 namespace {
@@ -65,6 +66,18 @@ std::string user_of(const http::RequestHead& head) {
   return {};
 }
 
+// A second traceparent makes both invalid.
+std::string_view trace_of(const http::RequestHead& head) {
+  std::string_view trace;
+  bool found = false;
+  for (const http::Field& field : head.fields) {
+    if (!http::equals_ignoring_case(field.name, "traceparent")) continue;
+    if (std::exchange(found, true)) return {};
+    trace = http::trace_id_of(field.value);
+  }
+  return trace;
+}
+
 bool is_plain(char c) { return c >= 0x20 && c < 0x7f && c != '"' && c != '\\'; }
 
 }  // namespace
@@ -107,15 +120,16 @@ AccessLog::Piece AccessLog::piece_for(std::string_view atom) {
     const char* field = "";
   };
   static constexpr std::array kNamed = {
-      Named{"h", Atom::RemoteAddress}, Named{"u", Atom::User},
-      Named{"t", Atom::Time},          Named{"r", Atom::RequestLine},
-      Named{"s", Atom::Status},        Named{"m", Atom::Method},
-      Named{"U", Atom::Path},          Named{"q", Atom::Query},
-      Named{"H", Atom::Protocol},      Named{"b", Atom::BodyBytesOrDash},
-      Named{"B", Atom::BodyBytes},     Named{"f", Atom::RequestField, "referer"},
-      Named{"T", Atom::Seconds},       Named{"a", Atom::RequestField, "user-agent"},
-      Named{"D", Atom::Microseconds},  Named{"M", Atom::Milliseconds},
-      Named{"p", Atom::ProcessId},     Named{"L", Atom::DecimalSeconds},
+      Named{"h", Atom::RemoteAddress},  Named{"u", Atom::User},
+      Named{"t", Atom::Time},           Named{"r", Atom::RequestLine},
+      Named{"s", Atom::Status},         Named{"m", Atom::Method},
+      Named{"U", Atom::Path},           Named{"q", Atom::Query},
+      Named{"H", Atom::Protocol},       Named{"b", Atom::BodyBytesOrDash},
+      Named{"B", Atom::BodyBytes},      Named{"f", Atom::RequestField, "referer"},
+      Named{"T", Atom::Seconds},        Named{"a", Atom::RequestField, "user-agent"},
+      Named{"D", Atom::Microseconds},   Named{"M", Atom::Milliseconds},
+      Named{"p", Atom::ProcessId},      Named{"L", Atom::DecimalSeconds},
+      Named{"trace_id", Atom::TraceId},
   };
   for (const Named& named : kNamed) {
     if (named.name == atom) return {named.atom, named.field};
@@ -199,6 +213,8 @@ void AccessLog::add_piece(const Piece& piece, const AccessEntry& entry) {
     case Atom::ProcessId:
       buffer_.append(1, '<').append(process_id_).append(1, '>');
       return;
+    case Atom::TraceId:
+      return add_value(trace_of(request));
     case Atom::RequestField:
       return add_value(field_of(request, piece.text));
     case Atom::ResponseField:
@@ -260,6 +276,7 @@ void AccessLog::add_json(const AccessEntry& entry) {
   add_member("protocol", protocol_of(request));
   add_member("referer", field_of(request, "referer"));
   add_member("user_agent", field_of(request, "user-agent"));
+  add_member("trace_id", trace_of(request));
   buffer_ += "}\n";
 }
 

@@ -1,8 +1,8 @@
 // AccessLog: a line in the access log for each answered request, in a format of the user's with
 // gunicorn's atoms, or as JSON.
 //
-// Atoms: h l u t r s m U q H b B f a T D M L p, {name}i and {name}o for fields of request and
-// answer, {HTTP_NAME}e as {name}i; all of %(atom)s, anything else is "-". What clients and apps
+// Atoms: h l u t r s m U q H b B f a T D M L p, trace_id, {name}i and {name}o for fields of request
+// and answer, {HTTP_NAME}e as {name}i; all of %(atom)s, anything else is "-". What clients and apps
 // choose is escaped (quotes and backslashes with a backslash, other characters than printable ASCII
 // as \xNN) and cut at kMaxValue bytes, so that it can neither end a line nor a quoted value.
 #pragma once
@@ -66,6 +66,7 @@ class AccessLog {
     Milliseconds,
     DecimalSeconds,
     ProcessId,
+    TraceId,
     RequestField,
     ResponseField,
   };

@@ -134,9 +134,21 @@ TEST_F(AccessLogTest, SpeaksJson) {
       << got;
   EXPECT_TRUE(got.ends_with(
       R"("remote_addr":"192.0.2.1","user":null,"method":"GET","path":"/a\u000ab","query":"c=d",)"
-      R"("protocol":"HTTP/1.1","referer":null,"user_agent":"a\"\\\u000a\u00e9"})"
+      R"("protocol":"HTTP/1.1","referer":null,"user_agent":"a\"\\\u000a\u00e9","trace_id":null})"
       "\n"))
       << got;
+}
+
+TEST_F(AccessLogTest, TellsTheTraceThatARequestBelongsTo) {
+  const char* trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+  const std::string parent = std::string("00-") + trace + "-00f067aa0ba902b7-01";
+  request_.fields = {{"Traceparent", parent}};
+  EXPECT_EQ(line("%(trace_id)s %({traceparent}i)s"), trace + (" " + parent) + "\n");
+  EXPECT_NE(line("json").find(std::string("\"trace_id\":\"") + trace + "\"}"), std::string::npos);
+  request_.fields = {{"traceparent", "00-what"}};
+  EXPECT_EQ(line("%(trace_id)s"), "-\n");
+  request_.fields = {{"traceparent", parent}, {"traceparent", parent}};
+  EXPECT_EQ(line("%(trace_id)s"), "-\n");
 }
 
 // ---- through the engine
