@@ -3,8 +3,10 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <new>
@@ -30,9 +32,16 @@ Result<Scoreboard> Scoreboard::create() {
       ::fcntl(memory.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0) {
     return sys_error("SCOREBOARD_CREATE", "size scoreboard", errno);
   }
+  std::uint64_t id = 0;
+  if (::getrandom(&id, sizeof(id), 0) != sizeof(id)) {
+    return sys_error("SCOREBOARD_CREATE", "number scoreboard", errno);
+  }
   std::byte* base = TRY(map(memory.get()));
-  new (base) ScoreboardHeader{
-      ScoreboardHeader::kMagic, ScoreboardHeader::kLayoutVersion, kMaxSlots, {}, {}, {}};
+  auto* header = new (base) ScoreboardHeader{};
+  header->magic = ScoreboardHeader::kMagic;
+  header->layout_version = ScoreboardHeader::kLayoutVersion;
+  header->slots = kMaxSlots;
+  header->id = id;
   return Scoreboard(std::move(memory), base);
 }
 
@@ -80,7 +89,40 @@ const RequestInHand* newest_in_hand(const ScoreboardSlot& slot) {
   return newest;
 }
 
-void clear(ScoreboardSlot& slot) { std::memset(static_cast<void*>(&slot), 0, sizeof(slot)); }
+Counts read(const Counters& counters) {
+  Counts counts;
+  for (std::size_t i = 0; i < Counts::kCells; ++i) {
+    counts.cells()[i] = counters.cells()[i].load(std::memory_order_relaxed);
+  }
+  return counts;
+}
+
+Counts& operator+=(Counts& to, const Counts& more) {
+  for (std::size_t i = 0; i < Counts::kCells; ++i) to.cells()[i] += more.cells()[i];
+  return to;
+}
+
+Counts growth(const Counts& from, const Counts& to) {
+  Counts counts;
+  for (std::size_t i = 0; i < Counts::kCells; ++i) {
+    counts.cells()[i] = to.cells()[i] - from.cells()[i];
+  }
+  return counts;
+}
+
+std::array<std::uint64_t, 6> by_class(const Counts& counts) {
+  std::array<std::uint64_t, 6> classes{};
+  for (std::size_t i = 0; i < kStatuses.size(); ++i) {
+    classes[i < 6 ? i : kStatuses[i] / 100] += counts.answers[i];
+  }
+  return classes;
+}
+
+std::uint64_t errors(const Counts& counts) { return by_class(counts)[5]; }
+
+Counts own_counts(const ScoreboardSlot& slot) {
+  return growth(read(slot.before), read(slot.counters));
+}
 
 Scoreboard::Scoreboard(Scoreboard&& other) noexcept
     : memory_(std::move(other.memory_)), base_(std::exchange(other.base_, nullptr)) {}
@@ -96,6 +138,29 @@ Scoreboard::~Scoreboard() {
 }
 
 ScoreboardHeader& Scoreboard::header() const { return *reinterpret_cast<ScoreboardHeader*>(base_); }
+
+std::uint64_t Scoreboard::id() const { return reinterpret_cast<ScoreboardHeader*>(base_)->id; }
+
+// All behind the counters is the last worker's.
+void Scoreboard::begin_worker(std::uint32_t index) const {
+  ScoreboardSlot& next = slot(index);
+  const Counts done = read(next.counters);
+  constexpr std::size_t kOwn = offsetof(ScoreboardSlot, started_ns);
+  std::memset(reinterpret_cast<std::byte*>(&next) + kOwn, 0, sizeof(next) - kOwn);
+  for (std::size_t i = 0; i < Counts::kCells; ++i) {
+    next.before.cells()[i].store(done.cells()[i], std::memory_order_relaxed);
+  }
+  auto& used = reinterpret_cast<ScoreboardHeader*>(base_)->used;
+  used.store(std::max(used.load(std::memory_order_relaxed), index + 1), std::memory_order_release);
+}
+
+Counts Scoreboard::counts() const {
+  const auto& used = reinterpret_cast<ScoreboardHeader*>(base_)->used;
+  const std::uint32_t end = std::min(used.load(std::memory_order_acquire), kMaxSlots);
+  Counts sum;
+  for (std::uint32_t i = 0; i < end; ++i) sum += read(slot(i).counters);
+  return sum;
+}
 
 ScoreboardSlot& Scoreboard::slot(std::uint32_t index) const {
   APPD_CHECK(index < kMaxSlots);

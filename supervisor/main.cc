@@ -12,6 +12,8 @@
 #include "common/failpoint.h"
 #include "common/messages.h"
 #include "supervisor/api/server.h"
+#include "supervisor/metrics/server.h"
+#include "supervisor/metrics/statsd.h"
 #include "supervisor/options.h"
 #include "supervisor/reconcile/reconciler.h"
 #include "supervisor/state_lock.h"
@@ -94,6 +96,15 @@ Result<void> check(const runtime::Paths& paths) {
   return {};
 }
 
+// An error says which option it is about.
+template <typename T>
+Result<T> of_option(const char* option, Result<T> result) {
+  if (result) return result;
+  Error error = std::move(result).error();
+  error.message = std::string(option) + ": " + error.message;
+  return error;
+}
+
 Result<void> run(const Options& options, runtime::Invocation self) {
   ::umask(0077);
   ::signal(SIGPIPE, SIG_IGN);
@@ -128,11 +139,24 @@ Result<void> run(const Options& options, runtime::Invocation self) {
   reconciler->prepare_succession(std::move(self),
                                  {lock.fd(), server->entrances(), APPD_VERSION, "", ""});
   reconciler->note_succession(inherited);
+  std::unique_ptr<runtime::ShortServer> page;
+  if (!options.metrics_listen.empty()) {
+    page = TRY(
+        of_option("--metrics-listen", metrics::serve(options.metrics_listen, *reconciler, info)));
+  }
+  std::unique_ptr<metrics::Statsd> statsd;
+  if (!options.statsd_host.empty()) {
+    statsd =
+        TRY(of_option("--statsd-host", metrics::Statsd::start(options.statsd_host,
+                                                              options.statsd_prefix, *reconciler)));
+  }
   log->info("ready version={} pid={} state_dir={} listen={}", info.version, info.pid,
             info.state_dir, options.listen.front());
 
   reconciler->run();
   server->shutdown();
+  page.reset();
+  statsd.reset();
   log->info("ended");
   return {};
 }

@@ -55,6 +55,18 @@ ParsedOptions parse_options(int argc, char** argv) {
          "[,group=GROUP] (default: appd.sock in the runtime directory, role admin, mode "
          "0600); may be repeated")
       ->type_name("ADDRESS");
+  app.add_option("--metrics-listen", options.metrics_listen,
+                 "where Prometheus' metrics are served, at /metrics, to whoever can connect: "
+                 "HOST:PORT or unix:PATH (default: nowhere); may be repeated")
+      ->type_name("ADDRESS");
+  app.add_option("--statsd-host", options.statsd_host,
+                 "where statsd listens, by UDP: it is sent gunicorn's metrics once a second "
+                 "(default: nowhere)")
+      ->type_name("HOST:PORT");
+  app.add_option("--statsd-prefix", options.statsd_prefix,
+                 "what their names begin with; {app} is the app's name")
+      ->capture_default_str()
+      ->type_name("PREFIX");
   app.add_option("--log-level", options.log_level, "trace, debug, info, warn or error")
       ->check(CLI::IsMember({"trace", "debug", "info", "warn", "error"}))
       ->capture_default_str()

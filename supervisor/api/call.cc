@@ -3,7 +3,7 @@
 
 namespace appd::api {
 
-Call::Call(CallHost& host) : host_(host) {
+Call::Call(CallHost& host, std::string method) : host_(host), method_(std::move(method)) {
   // Comes back once the call has begun: when it has ended, or when the client has gone.
   context_.AsyncNotifyWhenDone(static_cast<Tag*>(&done_));
 }
@@ -19,7 +19,7 @@ model::Caller Call::caller() {
 
 void Call::end(const grpc::Status& status) {
   if (!begun_ || ended_) return;
-  finishing();
+  finishing(status.error_code());
   finish_with(status);
 }
 

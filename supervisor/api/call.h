@@ -41,6 +41,8 @@ class CallHost {
   virtual bool closing() const = 0;
   // Of what ServerContext::peer() says.
   virtual Peer peer(const std::string& name) = 0;
+  // A call of the method has ended.
+  virtual void count(const std::string& method, grpc::StatusCode code) = 0;
 
  protected:
   ~CallHost() = default;
@@ -61,14 +63,18 @@ class Call : public std::enable_shared_from_this<Call> {
   model::Caller caller();
 
  protected:
-  explicit Call(CallHost& host);
+  // `method`: "appd.v1.Apps/GetApp"
+  Call(CallHost& host, std::string method);
 
   // To be called in this order by what derives: begin() when the request has come (false: it never
   // will, or has been rejected, and this may be gone), finishing() before the last operation, whose
   // tag is last_tag().
   bool begin(bool ok, const google::protobuf::Descriptor& request);
   bool ended() const { return ended_; }
-  void finishing() { ended_ = true; }
+  void finishing(grpc::StatusCode code) {
+    ended_ = true;
+    host_.count(method_, code);
+  }
   Tag* last_tag() { return &finished_; }
   virtual void finish_with(const grpc::Status& status) = 0;
   // The client has gone or the call has ended.
@@ -90,11 +96,25 @@ class Call : public std::enable_shared_from_this<Call> {
 
   MemberTag<Call> finished_{this, &Call::finished};
   MemberTag<Call> done_{this, &Call::done};
+  const std::string method_;
   Metadata about_;
   bool begun_ = false;
   bool ended_ = false;
   int outstanding_ = 2;  // finished and done
 };
+
+// The name of the method that takes this message. Every file of the API has one service.
+template <typename Request>
+std::string method_of(bool is_stream) {
+  const auto* service = Request::descriptor()->file()->service(0);
+  for (int i = 0; i < service->method_count(); ++i) {
+    const auto* method = service->method(i);
+    if (method->input_type() == Request::descriptor() && method->server_streaming() == is_stream) {
+      return service->full_name() + "/" + method->name();
+    }
+  }
+  return service->full_name();
+}
 
 // One unary call. The handler runs once and sees to it that finish() or reject() is called, now or
 // when the core has answered.
@@ -122,7 +142,7 @@ class UnaryCall final : public Call {
 
   void finish(const Response& response) {
     if (ended()) return;
-    finishing();
+    finishing(grpc::StatusCode::OK);
     writer_.Finish(response, grpc::Status::OK, last_tag());
   }
 
@@ -144,7 +164,7 @@ class UnaryCall final : public Call {
 
  private:
   UnaryCall(CallHost& host, std::shared_ptr<const Method> method)
-      : Call(host), method_(std::move(method)) {}
+      : Call(host, method_of<Request>(false)), method_(std::move(method)) {}
 
   void asked(bool ok) {
     if (ok && !host_.closing()) serve(host_, method_);

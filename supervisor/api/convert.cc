@@ -9,7 +9,49 @@
 namespace appd::api {
 namespace {
 
-v1::AppObserved::State proto_of(model::AppState state) {
+v1::Operation::Kind proto_of(model::OperationKind kind) {
+  switch (kind) {
+    case model::OperationKind::Create:
+      return v1::Operation::CREATE;
+    case model::OperationKind::Update:
+      return v1::Operation::UPDATE;
+    case model::OperationKind::Scale:
+      return v1::Operation::SCALE;
+    case model::OperationKind::Reload:
+      return v1::Operation::RELOAD;
+    case model::OperationKind::Delete:
+      return v1::Operation::DELETE;
+    case model::OperationKind::Rollback:
+      return v1::Operation::ROLLBACK;
+  }
+  return v1::Operation::KIND_UNSPECIFIED;
+}
+
+void fill(const model::AppObserved& observed, v1::AppObserved& out) {
+  out.set_state(to_proto(observed.state));
+  out.set_generation(observed.generation);
+  out.set_reconciling(observed.reconciling);
+  out.set_ready_workers(observed.ready_workers);
+  out.set_rollout(observed.rollout);
+  out.set_worker_class(observed.worker_class);
+  out.set_preloaded(observed.preloaded);
+  out.set_preload_note(observed.preload_note);
+  out.set_python_version(observed.python_version);
+  if (observed.last_failure) to_proto(*observed.last_failure, *out.mutable_last_failure());
+  if (observed.retry_time) to_proto(*observed.retry_time, *out.mutable_retry_time());
+  out.set_unexpected_exits(observed.unexpected_exits);
+  out.set_log_path(observed.log_path);
+  out.set_process_state(to_proto(observed.process_state));
+  out.set_drained_exits(observed.drained_exits);
+  out.set_recycled_workers(observed.recycled_workers);
+  out.set_access_log_path(observed.access_log_path);
+  out.set_log_lost_lines(observed.log_lost_lines);
+  out.set_log_lost_bytes(observed.log_lost_bytes);
+}
+
+}  // namespace
+
+v1::AppObserved::State to_proto(model::AppState state) {
   switch (state) {
     case model::AppState::Starting:
       return v1::AppObserved::STARTING;
@@ -29,7 +71,7 @@ v1::AppObserved::State proto_of(model::AppState state) {
   return v1::AppObserved::STATE_UNSPECIFIED;
 }
 
-v1::Worker::State proto_of(model::WorkerState state) {
+v1::Worker::State to_proto(model::WorkerState state) {
   switch (state) {
     case model::WorkerState::Starting:
       return v1::Worker::STARTING;
@@ -43,25 +85,7 @@ v1::Worker::State proto_of(model::WorkerState state) {
   return v1::Worker::STATE_UNSPECIFIED;
 }
 
-v1::Operation::Kind proto_of(model::OperationKind kind) {
-  switch (kind) {
-    case model::OperationKind::Create:
-      return v1::Operation::CREATE;
-    case model::OperationKind::Update:
-      return v1::Operation::UPDATE;
-    case model::OperationKind::Scale:
-      return v1::Operation::SCALE;
-    case model::OperationKind::Reload:
-      return v1::Operation::RELOAD;
-    case model::OperationKind::Delete:
-      return v1::Operation::DELETE;
-    case model::OperationKind::Rollback:
-      return v1::Operation::ROLLBACK;
-  }
-  return v1::Operation::KIND_UNSPECIFIED;
-}
-
-v1::ProcessState proto_of(model::ProcessState state) {
+v1::ProcessState to_proto(model::ProcessState state) {
   switch (state) {
     case model::ProcessState::Stopped:
       return v1::STOPPED;
@@ -80,30 +104,6 @@ v1::ProcessState proto_of(model::ProcessState state) {
   }
   return v1::PROCESS_STATE_UNSPECIFIED;
 }
-
-void fill(const model::AppObserved& observed, v1::AppObserved& out) {
-  out.set_state(proto_of(observed.state));
-  out.set_generation(observed.generation);
-  out.set_reconciling(observed.reconciling);
-  out.set_ready_workers(observed.ready_workers);
-  out.set_rollout(observed.rollout);
-  out.set_worker_class(observed.worker_class);
-  out.set_preloaded(observed.preloaded);
-  out.set_preload_note(observed.preload_note);
-  out.set_python_version(observed.python_version);
-  if (observed.last_failure) to_proto(*observed.last_failure, *out.mutable_last_failure());
-  if (observed.retry_time) to_proto(*observed.retry_time, *out.mutable_retry_time());
-  out.set_unexpected_exits(observed.unexpected_exits);
-  out.set_log_path(observed.log_path);
-  out.set_process_state(proto_of(observed.process_state));
-  out.set_drained_exits(observed.drained_exits);
-  out.set_recycled_workers(observed.recycled_workers);
-  out.set_access_log_path(observed.access_log_path);
-  out.set_log_lost_lines(observed.log_lost_lines);
-  out.set_log_lost_bytes(observed.log_lost_bytes);
-}
-
-}  // namespace
 
 v1::Failure::Cause to_proto(model::FailureCause cause) {
   switch (cause) {
@@ -198,7 +198,7 @@ void to_proto(const model::WorkerView& worker, v1::Worker& out) {
   out.set_name(worker_name(worker.app, worker.id));
   out.set_id(worker.id);
   out.set_pid(worker.pid);
-  out.set_state(proto_of(worker.state));
+  out.set_state(to_proto(worker.state));
   out.set_rollout(worker.rollout);
   out.set_worker_class(worker.worker_class);
   out.set_effective_worker_class(worker.effective_worker_class);
@@ -210,7 +210,7 @@ void to_proto(const model::WorkerView& worker, v1::Worker& out) {
   out.set_busy(worker.busy);
   out.set_connections(worker.connections);
   out.set_exit_reason(worker.exit_reason);
-  out.set_process_state(proto_of(worker.process_state));
+  out.set_process_state(to_proto(worker.process_state));
   out.set_recycling(worker.recycling);
   out.set_memory(worker.memory);
 }

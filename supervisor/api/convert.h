@@ -12,6 +12,9 @@ namespace appd::api {
 
 namespace v1 = ::appd::v1;
 
+v1::AppObserved::State to_proto(model::AppState state);
+v1::ProcessState to_proto(model::ProcessState state);
+v1::Worker::State to_proto(model::WorkerState state);
 v1::Failure::Cause to_proto(model::FailureCause cause);
 v1::Operation::Phase to_proto(model::OperationPhase phase);
 void to_proto(model::WallTime time, google::protobuf::Timestamp& out);

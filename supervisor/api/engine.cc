@@ -20,11 +20,13 @@ constexpr int kNeverMs = 2'000'000'000;
 }  // namespace
 
 Engine::Engine(reconcile::Control& control, const model::ServerInfo& info, spdlog::logger& log)
-    : apps_(control),
+    : control_(control),
+      apps_(control),
       workers_(control),
       operations_(control),
       events_(control),
       logs_(control),
+      stats_(control),
       system_(control, info, log) {}
 
 Result<std::unique_ptr<Engine>> Engine::start(reconcile::Control& control,
@@ -42,7 +44,7 @@ bool Engine::build() {
   grpc::ServerBuilder builder;
   for (grpc::Service* service :
        {&apps_.generated(), &workers_.generated(), &operations_.generated(), &events_.generated(),
-        &logs_.generated(), &system_.generated(), &health_.generated()}) {
+        &logs_.generated(), &stats_.generated(), &system_.generated(), &health_.generated()}) {
     builder.RegisterService(service);
   }
   builder.SetMaxReceiveMessageSize(kMostRequestBytes);
@@ -61,6 +63,7 @@ bool Engine::build() {
   operations_.serve(*this);
   events_.serve(*this);
   logs_.serve(*this);
+  stats_.serve(*this);
   system_.serve(*this);
   health_.serve(*this);
   thread_ = std::thread([this] { serve(); });
@@ -109,6 +112,10 @@ Peer Engine::peer(const std::string& name) {
   const std::lock_guard lock(mutex_);
   const auto found = peers_.find(name);
   return found == peers_.end() ? Peer() : found->second;
+}
+
+void Engine::count(const std::string& method, grpc::StatusCode code) {
+  control_.count_call(method, code_name(code));
 }
 
 void Engine::keep(std::shared_ptr<Call> call) {

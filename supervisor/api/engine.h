@@ -42,13 +42,16 @@ class Engine final : private CallHost {
   void drop(Call* call) override;
   bool closing() const override { return closing_; }
   Peer peer(const std::string& name) override;
+  void count(const std::string& method, grpc::StatusCode code) override;
 
+  reconcile::Control& control_;
   // What serves must outlive the server.
   AppsService apps_;
   WorkersService workers_;
   OperationsService operations_;
   EventsService events_;
   LogsService logs_;
+  StatsService stats_;
   SystemService system_;
   HealthService health_;
   std::unique_ptr<grpc::ServerCompletionQueue> queue_;

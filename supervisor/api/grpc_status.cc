@@ -1,6 +1,8 @@
 // The one place where error codes meet gRPC's.
 #include "supervisor/api/grpc_status.h"
 
+#include <array>
+
 #include "google/rpc/error_details.pb.h"
 #include "supervisor/api/names.h"
 
@@ -137,6 +139,28 @@ google::rpc::Status to_operation_error(const model::Operation& operation) {
   status.add_details()->PackFrom(error_info(
       reason, {{"app", app_name(operation.app)}, {"operation", operation_name(operation.id)}}));
   return status;
+}
+
+std::string code_name(grpc::StatusCode code) {
+  static constexpr std::array kNames = {"OK",
+                                        "CANCELLED",
+                                        "UNKNOWN",
+                                        "INVALID_ARGUMENT",
+                                        "DEADLINE_EXCEEDED",
+                                        "NOT_FOUND",
+                                        "ALREADY_EXISTS",
+                                        "PERMISSION_DENIED",
+                                        "RESOURCE_EXHAUSTED",
+                                        "FAILED_PRECONDITION",
+                                        "ABORTED",
+                                        "OUT_OF_RANGE",
+                                        "UNIMPLEMENTED",
+                                        "INTERNAL",
+                                        "UNAVAILABLE",
+                                        "DATA_LOSS",
+                                        "UNAUTHENTICATED"};
+  const auto number = static_cast<std::size_t>(code);
+  return number < kNames.size() ? kNames[number] : "UNKNOWN";
 }
 
 reconcile::Rejection shutting_down() {

@@ -25,6 +25,9 @@ grpc::Status to_status(const reconcile::Rejection& rejection, const Metadata& me
 // How an operation failed, as its `error` field has it.
 google::rpc::Status to_operation_error(const model::Operation& operation);
 
+// "NOT_FOUND", as gRPC's documents have it.
+std::string code_name(grpc::StatusCode code);
+
 // For calls that are cut short because appd ends.
 reconcile::Rejection shutting_down();
 

@@ -19,6 +19,8 @@ bool is_known(const std::string& service) {
                                     "appd.v1.Workers",
                                     "appd.v1.Operations",
                                     "appd.v1.Events",
+                                    "appd.v1.Logs",
+                                    "appd.v1.Stats",
                                     "appd.v1.System"};
   return std::find(kServices.begin(), kServices.end(), service) != kServices.end();
 }

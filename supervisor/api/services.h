@@ -11,6 +11,7 @@
 #include "appd/v1/events.grpc.pb.h"
 #include "appd/v1/logs.grpc.pb.h"
 #include "appd/v1/operations.grpc.pb.h"
+#include "appd/v1/stats.grpc.pb.h"
 #include "appd/v1/system.grpc.pb.h"
 #include "appd/v1/workers.grpc.pb.h"
 #include "grpc/health/v1/health.grpc.pb.h"
@@ -72,6 +73,17 @@ class LogsService {
  private:
   reconcile::Control& control_;
   v1::Logs::AsyncService service_;
+};
+
+class StatsService {
+ public:
+  explicit StatsService(reconcile::Control& control) : control_(control) {}
+  grpc::Service& generated() { return service_; }
+  void serve(CallHost& host);
+
+ private:
+  reconcile::Control& control_;
+  v1::Stats::AsyncService service_;
 };
 
 class SystemService {

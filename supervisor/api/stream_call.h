@@ -33,7 +33,7 @@ class StreamCall : public Call {
   }
 
  protected:
-  explicit StreamCall(CallHost& host) : Call(host) {}
+  explicit StreamCall(CallHost& host) : Call(host, method_of<Request>(true)) {}
   const Request& request() const { return request_; }
 
   virtual void started() = 0;

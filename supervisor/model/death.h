@@ -25,6 +25,7 @@ enum class DeathCause {
   Killed,           // SIGKILL from outside
   Unknown,          // its zygote was gone: nobody was told how it ended
 };
+inline constexpr std::size_t kDeathCauses = static_cast<std::size_t>(DeathCause::Unknown) + 1;
 
 // Where a request was.
 enum class RequestStage {

@@ -31,6 +31,8 @@ enum class FailureCause {
   CanaryFailed,
   RunOnceFailed,
 };
+inline constexpr std::size_t kFailureCauses =
+    static_cast<std::size_t>(FailureCause::RunOnceFailed) + 1;
 
 // Why a rollout did not make it.
 struct Failure {
@@ -134,6 +136,8 @@ struct WorkerView {
 };
 
 enum class OperationKind { Create, Update, Scale, Reload, Delete, Rollback };
+inline constexpr std::size_t kOperationKinds =
+    static_cast<std::size_t>(OperationKind::Rollback) + 1;
 enum class OperationPhase {
   Preparing,
   Warming,
@@ -146,6 +150,8 @@ enum class OperationPhase {
   Superseded,
 };
 constexpr bool is_done(OperationPhase phase) { return phase >= OperationPhase::Succeeded; }
+inline constexpr std::size_t kOutcomes = static_cast<std::size_t>(OperationPhase::Superseded) -
+                                         static_cast<std::size_t>(OperationPhase::Succeeded) + 1;
 
 struct Operation {
   std::string id;  // UUID

@@ -36,9 +36,9 @@ AppState state_of(const AppEntry& app, const core::Desired& want, bool done) {
 
 }  // namespace
 
-void LogLost::add(const LogLoss& loss) {
-  lines += static_cast<std::int64_t>(loss.lines.load(std::memory_order_relaxed));
-  bytes += static_cast<std::int64_t>(loss.bytes.load(std::memory_order_relaxed));
+void add_lost(const LogLoss& loss, model::Tally& tally) {
+  tally.log_lost_lines += static_cast<std::int64_t>(loss.lines.load(std::memory_order_relaxed));
+  tally.log_lost_bytes += static_cast<std::int64_t>(loss.bytes.load(std::memory_order_relaxed));
 }
 
 model::AppObserved observe(const AppEntry& app, const core::Desired& want,
@@ -71,12 +71,12 @@ model::AppObserved observe(const AppEntry& app, const core::Desired& want,
   const runtime::LogPaths logs = runtime.paths().logs(app.record.id);
   out.log_path = logs.app;
   out.access_log_path = logs.access;
-  LogLost lost = app.log_lost;
+  model::Tally tally = app.tally;
   for (const auto& [key, rollout] : app.state.rollouts) {
-    if (const LogLoss* loss = runtime.log_loss(key)) lost.add(*loss);
+    if (const LogLoss* loss = runtime.log_loss(key)) add_lost(*loss, tally);
   }
-  out.log_lost_lines = lost.lines;
-  out.log_lost_bytes = lost.bytes;
+  out.log_lost_lines = tally.log_lost_lines;
+  out.log_lost_bytes = tally.log_lost_bytes;
   return out;
 }
 
@@ -86,7 +86,8 @@ model::AppView view(const AppEntry& app, const core::Desired& want,
 }
 
 model::WorkerView worker_view(const AppEntry& app, core::RolloutKey key, core::WorkerId id,
-                              const core::Worker& worker, const ScoreboardSlot* figures) {
+                              const core::Worker& worker, const ScoreboardSlot* figures,
+                              bool read_memory) {
   model::WorkerView out;
   out.app = app.record.id;
   out.id = static_cast<std::int32_t>(id);
@@ -94,7 +95,7 @@ model::WorkerView worker_view(const AppEntry& app, core::RolloutKey key, core::W
   out.state = worker.state;
   out.process_state = core::process_state(worker.state);
   out.recycling = worker.recycling;
-  out.memory = runtime::resident_memory(worker.pid);
+  if (read_memory) out.memory = runtime::resident_memory(worker.pid);
   const core::Rollout* rollout = app.state.find(key);
   out.rollout = rollout != nullptr ? rollout->number : 0;
   out.worker_class = app.record.spec.worker_class;
@@ -106,8 +107,9 @@ model::WorkerView worker_view(const AppEntry& app, core::RolloutKey key, core::W
   if (figures != nullptr && figures->pid.load(std::memory_order_relaxed) == worker.pid) {
     constexpr auto relaxed = std::memory_order_relaxed;
     out.threads = static_cast<std::int32_t>(figures->threads.load(relaxed));
-    out.requests = static_cast<std::int64_t>(figures->requests.load(relaxed));
-    out.errors = static_cast<std::int64_t>(figures->errors.load(relaxed));
+    const Counts counts = own_counts(*figures);
+    out.requests = static_cast<std::int64_t>(counts.requests);
+    out.errors = static_cast<std::int64_t>(errors(counts));
     out.busy = static_cast<std::int32_t>(figures->busy.load(relaxed));
     out.connections = static_cast<std::int32_t>(figures->connections.load(relaxed));
   }

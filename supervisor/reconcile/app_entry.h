@@ -7,19 +7,12 @@
 #include <vector>
 
 #include "supervisor/core/planner.h"
-#include "supervisor/model/observed.h"
+#include "supervisor/model/measurement.h"
 #include "supervisor/reconcile/gauge.h"
 #include "supervisor/runtime/log_keeper.h"
 #include "supervisor/runtime/runtime.h"
 
 namespace appd::reconcile {
-
-// What could not be written to logs.
-struct LogLost {
-  std::int64_t lines = 0;
-  std::int64_t bytes = 0;
-  void add(const LogLoss& loss);
-};
 
 // Core thread only.
 struct AppEntry {
@@ -35,7 +28,7 @@ struct AppEntry {
   std::int64_t last_death = 0;  // number of the newest certificate
   std::string last_death_reason;
   std::optional<runtime::KeptLogs> kept_logs;  // what the keeper was told last
-  LogLost log_lost;                            // of rollouts that have ended
+  model::Tally tally;
   core::Time sampled;  // when the figures of its workers were looked at last
 
   core::Desired desired() const {
@@ -49,8 +42,12 @@ model::AppObserved observe(const AppEntry& app, const core::Desired& want,
                            const runtime::Runtime& runtime);
 model::AppView view(const AppEntry& app, const core::Desired& want,
                     const runtime::Runtime& runtime);
+// `read_memory`: what takes a file of /proc is looked at too.
 model::WorkerView worker_view(const AppEntry& app, core::RolloutKey key, core::WorkerId id,
-                              const core::Worker& worker, const ScoreboardSlot* figures);
+                              const core::Worker& worker, const ScoreboardSlot* figures,
+                              bool read_memory = true);
+// What the processes of a rollout could not write to its logs.
+void add_lost(const LogLoss& loss, model::Tally& tally);
 
 // What the slot shows of a worker that has ended; empty if it is somebody else's by now.
 model::LastFigures last_figures(const ScoreboardSlot* slot, std::int32_t pid,

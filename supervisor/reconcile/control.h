@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "common/result.h"
+#include "supervisor/model/measurement.h"
 #include "supervisor/model/revision.h"
 #include "supervisor/runtime/log_reader.h"
 
@@ -142,6 +143,10 @@ class Control {
   virtual void snapshot(std::optional<std::string> app, Reply<Snapshot> reply) = 0;
   // The certificates of workers that ended, by app, then newest first; of all apps or of one.
   virtual void deaths(std::optional<std::string> app, Reply<std::vector<model::Death>> reply) = 0;
+  // What apps and workers have done and are at: of all, or of one (APP_NOT_FOUND if there is none).
+  // Read on a thread of its own, which also replies; whoever asks meanwhile shares the next one.
+  virtual void measure(std::optional<std::string> app,
+                       Reply<std::shared_ptr<const model::Measurement>> reply) = 0;
   // What a worker is at. Replies within kStacksTime.
   virtual void dump_stacks(std::string app, std::int32_t worker, Reply<WorkerStacks> reply) = 0;
   // Has a worker replaced; replies with what it is now.
@@ -170,6 +175,8 @@ class Control {
   // Replies at once; what follows takes as long as the slowest app drains.
   virtual void shutdown(Shutdown request, Reply<ShuttingDown> reply) = 0;
   virtual std::int64_t revision() const = 0;
+  // A call of the API has ended with this code.
+  virtual void count_call(const std::string& method, const std::string& code) = 0;
 };
 
 }  // namespace appd::reconcile

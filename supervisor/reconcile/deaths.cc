@@ -61,10 +61,11 @@ model::LastFigures last_figures(const ScoreboardSlot* slot, std::int32_t pid,
   if (slot == nullptr) return figures;
   const std::int32_t owner = slot->pid.load(relaxed);
   if (owner != 0 && owner != pid) return figures;
-  figures.requests = static_cast<std::int64_t>(slot->requests.load(relaxed));
-  figures.errors = static_cast<std::int64_t>(slot->errors.load(relaxed));
-  figures.bytes_in = static_cast<std::int64_t>(slot->bytes_in.load(relaxed));
-  figures.bytes_out = static_cast<std::int64_t>(slot->bytes_out.load(relaxed));
+  const Counts counts = own_counts(*slot);
+  figures.requests = static_cast<std::int64_t>(counts.requests);
+  figures.errors = static_cast<std::int64_t>(errors(counts));
+  figures.bytes_in = static_cast<std::int64_t>(counts.bytes_in);
+  figures.bytes_out = static_cast<std::int64_t>(counts.bytes_out);
   figures.busy = static_cast<std::int32_t>(slot->busy.load(relaxed));
   figures.connections = static_cast<std::int32_t>(slot->connections.load(relaxed));
   figures.in_hand = requests_in_hand(*slot, end);
@@ -91,6 +92,9 @@ void Reconciler::certify(AppEntry& app, core::RolloutKey key, core::Consequences
   core::note_figures(last_figures(runtime_.figures(key, exit.id), death.pid,
                                   std::chrono::steady_clock::now() - ago),
                      death);
+  ++app.tally.exits[static_cast<std::size_t>(death.cause)];
+  tallies_changed_ = true;
+  if (exit.expected && !exit.worker.recycling.empty()) ++app.tally.recycled;
   if (death.cause == model::DeathCause::Asked) {
     ++app.state.drained_exits;
     return;

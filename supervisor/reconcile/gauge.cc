@@ -10,28 +10,12 @@ namespace {
 
 constexpr std::size_t kSample = 4;  // workers of a rollout whose memory is read
 
-core::Figures figures_of(const ScoreboardSlot& slot) {
-  constexpr auto relaxed = std::memory_order_relaxed;
+core::Figures figures_of(const Counts& counts) {
   core::Figures figures;
-  figures.requests = slot.requests.load(relaxed);
-  figures.errors = slot.errors.load(relaxed);
-  for (std::size_t i = 0; i < figures.latency.size(); ++i) {
-    figures.latency[i] = slot.latency[i].load(relaxed);
-  }
+  figures.requests = counts.requests;
+  figures.errors = errors(counts);
+  std::copy(std::begin(counts.latency), std::end(counts.latency), figures.latency.begin());
   return figures;
-}
-
-// A counter that has become smaller has begun anew.
-std::uint64_t growth(std::uint64_t from, std::uint64_t to) { return to >= from ? to - from : to; }
-
-core::Figures growth(const core::Figures& from, const core::Figures& to) {
-  core::Figures out;
-  out.requests = growth(from.requests, to.requests);
-  out.errors = growth(from.errors, to.errors);
-  for (std::size_t i = 0; i < out.latency.size(); ++i) {
-    out.latency[i] = growth(from.latency[i], to.latency[i]);
-  }
-  return out;
 }
 
 }  // namespace
@@ -63,17 +47,15 @@ core::Figures BakeGauge::read(const core::AppState& app, core::RolloutKey key,
     for (const auto& [id, worker] : rollout->workers) {
       const ScoreboardSlot* slot = runtime.figures(key, id);
       if (slot == nullptr) continue;
-      core::Figures now = figures_of(*slot);
-      auto [entry, is_new] = slots_.try_emplace({key, id}, Slot{now, {}});
-      if (!is_new) entry->second.since += growth(entry->second.last, now);
-      entry->second.last = now;
+      const Counts now = appd::read(slot->counters);
+      slots_.try_emplace({key, id}, Slot{now, now}).first->second.last = now;
     }
   }
-  core::Figures sum;
+  Counts sum;
   for (const auto& [place, slot] : slots_) {
-    if (place.first == key) sum += slot.since;
+    if (place.first == key) sum += growth(slot.first, slot.last);
   }
-  return sum;
+  return figures_of(sum);
 }
 
 core::BakeFigures BakeGauge::read(const core::AppState& app, core::RolloutKey canary,

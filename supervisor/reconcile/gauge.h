@@ -17,14 +17,14 @@ core::MemoryFigures measure_memory(const core::AppState& app, const runtime::Run
 class BakeGauge {
  public:
   explicit BakeGauge(core::BakeFigures before = {}) : before_(before) {}
-  // `canary` and `old` are the same in every call; a worker that comes later counts from then on.
+  // `canary` and `old` are the same in every call; a slot that is used later counts from then on.
   core::BakeFigures read(const core::AppState& app, core::RolloutKey canary, core::RolloutKey old,
                          const runtime::Runtime& runtime);
 
  private:
   struct Slot {
-    core::Figures last;   // as it was when it was read last
-    core::Figures since;  // what came to it
+    Counts first;  // as it was when it was read first, and last
+    Counts last;
   };
   core::Figures read(const core::AppState& app, core::RolloutKey key,
                      const runtime::Runtime& runtime);

@@ -59,8 +59,12 @@ Reconciler::Reconciler(std::unique_ptr<store::Store> store, std::unique_ptr<runt
       poller_(std::move(poller)),
       log_(std::move(log)),
       hub_(std::make_shared<WatchHub>(revision_base())),
-      runtime_(*poller_, std::move(paths), [this](core::RolloutKey key, core::RolloutEvent event) {
-        events_.emplace_back(key, std::move(event));
+      runtime_(*poller_, std::move(paths),
+               [this](core::RolloutKey key, core::RolloutEvent event) {
+                 events_.emplace_back(key, std::move(event));
+               }),
+      meter_(runtime_.paths().ledger(), [logger = log_](const Error& error) {
+        logger->warn("counters not kept, retrying why=\"{}\"", error.message);
       }) {}
 
 Reconciler::~Reconciler() {
@@ -79,6 +83,7 @@ Result<void> Reconciler::load() {
   TRY(start_log_threads());
   for (runtime::Adopted& adopted : runtime_.adopt()) adopt(std::move(adopted));
   for (auto& [id, app] : apps_) take_places(app);
+  restore_tallies();
   return {};
 }
 
@@ -143,6 +148,11 @@ void Reconciler::run() {
     stopped = leaving_ || (stops_seen_ > 0 && drained);
     if (!stopped) poller_->wait(next_deadline());
   }
+  // Whoever calls from now on, or has just called, is to know that there will be no answer.
+  std::vector<std::function<void()>> calls;
+  std::lock_guard lock(mutex_);
+  ended_ = true;
+  calls.swap(calls_);
 }
 
 void Reconciler::stop() {
@@ -158,6 +168,7 @@ void Reconciler::leave() {
 void Reconciler::post(std::function<void()> call) {
   {
     std::lock_guard lock(mutex_);
+    if (ended_) return;
     calls_.push_back(std::move(call));
   }
   poller_->wake();
@@ -193,6 +204,7 @@ void Reconciler::turn() {
     }
   }
   if (!store_again_ || *store_again_ <= steady_clock::now()) store_changed();
+  if (std::exchange(tallies_changed_, false)) meter_.keep(roster());
   waits_deadline_ = book_.expire_waits(steady_clock::now());
   auto stacks_deadline = expire_stacks(steady_clock::now());
   if (stacks_deadline && (!waits_deadline_ || *stacks_deadline < *waits_deadline_)) {
@@ -288,6 +300,7 @@ void Reconciler::act(AppEntry& app, const core::Action& action) {
                  },
                  [&](const core::AbandonRollout&) {},
                  [&](const core::RetireRollout& a) {
+                   tallies_changed_ = true;  // how long its processes have run is known for now
                    runtime_.retire(a.rollout);
                    failpoint("rollout.retiring");
                    for (const auto& [id, worker] : app.state.find(a.rollout)->workers) {
@@ -355,7 +368,11 @@ void Reconciler::on_event(core::RolloutKey key, const core::RolloutEvent& event)
 void Reconciler::forget_ended_rollouts(AppEntry& app) {
   std::erase_if(app_of_, [&](const auto& entry) {
     if (entry.second != app.record.id || app.state.find(entry.first) != nullptr) return false;
-    if (const LogLoss* loss = runtime_.log_loss(entry.first)) app.log_lost.add(*loss);
+    if (const auto board = runtime_.scoreboard(entry.first)) {
+      app.tally.counts += board->counts();
+      add_lost(board->log_loss(), app.tally);
+      tallies_changed_ = true;
+    }
     runtime_.forget(entry.first);
     failpoint("rollout.retired");
     return true;
@@ -363,6 +380,8 @@ void Reconciler::forget_ended_rollouts(AppEntry& app) {
 }
 
 void Reconciler::on_rollout_failed(AppEntry& app, const model::Failure& failure) {
+  ++app.tally.failures[static_cast<std::size_t>(failure.cause)];
+  tallies_changed_ = true;
   bool serving = app.state.serving().has_value();
   log_->warn("rollout failed app={} rollout={} old_code_serves={} why=\"{}\"", app.record.id,
              failure.rollout, serving, failure.message);
@@ -457,6 +476,7 @@ void Reconciler::remove_app(AppEntry& app) {
     log_->error("cannot forget the app app={} why=\"{}\"", id, stored.error().message);
   }
   book_.tell(change.more_operations);
+  count_ended(change.more_operations);
   std::erase_if(deaths_, [&](const model::Death& death) { return death.app == id; });
   log_->info("app removed app={}", id);
   apps_.erase(id);
@@ -474,7 +494,7 @@ void Reconciler::store_changed() {
   auto stored = store_->commit(change, system_clock::now());
   if (!change.more_operations.empty()) failpoint("operation.stored");
   book_.tell(change.more_operations);
-  if (stored) return;
+  if (stored) return count_ended(change.more_operations);
   log_->error("cannot store how operations and workers ended, trying again why=\"{}\"",
               stored.error().message);
   keep_newest(change.more_operations);

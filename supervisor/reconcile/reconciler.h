@@ -17,6 +17,7 @@
 
 #include "supervisor/reconcile/app_entry.h"
 #include "supervisor/reconcile/control.h"
+#include "supervisor/reconcile/meter.h"
 #include "supervisor/reconcile/operation_book.h"
 #include "supervisor/reconcile/watch_hub.h"
 #include "supervisor/runtime/succession.h"
@@ -57,6 +58,8 @@ class Reconciler : public Control {
   void rollback_app(RollbackApp request, Reply<model::Operation> reply) override;
   void snapshot(std::optional<std::string> app, Reply<Snapshot> reply) override;
   void deaths(std::optional<std::string> app, Reply<std::vector<model::Death>> reply) override;
+  void measure(std::optional<std::string> app,
+               Reply<std::shared_ptr<const model::Measurement>> reply) override;
   void dump_stacks(std::string app, std::int32_t worker, Reply<WorkerStacks> reply) override;
   void recycle_worker(std::string app, std::int32_t worker,
                       Reply<model::WorkerView> reply) override;
@@ -73,6 +76,7 @@ class Reconciler : public Control {
   void upgrade(Upgrade request, Reply<Upgraded> reply) override;
   void shutdown(Shutdown request, Reply<ShuttingDown> reply) override;
   std::int64_t revision() const override { return hub_->revision(); }
+  void count_call(const std::string& method, const std::string& code) override;
 
  private:
   Reconciler(std::unique_ptr<store::Store> store, std::unique_ptr<runtime::Poller> poller,
@@ -174,6 +178,12 @@ class Reconciler : public Control {
   Upgraded upgraded_from(const std::string& version) const;
   bool ending() const { return stops_seen_ > 0 || leaving_; }
 
+  // measure.cc: what the meter is to read, and what it has kept.
+  Roster roster();
+  void restore_tallies();
+  void keep_tallies();
+  void count_ended(const std::vector<model::Operation>& stored);
+
   // publish.cc: what watchers and the log see.
   void publish(const std::string& app, decltype(model::Event::what) what);
   void publish_app(AppEntry& app);
@@ -205,7 +215,8 @@ class Reconciler : public Control {
   std::vector<StacksWait> stacks_waits_;
   std::optional<core::Time> waits_deadline_;
 
-  std::mutex mutex_;  // guards calls_
+  std::mutex mutex_;  // guards calls_ and ended_
+  bool ended_ = false;
   std::vector<std::function<void()>> calls_;
   std::atomic<bool> leaving_ = false;
   std::atomic<int> stops_ = 0;
@@ -217,6 +228,10 @@ class Reconciler : public Control {
   std::thread checker_;  // of the next binary
   std::unique_ptr<runtime::LogReader> reader_;
   std::unique_ptr<runtime::LogKeeper> keeper_;  // its thread posts to us: it ends first
+  bool tallies_changed_ = false;                // the meter is to keep them
+  std::mutex calls_mutex_;                      // guards api_calls_
+  model::CallCounts api_calls_;
+  Meter meter_;
 };
 
 }  // namespace appd::reconcile

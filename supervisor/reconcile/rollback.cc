@@ -72,6 +72,8 @@ void Reconciler::roll_back_spec(AppEntry& app, const model::Failure& failure) {
   if (auto stored = store_->commit(change, std::chrono::system_clock::now()); !stored) {
     log_->error("cannot store the roll-back app={} why=\"{}\"", record.id, stored.error().message);
     book_.give_back(change.more_operations);
+  } else {
+    count_ended(change.more_operations);
   }
   app.record = std::move(record);
   set_socket_permissions(app);

@@ -83,6 +83,7 @@ void Reconciler::finish_upgrade(const Upgrade& request, const runtime::Invocatio
   runtime::Legacy legacy = legacy_;
   legacy.request_id = request.options.request_id;
   legacy.fingerprint = request.options.fingerprint;
+  keep_tallies();
   Error failed = runtime::become(next, legacy);
   // Beyond this point it has not worked, and nothing has changed.
   log_->error("not upgraded, going on as before why=\"{}\"", failed.message);

@@ -102,7 +102,7 @@ void Reconciler::sample(AppEntry& app) {
     if (worker.state != model::WorkerState::Ready) continue;
     const ScoreboardSlot* slot = runtime_.figures(*serving, id);
     if (slot != nullptr && slot->pid.load(std::memory_order_relaxed) == worker.pid) {
-      worker.requests = static_cast<std::int64_t>(slot->requests.load(std::memory_order_relaxed));
+      worker.requests = static_cast<std::int64_t>(own_counts(*slot).requests);
     }
     worker.memory = spec.max_memory > 0 ? runtime::resident_memory(worker.pid) : 0;
   }

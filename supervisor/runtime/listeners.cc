@@ -168,6 +168,18 @@ std::vector<int> ListenerSet::descriptors() const {
   return all;
 }
 
+std::optional<std::int32_t> ListenerSet::waiting() const {
+  std::optional<std::int32_t> waiting;
+  for (const Socket& socket : sockets_) {
+    tcp_info info{};
+    socklen_t size = sizeof(info);
+    if (::getsockopt(socket.fd.get(), IPPROTO_TCP, TCP_INFO, &info, &size) != 0) continue;
+    // Of a listening socket: the length of its accept queue (tcp_get_info() in the kernel).
+    waiting = waiting.value_or(0) + static_cast<std::int32_t>(info.tcpi_unacked);
+  }
+  return waiting;
+}
+
 void ListenerSet::abandon(const ListenerSet& next) const {
   for (const Socket& socket : sockets_) {
     auto address = model::parse_address(socket.bind);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -31,6 +32,8 @@ class ListenerSet {
   Result<void> set_permissions(const model::AppSpec& spec) const;
   bool empty() const { return sockets_.empty(); }
   std::size_t size() const { return sockets_.size(); }
+  // Connections that nobody has accepted yet. Nothing: the kernel does not say, of unix sockets.
+  std::optional<std::int32_t> waiting() const;
   // Removes the files of unix sockets that `next` does not hold; the sockets close by themselves.
   void abandon(const ListenerSet& next) const;
 

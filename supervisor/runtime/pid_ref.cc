@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <array>
 #include <cerrno>
@@ -19,6 +20,11 @@ Result<UniqueFd> open_pidfd(pid_t pid) {
   int fd = static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
   if (fd < 0) return sys_error("PIDFD_OPEN", "open pidfd of " + std::to_string(pid), errno);
   return UniqueFd(fd);
+}
+
+std::chrono::nanoseconds ticks(const char* text) {
+  static const long per_second = ::sysconf(_SC_CLK_TCK);
+  return std::chrono::nanoseconds(std::strtoll(text, nullptr, 10) * (1'000'000'000 / per_second));
 }
 
 Error stranger(pid_t pid) {
@@ -50,6 +56,8 @@ std::optional<ProcessStat> read_stat(pid_t pid) {
     }
     if (number == 6) stat.session = static_cast<pid_t>(std::strtol(field, nullptr, 10));
     if (number == 4) stat.parent = static_cast<pid_t>(std::strtol(field, nullptr, 10));
+    if (number == 14 || number == 15) stat.cpu += ticks(field);
+    if (number == 16 || number == 17) stat.children_cpu += ticks(field);
     if (number == 22) stat.start_time = std::strtoull(field, nullptr, 10);
   }
   return stat;

@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -19,7 +20,9 @@ struct ProcessStat {
   bool stopped = false;
   pid_t parent = 0;
   pid_t session = 0;
-  std::uint64_t start_time = 0;  // clock ticks since boot
+  std::uint64_t start_time = 0;              // clock ticks since boot
+  std::chrono::nanoseconds cpu{0};           // time that it has run
+  std::chrono::nanoseconds children_cpu{0};  // that those had run that it has waited for
 };
 std::optional<ProcessStat> read_stat(pid_t pid);
 

@@ -222,16 +222,18 @@ void Runtime::reopen(core::RolloutKey key, const std::vector<UniqueFd>& files) {
   it->second.link->send(message::Reopen{}, std::move(copies));
 }
 
-const LogLoss* Runtime::log_loss(core::RolloutKey key) const {
+std::shared_ptr<const Scoreboard> Runtime::scoreboard(core::RolloutKey key) const {
   auto it = zygotes_.find(key);
-  if (it == zygotes_.end() || !it->second.link->scoreboard().valid()) return nullptr;
-  return &it->second.link->scoreboard().log_loss();
+  return it == zygotes_.end() ? nullptr : it->second.link->scoreboard();
+}
+
+const LogLoss* Runtime::log_loss(core::RolloutKey key) const {
+  const auto board = scoreboard(key);
+  return board == nullptr ? nullptr : &board->log_loss();
 }
 
 void Runtime::take_turns(core::RolloutKey key, bool wanted) {
-  auto it = zygotes_.find(key);
-  if (it == zygotes_.end() || !it->second.link->scoreboard().valid()) return;
-  it->second.link->scoreboard().header().take_turns.store(wanted ? 1 : 0);
+  if (const auto board = scoreboard(key)) board->header().take_turns.store(wanted ? 1 : 0);
 }
 
 void Runtime::tell_stage(core::RolloutKey key, const message::Stage& stage) {
@@ -262,10 +264,8 @@ std::string Runtime::log_tail(const std::string& app) const {
 }
 
 const ScoreboardSlot* Runtime::figures(core::RolloutKey key, core::WorkerId id) const {
-  auto it = zygotes_.find(key);
-  if (it == zygotes_.end() || !it->second.link->scoreboard().valid() || id >= kMaxSlots)
-    return nullptr;
-  return &it->second.link->scoreboard().slot(id);
+  const auto board = scoreboard(key);
+  return board == nullptr || id >= kMaxSlots ? nullptr : &board->slot(id);
 }
 
 }  // namespace appd::runtime

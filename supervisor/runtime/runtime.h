@@ -27,6 +27,7 @@ struct Paths {
     return {logs_dir() + "/" + app + ".log", logs_dir() + "/" + app + ".access.log"};
   }
   std::string zygotes() const { return runtime_dir + "/zygotes"; }
+  std::string ledger() const { return runtime_dir + "/counters"; }
 };
 
 // A zygote of an earlier appd that answered, or the workers that it has left behind.
@@ -80,6 +81,8 @@ class Runtime {
   pid_t zygote_pid(core::RolloutKey key) const;
   // The last lines of the app's log.
   std::string log_tail(const std::string& app) const;
+  // Null: there is none.
+  std::shared_ptr<const Scoreboard> scoreboard(core::RolloutKey key) const;
   // What the rollout's processes could not write to their logs; nullptr: nothing is known.
   const LogLoss* log_loss(core::RolloutKey key) const;
   const Paths& paths() const { return paths_; }

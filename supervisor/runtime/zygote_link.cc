@@ -183,12 +183,16 @@ void ZygoteLink::find_untold() {
       member.process.signal_group(SIGKILL);
       continue;
     }
-    if (!scoreboard_.valid()) scoreboard_ = borrow_scoreboard(member.process);
+    if (scoreboard_ == nullptr) {
+      Scoreboard borrowed = borrow_scoreboard(member.process);
+      if (borrowed.valid()) set_scoreboard(std::move(borrowed));
+    }
     auto age = static_cast<std::uint64_t>(member.age.count());
     sink_(message::Forked{id, member.process.pid(), false, age}, {});
     // Commands have no slot that would tell.
-    bool has_slot = scoreboard_.valid() && scoreboard_.slot(id).pid.load() == member.process.pid();
-    if (!has_slot || scoreboard_.slot(id).takes_clients.load() != 0) {
+    bool has_slot =
+        scoreboard_ != nullptr && scoreboard_->slot(id).pid.load() == member.process.pid();
+    if (!has_slot || scoreboard_->slot(id).takes_clients.load() != 0) {
       sink_(message::Ready{id, 0, "", age}, {});
     }
     workers_[id] = std::move(member.process);
@@ -214,10 +218,10 @@ void ZygoteLink::watch_orphans() {
 void ZygoteLink::bury_orphan(core::WorkerId id) {
   PidRef& worker = workers_.at(id);
   poller_.remove(worker.fd());
-  if (scoreboard_.valid() && scoreboard_.slot(id).pid.load() == worker.pid()) {
+  if (scoreboard_ != nullptr && scoreboard_->slot(id).pid.load() == worker.pid()) {
     // As its zygote would have done: its siblings count on those that take clients.
-    end_taking(scoreboard_.slot(id), scoreboard_.takers());
-    scoreboard_.slot(id).pid.store(0);
+    end_taking(scoreboard_->slot(id), scoreboard_->takers());
+    scoreboard_->slot(id).pid.store(0);
   }
   workers_.erase(id);
   if (workers_.empty()) end_session();

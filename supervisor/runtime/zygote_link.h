@@ -5,6 +5,7 @@
 #include <deque>
 #include <functional>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -59,8 +60,11 @@ class ZygoteLink {
   std::vector<UniqueFd> borrow_listeners() const;
   const Owner& owner() const { return owner_; }
 
-  void set_scoreboard(Scoreboard scoreboard) { scoreboard_ = std::move(scoreboard); }
-  const Scoreboard& scoreboard() const { return scoreboard_; }
+  void set_scoreboard(Scoreboard scoreboard) {
+    scoreboard_ = std::make_shared<const Scoreboard>(std::move(scoreboard));
+  }
+  // Shared with whoever reads it on another thread; null: there is none.
+  const std::shared_ptr<const Scoreboard>& scoreboard() const { return scoreboard_; }
   pid_t pid() const { return process_.pid(); }
   bool connected() const { return channel_.open(); }
 
@@ -85,7 +89,7 @@ class ZygoteLink {
   message::Channel channel_;
   const Files files_;
   const Sink sink_;
-  Scoreboard scoreboard_;
+  std::shared_ptr<const Scoreboard> scoreboard_;
   std::map<core::WorkerId, PidRef> workers_;
   struct Outgoing {
     message::Message message;

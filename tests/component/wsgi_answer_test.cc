@@ -220,7 +220,7 @@ TEST_F(WsgiAnswer, ASlowReaderOfAFileHoldsNeitherThreadNorFile) {
   serve();
   HttpClient slow(zygote_.port(), 4096);
   ASSERT_TRUE(slow.send("GET /file/big HTTP/1.1\r\nHost: a\r\n\r\n"));
-  ASSERT_TRUE(eventually([&] { return zygote_.slot(1).requests == 1; }));
+  ASSERT_TRUE(eventually([&] { return zygote_.slot(1).counters.requests == 1; }));
   EXPECT_EQ(closed(), "big");
   EXPECT_TRUE(holds("big")) << "the engine sends from the file, not from a copy";
   EXPECT_TRUE(slow.receive().value_or(Answer{}).body == content);

@@ -33,6 +33,15 @@ OWN: dict[str, set[str]] = {
         "supervisor/reconcile",
     },
     "supervisor/launch": set(),
+    # The worker's HTTP codec is pure and strict: appd's own page is read by it too.
+    "supervisor/metrics": {
+        "common",
+        "supervisor/model",
+        "supervisor/runtime",
+        "supervisor/reconcile",
+        "supervisor/metrics",
+        "worker/http",
+    },
     "supervisor/api": {
         "common",
         "supervisor/model",
@@ -51,6 +60,7 @@ OWN: dict[str, set[str]] = {
         "supervisor/store",
         "supervisor/runtime",
         "supervisor/reconcile",
+        "supervisor/metrics",
         "supervisor/api",
     },
     "worker/http": {"common", "worker/http"},

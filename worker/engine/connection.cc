@@ -1,6 +1,8 @@
 // One client's life, from its first byte to the end of its linger.
 #include "worker/engine/connection.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
@@ -43,7 +45,8 @@ Connection::Connection(Client client, std::uint64_t id, Shared& shared)
       client_(std::move(client)),
       id_(id),
       spread_(shared.spreads.load(std::memory_order_relaxed)),
-      exchange_(*this) {
+      exchange_(*this),
+      came_(shared.now) {
   shared_.stats.connection_opened();
   shared_.timeouts.arm(*this, WaitKind::Fresh, shared_.now);
   const Trust& trust = shared_.trust;
@@ -81,6 +84,17 @@ bool Connection::note_events(std::uint32_t events) {
       return false;
   }
   return false;
+}
+
+// In milliseconds, as exact as the kernel's ticks; of unix sockets it does not say.
+void Connection::note_came(bool look) {
+  came_ = shared_.now;
+  if (!look && !look_at_first_) return;
+  look_at_first_ = false;
+  tcp_info info{};
+  socklen_t size = sizeof(info);
+  if (::getsockopt(socket(), IPPROTO_TCP, TCP_INFO, &info, &size) != 0) return;
+  came_ -= std::chrono::milliseconds(info.tcpi_last_data_recv);
 }
 
 Connection::Outcome Connection::advance(Lane& lane) {
@@ -364,6 +378,7 @@ Connection::Outcome Connection::begin_request(const http::RequestHead& head) {
 Connection::Outcome Connection::refuse(const http::Refusal& refusal, std::string_view unparsed) {
   refused_ = true;
   end_wait();
+  shared_.stats.refused();
   bool is_head = kept_head_ != nullptr && kept_head_->is_head;
   std::string answer =
       http::error_answer(refusal.status, refusal.rule, shared_.date.line(shared_.now), !is_head);

@@ -103,6 +103,12 @@ class Connection : public Waiter, public net::ListLink<TurnTag> {
   bool peer_is_trusted();
   std::size_t listener() const { return client_.listener; }
   net::TimePoint begun() const { return begun_; }
+  // Its next request is there. `look`: perhaps for some time already, the kernel will know.
+  void note_came(bool look);
+  // What comes first has perhaps been there for some time.
+  void look_at_first() { look_at_first_ = true; }
+  // How long the request had been there before it was begun.
+  net::Nanoseconds waited() const { return begun_ - came_; }
   // The request's place on the scoreboard.
   std::uint8_t place() const { return place_; }
   void set_place(std::uint8_t place) { place_ = place; }
@@ -160,6 +166,7 @@ class Connection : public Waiter, public net::ListLink<TurnTag> {
   std::uint32_t
       spread_;  // Shared::spreads when it came: since the last one it has found its worker
   RequestStage stage_ = RequestStage::InApp;  // on the scoreboard; InApp is the engine's business
+  bool look_at_first_ = false;
   std::uint8_t place_ = 0;
   http::RequestCodec codec_;
   std::string stored_;  // received, not yet parsed from stored_at_ on
@@ -168,6 +175,7 @@ class Connection : public Waiter, public net::ListLink<TurnTag> {
   Exchange exchange_;
   Output output_;
   std::uint64_t lingered_ = 0;
+  net::TimePoint came_{};
   net::TimePoint begun_{};
   std::uint32_t trust_edition_ = 0;  // of what peer_trusted_ was found by
   bool peer_trusted_ = false;

@@ -19,6 +19,8 @@ constexpr std::uint64_t kFirstAcceptorTag = 16;
 // Few at a time, so that idle siblings get their share of a burst.
 constexpr int kAcceptBatch = 4;
 constexpr int kDrainAccepts = 64;
+// Whoever looks as often as that does not ask the kernel how long something has been there.
+constexpr std::chrono::milliseconds kPrompt{1};
 
 constexpr std::int64_t kNoDeadline = std::numeric_limits<std::int64_t>::max();
 // While nobody waits, no deadline is earlier than what nobody sleeps for.
@@ -99,6 +101,8 @@ bool Engine::wait() {
   int count = ::epoll_wait(epoll_.get(), events_.data(), kBatch, timeout_until(deadline));
   sleeping_until_.store(kNobodySleeps, std::memory_order_relaxed);
   bool interrupted = count < 0 && errno == EINTR;
+  bool timed = count > 0 && times_lock_.load(std::memory_order_relaxed);
+  ready_ = timed ? net::steady_now() : net::TimePoint();
   take_events(count);
   return interrupted;
 }
@@ -143,7 +147,7 @@ void Engine::admit_clients() {
 }
 
 void Engine::adopt(UniqueFd socket) {
-  add({std::move(socket), {}, 0, true});
+  add({std::move(socket), {}, 0, true}, false);
   publish_deadline();
 }
 
@@ -249,7 +253,8 @@ void Engine::end_request(Exchange& exchange, int status) {
   shared_.now = net::steady_now();
   static_cast<net::ListLink<TurnTag>&>(connection).unlink();
   Connection* oldest = oldest_in_hand();
-  shared_.stats.end(connection.place(), status, shared_.now - connection.begun(),
+  shared_.stats.end(connection.place(), status, connection.waited(),
+                    shared_.now - connection.begun(),
                     oldest == nullptr ? net::TimePoint() : oldest->begun());
   if (shared_.access_log.on() && status != 0) log_request(exchange, status);
 }
@@ -267,6 +272,7 @@ void Engine::leave_gateway(Connection& connection) {
   Connection::Outcome outcome = connection.finish();
   settle(connection, outcome);
   if (outcome != Connection::Outcome::Closed && connection.has_unparsed()) {
+    connection.note_came(false);
     turns_.push_back(connection);
   }
   if (timer_ || sleeping_until_.load(std::memory_order_relaxed) != kNobodySleeps) {
@@ -277,6 +283,7 @@ void Engine::leave_gateway(Connection& connection) {
 void Engine::settle(Connection& connection, Connection::Outcome outcome) {
   if (outcome == Connection::Outcome::Closed) return remove(connection);
   if (connection.has_unread()) {
+    connection.note_came(false);
     turns_.push_back(connection);
   } else if (connection.has_unsent()) {
     watch_again(connection);
@@ -287,6 +294,10 @@ void Engine::settle(Connection& connection, Connection::Outcome outcome) {
 // Looks at what the waiting thread has brought, and at the clock.
 void Engine::collect() {
   shared_.now = net::steady_now();
+  looks_late_ = shared_.now - std::exchange(looked_, shared_.now) > kPrompt;
+  if (ready_ != net::TimePoint()) {
+    shared_.stats.lock_waited(shared_.now - std::exchange(ready_, net::TimePoint()));
+  }
   for (int i = 0; i < event_count_; ++i) collect_event(events_[static_cast<std::size_t>(i)]);
   woken_.store(false, std::memory_order_relaxed);
   if (parking_->has_given()) bury_given();
@@ -300,6 +311,7 @@ void Engine::collect_event(const epoll_event& event) {
   if ((tag >> 32) != 0) {
     Connection* connection = find(tag);
     if (connection != nullptr && connection->note_events(event.events)) {
+      connection->note_came(looks_late_);
       turns_.push_back(*connection);
     }
   } else if (tag == kWakerTag) {
@@ -348,7 +360,7 @@ void Engine::give_away() {
 
 // What a sibling has given away. One at a time: while we are at it, others may have time too.
 void Engine::take_given() {
-  if (auto client = acceptor_.take_given()) add(std::move(*client));
+  if (auto client = acceptor_.take_given()) add(std::move(*client), true);
 }
 
 // Those that are at a sibling now, and those that nobody took.
@@ -360,6 +372,7 @@ void Engine::bury_given() {
     }
     connection->take_back();
     connection->note_events(EPOLLIN);
+    connection->note_came(true);
     turns_.push_back(*connection);
     parking_->park(*connection);
   }
@@ -371,7 +384,7 @@ bool Engine::finished() {
   if (excluding_ || parking_->handover().has_takers()) return true;
   auto client = parking_->handover().take();
   if (!client) return true;
-  add(std::move(*client));  // its request is there already, so wait() returns at once
+  add(std::move(*client), true);  // its request is there already, so wait() returns at once
   return false;
 }
 
@@ -379,11 +392,11 @@ void Engine::accept_some(int most) {
   for (int i = 0; i < most; ++i) {
     auto client = acceptor_.accept();
     if (!client) return;
-    add(std::move(*client));
+    add(std::move(*client), looks_late_);
   }
 }
 
-void Engine::add(Client client) {
+void Engine::add(Client client, bool late) {
   std::uint32_t index;
   if (free_.empty()) {
     index = static_cast<std::uint32_t>(entries_.size());
@@ -396,6 +409,7 @@ void Engine::add(Client client) {
   std::uint64_t id = (std::uint64_t{entry.generation} << 32) | index;
   entry.connection = std::make_unique<Connection>(std::move(client), id, shared_);
   Connection& connection = *entry.connection;
+  if (late) connection.look_at_first();
   ++open_;
   epoll_event event = event_of(id);
   if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, connection.socket(), &event) < 0) {

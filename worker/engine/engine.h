@@ -57,6 +57,9 @@ class Engine {
   bool has_turns() const { return !turns_.empty(); }
   // From now on requests are handed out when their heads are complete; see Exchange::read_body().
   void stream_bodies() { shared_.stream_bodies = true; }
+  // Whether the time is measured that is between the end of wait() and the lock: worth a look at
+  // the clock where several threads want it.
+  void time_lock(bool wanted) { times_lock_.store(wanted, std::memory_order_relaxed); }
   // Any thread and signal handlers: makes wait() return.
   void wake();
   // The same, and starts draining at the next call of next(). Answers say goodbye at once.
@@ -124,7 +127,8 @@ class Engine {
   void run_timeouts();
   void take_given();
   void accept_some(int most);
-  void add(Client client);
+  // `late`: it may have been waiting for some time.
+  void add(Client client, bool late);
   void bury_given();
   void settle(Connection& connection, Connection::Outcome outcome);
   void end_request(Exchange& exchange, int status);
@@ -150,6 +154,8 @@ class Engine {
   net::IntrusiveList<Connection, TurnTag> turns_;    // connections that can go on, in order
   net::IntrusiveList<Connection, TurnTag> in_hand_;  // in the gateway, oldest first
   net::IntrusiveList<Connection, TurnTag> overdue_;  // the same, over request_timeout
+  net::TimePoint looked_{};                          // when events were collected last
+  bool looks_late_ = false;  // what was found then may have been there for more than kPrompt
   bool watched_ready_ = false;
   bool has_room_ = true;                 // as accept_clients() says
   std::atomic<bool> excluding_ = false;  // as exclude_clients() says
@@ -159,6 +165,8 @@ class Engine {
   static constexpr int kBatch = 64;
   std::array<epoll_event, kBatch> events_;
   int event_count_ = 0;
+  net::TimePoint ready_{};  // of the events, if times_lock_
+  std::atomic<bool> times_lock_ = false;
   std::atomic<bool> woken_ = false;
   std::atomic<std::int64_t> deadline_;        // of the earliest timeout
   std::atomic<std::int64_t> sleeping_until_;  // what the waiting thread sleeps for

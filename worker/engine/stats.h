@@ -18,8 +18,8 @@ class Stats {
 
   void connection_opened() { add(slot_.connections, 1U); }
   void connection_closed() { add(slot_.connections, -1U); }
-  void received(std::size_t bytes) { add<std::uint64_t>(slot_.bytes_in, bytes); }
-  void sent(std::size_t bytes) { add<std::uint64_t>(slot_.bytes_out, bytes); }
+  void received(std::size_t bytes) { add<std::uint64_t>(counters_.bytes_in, bytes); }
+  void sent(std::size_t bytes) { add<std::uint64_t>(counters_.bytes_out, bytes); }
   void set_threads(std::uint32_t threads) { set(slot_.threads, threads); }
 
   // The loop turns.
@@ -36,19 +36,29 @@ class Stats {
     return place;
   }
   // `oldest` is the start of the oldest request that is still in hand, or the epoch.
-  void end(std::uint8_t place, int status, net::Nanoseconds took, net::TimePoint oldest) {
+  void end(std::uint8_t place, int status, net::Nanoseconds waited, net::Nanoseconds took,
+           net::TimePoint oldest) {
     if (place != kNotShown) {
       set<std::uint64_t>(slot_.in_hand[place].started_ns, 0);
       free_ |= 1U << place;
     }
     add(slot_.busy, -1U);
     set(slot_.started_ns, nanoseconds(oldest));
-    add<std::uint64_t>(slot_.requests, 1);
-    if (status >= 500) add<std::uint64_t>(slot_.errors, 1);
-    auto micros = static_cast<std::uint64_t>(std::max<std::int64_t>(took.count(), 0)) / 1000;
-    add<std::uint64_t>(
-        slot_.latency[std::min<std::size_t>(static_cast<std::size_t>(std::bit_width(micros)), 31)],
-        1);
+    add<std::uint64_t>(counters_.requests, 1);
+    add<std::uint64_t>(counters_.answers[status < 600 ? kStatusPlaces[status] : 0], 1);
+    std::uint64_t nanos = at_least_one(took);
+    add<std::uint64_t>(counters_.latency_ns, nanos);
+    add<std::uint64_t>(counters_.latency[bucket<std::size(Counters{}.latency)>(nanos, 1'000)], 1);
+    nanos = at_least_one(waited);
+    add<std::uint64_t>(counters_.wait_ns, nanos);
+    add<std::uint64_t>(counters_.waits[bucket<std::size(Counters{}.waits)>(nanos, 1'000'000)], 1);
+  }
+  // A request that no gateway sees.
+  void refused() { add<std::uint64_t>(counters_.refused, 1); }
+  // A thread with something to do had to wait for the lock so long.
+  void lock_waited(net::Nanoseconds waited) {
+    add<std::uint64_t>(counters_.lock_waits, 1);
+    add<std::uint64_t>(counters_.lock_wait_ns, at_least_one(waited));
   }
 
   // A request that waits for its client, before it comes to the app (Receiving) or after (Sending).
@@ -104,10 +114,21 @@ class Stats {
     return static_cast<std::uint64_t>(at.time_since_epoch().count());
   }
 
+  static std::uint64_t at_least_one(net::Nanoseconds time) {
+    return static_cast<std::uint64_t>(std::max<std::int64_t>(time.count(), 1));
+  }
+  // The least i with nanos <= unit * 2^i, or the last one. nanos > 0
+  template <std::size_t N>
+  static std::size_t bucket(std::uint64_t nanos, std::uint64_t unit) {
+    return std::min<std::size_t>(static_cast<std::size_t>(std::bit_width((nanos - 1) / unit)),
+                                 N - 1);
+  }
+
   static constexpr std::uint8_t kNotShown = 0xff;
   static constexpr std::uint32_t kForWaiting = 0xf0;  // half of the places
 
   ScoreboardSlot& slot_;
+  Counters& counters_ = slot_.counters;
   std::uint32_t free_ = (1U << kShownInHand) - 1;  // places of slot_.in_hand
 };
 

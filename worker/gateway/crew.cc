@@ -144,6 +144,7 @@ void Crew::resize(std::uint32_t threads) {
     }
   }
   engine_.stats().set_threads(wanted_);
+  engine_.time_lock(wanted_ > 1);
   wsgi_.set_multithread(wanted_ > 1);
   // Those beyond the wanted number see it when they wake up.
   wake_all();

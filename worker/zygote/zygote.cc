@@ -525,7 +525,7 @@ void Zygote::fork_worker(std::uint32_t worker) {
     link_.send(message::ForkFailed{worker, error.sys_errno});
     return;
   }
-  clear(scoreboard_.slot(worker));  // its last owner is gone, and was told of
+  scoreboard_.begin_worker(worker);  // the slot's last owner is gone, and was told of
   oom_.note();
   net::AccessBatch* batch = net::share_access_batch();
   if (app_ && !std::exchange(frozen_, true)) hooks_.freeze();
@@ -561,7 +561,7 @@ void Zygote::fork_worker(std::uint32_t worker) {
 }
 
 void Zygote::start_command(std::uint32_t worker) {
-  clear(scoreboard_.slot(worker));
+  scoreboard_.begin_worker(worker);
   oom_.note();
   auto output = net::LogPipe::create(log_writer(worker), true);
   if (!output) {

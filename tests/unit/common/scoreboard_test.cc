@@ -29,6 +29,12 @@ UniqueFd memory(off_t size, unsigned seals) {
   return fd;
 }
 
+void describe(ScoreboardHeader& header) {
+  header.magic = ScoreboardHeader::kMagic;
+  header.layout_version = ScoreboardHeader::kLayoutVersion;
+  header.slots = kMaxSlots;
+}
+
 TEST(Scoreboard, StartsWithFreeSlots) {
   auto board = Scoreboard::create();
   ASSERT_TRUE(board);
@@ -40,8 +46,8 @@ TEST(Scoreboard, OpenedTwiceShowsTheSameSlots) {
   ASSERT_TRUE(writer);
   auto reader = Scoreboard::open(duplicate(writer->fd()));
   ASSERT_TRUE(reader) << reader.error().message;
-  writer->slot(kMaxSlots - 1).requests.store(42);
-  EXPECT_EQ(reader->slot(kMaxSlots - 1).requests.load(), 42U);
+  writer->slot(kMaxSlots - 1).counters.requests.store(42);
+  EXPECT_EQ(reader->slot(kMaxSlots - 1).counters.requests.load(), 42U);
 }
 
 TEST(Scoreboard, IsSharedWithAForkedChild) {
@@ -66,14 +72,44 @@ TEST(Scoreboard, CannotBeShrunkUnderAReader) {
 TEST(Scoreboard, MovingKeepsTheMapping) {
   auto board = Scoreboard::create();
   ASSERT_TRUE(board);
-  board->slot(0).errors.store(3);
+  board->slot(0).counters.answers[kStatusPlaces[500]].store(3);
   Scoreboard moved = std::move(board).value();
   EXPECT_TRUE(moved.valid());
-  EXPECT_EQ(moved.slot(0).errors.load(), 3U);
+  EXPECT_EQ(moved.slot(0).counters.answers[kStatusPlaces[500]].load(), 3U);
   Scoreboard empty;
   EXPECT_FALSE(empty.valid());
   empty = std::move(moved);
-  EXPECT_EQ(empty.slot(0).errors.load(), 3U);
+  EXPECT_EQ(empty.slot(0).counters.answers[kStatusPlaces[500]].load(), 3U);
+}
+
+TEST(Scoreboard, CountersOutliveTheWorkersOfASlot) {
+  auto board = Scoreboard::create();
+  ASSERT_TRUE(board);
+  ScoreboardSlot& slot = board->slot(3);
+  board->begin_worker(3);
+  slot.counters.requests.store(5);
+  slot.counters.waits[15].store(2);
+  slot.busy.store(1);
+  slot.in_hand[0].started_ns.store(7);
+  board->begin_worker(3);
+  EXPECT_EQ(own_counts(slot).requests, 0U);
+  EXPECT_EQ(slot.busy.load(), 0U);
+  EXPECT_EQ(newest_in_hand(slot), nullptr);
+  slot.counters.requests.store(9);
+  EXPECT_EQ(own_counts(slot).requests, 4U);
+  board->slot(1).counters.requests.store(100);
+  EXPECT_EQ(board->counts().requests, 109U);
+  EXPECT_EQ(board->counts().waits[15], 2U);
+}
+
+TEST(Scoreboard, EachHasANumberOfItsOwn) {
+  auto one = Scoreboard::create();
+  auto other = Scoreboard::create();
+  ASSERT_TRUE(one && other);
+  EXPECT_NE(one->id(), other->id());
+  auto again = Scoreboard::open(duplicate(one->fd()));
+  ASSERT_TRUE(again);
+  EXPECT_EQ(again->id(), one->id());
 }
 
 TEST(Scoreboard, RefusesMemoryOfAnotherSize) {
@@ -87,8 +123,8 @@ TEST(Scoreboard, RefusesMemoryThatCouldShrink) {
   auto board = Scoreboard::create();
   ASSERT_TRUE(board);
   UniqueFd unsealed = memory(size_of(board->fd()), 0);
-  ScoreboardHeader header{
-      ScoreboardHeader::kMagic, ScoreboardHeader::kLayoutVersion, kMaxSlots, 0, {}};
+  ScoreboardHeader header;
+  describe(header);
   ASSERT_EQ(::pwrite(unsealed.get(), &header, sizeof(header), 0),
             static_cast<ssize_t>(sizeof(header)));
   EXPECT_FALSE(Scoreboard::open(std::move(unsealed)));
@@ -98,8 +134,8 @@ TEST(Scoreboard, RefusesAnotherLayout) {
   auto board = Scoreboard::create();
   ASSERT_TRUE(board);
   for (int field = 0; field < 3; ++field) {
-    ScoreboardHeader header{
-        ScoreboardHeader::kMagic, ScoreboardHeader::kLayoutVersion, kMaxSlots, 0, {}};
+    ScoreboardHeader header;
+    describe(header);
     if (field == 0) ++header.magic;
     if (field == 1) ++header.layout_version;
     if (field == 2) ++header.slots;

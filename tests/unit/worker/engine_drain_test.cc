@@ -40,7 +40,7 @@ TEST(EngineDrain, FinishesARequestThatIsHalfReceived) {
   EngineHarness engine;
   HttpClient client(engine.port());
   ASSERT_TRUE(client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nab"));
-  while (engine.slot().bytes_in == 0) std::this_thread::yield();
+  while (engine.slot().counters.bytes_in == 0) std::this_thread::yield();
   engine.drain();
   ASSERT_TRUE(client.send("cd"));
   auto answer = client.receive().value_or(Answer{});
@@ -81,7 +81,7 @@ TEST(EngineDrain, SendsTheRestToASlowReader) {
   });
   HttpClient slow(engine.port(), 4096);
   ASSERT_TRUE(slow.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
-  while (engine.slot().requests == 0) std::this_thread::yield();
+  while (engine.slot().counters.requests == 0) std::this_thread::yield();
   engine.drain();
   EXPECT_TRUE(slow.receive().value_or(Answer{}).body == large);
   engine.join();

@@ -192,7 +192,7 @@ TEST_F(EngineHandover, ARequestOfWhichSomethingWasReadStays) {
   ASSERT_TRUE(partial.send("GET /half HTTP/1.1\r\n"));
   ASSERT_TRUE(eventually([&] {
     busy.engine->poll();
-    return busy.engine->next(busy.lane) == nullptr && busy.slot.bytes_in > 0;
+    return busy.engine->next(busy.lane) == nullptr && busy.slot.counters.bytes_in > 0;
   }));
   Exchange* in_hand = hold_up(slow);
   ASSERT_NE(in_hand, nullptr);

@@ -287,7 +287,7 @@ TEST(EngineLoop, AnUpgradedConnectionCarriesRawBytesUntilItIsClosed) {
   exchange->send_raw("HTTP/1.1 101 Switching Protocols\r\n\r\n");
   loop.engine->upgrade(*exchange);
   EXPECT_EQ(loop.slot().busy, 0U);
-  EXPECT_EQ(loop.slot().requests, 1U);
+  EXPECT_EQ(loop.slot().counters.requests, 1U);
   std::span<char> early = exchange->receive_raw(loop.lane);
   EXPECT_EQ(std::string_view(early.data(), early.size()), "early");
   EXPECT_TRUE(exchange->receive_raw(loop.lane).empty());
@@ -314,7 +314,7 @@ TEST(EngineLoop, ADetachedConnectionIsCountedUntilItIsClosedAndBringsNoEvents) {
   UniqueFd socket = loop.engine->detach(*exchange, received);
   EXPECT_EQ(received, "early");
   EXPECT_EQ(loop.slot().busy, 0U);
-  EXPECT_EQ(loop.slot().requests, 1U);
+  EXPECT_EQ(loop.slot().counters.requests, 1U);
   loop.engine->drain();
   EXPECT_FALSE(loop.engine->finished());
   ASSERT_TRUE(client.send("late"));

@@ -185,7 +185,7 @@ TEST(EngineServe, ASlowReaderDoesNotHoldTheGateway) {
   });
   HttpClient slow(engine.port(), 4096);
   ASSERT_TRUE(slow.send(get("/large")));
-  while (engine.slot().requests == 0) std::this_thread::yield();
+  while (engine.slot().counters.requests == 0) std::this_thread::yield();
   EXPECT_EQ(test::fetch(engine.port(), "/").body, "small");
   EXPECT_TRUE(body_of(slow) == large);
   EXPECT_EQ(slow.get("/").value_or(Answer{}).body, "small");
@@ -227,7 +227,7 @@ TEST(EngineServe, SendsLargeFilesToSlowAndFastReadersSideBySide) {
   EngineHarness engine(answer_with(file, content.size()));
   HttpClient slow(engine.port(), 4096);
   ASSERT_TRUE(slow.send(get()));
-  while (engine.slot().requests == 0) std::this_thread::yield();
+  while (engine.slot().counters.requests == 0) std::this_thread::yield();
   EXPECT_TRUE(test::fetch(engine.port(), "/").body == content.substr(1));
   EXPECT_TRUE(body_of(slow) == content.substr(1));
   EXPECT_EQ(slow.get("/three").value_or(Answer{}).body, content.substr(1, 3));
@@ -290,16 +290,16 @@ TEST(EngineServe, WritesTheScoreboard) {
   HttpClient client(engine.port());
   client.get("/good?x=1");
   client.get("/bad");
-  while (engine.slot().requests < 2) std::this_thread::yield();
-  EXPECT_EQ(engine.slot().errors, 1U);
+  while (engine.slot().counters.requests < 2) std::this_thread::yield();
+  EXPECT_EQ(errors(read(engine.slot().counters)), 1U);
   EXPECT_EQ(engine.slot().busy, 0U);
   EXPECT_EQ(engine.slot().started_ns, 0U);
   EXPECT_STREQ(engine.slot().in_hand[0].method, "GET");
   EXPECT_STREQ(engine.slot().in_hand[0].path, "/bad");
-  EXPECT_GT(engine.slot().bytes_in, 0U);
-  EXPECT_GT(engine.slot().bytes_out, 0U);
+  EXPECT_GT(engine.slot().counters.bytes_in, 0U);
+  EXPECT_GT(engine.slot().counters.bytes_out, 0U);
   std::uint64_t counted = 0;
-  for (const auto& bucket : engine.slot().latency) counted += bucket;
+  for (const auto& bucket : engine.slot().counters.latency) counted += bucket;
   EXPECT_EQ(counted, 2U);
 }
 

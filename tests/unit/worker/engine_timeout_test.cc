@@ -68,7 +68,7 @@ TEST(EngineTimeout, DropsAReaderThatDoesNotRead) {
       with(&message::Settings::send_timeout_ms));
   HttpClient client(engine.port(), 4096);
   ASSERT_TRUE(client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
-  while (engine.slot().requests == 0) std::this_thread::yield();
+  while (engine.slot().counters.requests == 0) std::this_thread::yield();
   while (engine.slot().connections != 0) std::this_thread::yield();
 }
 

@@ -1,6 +1,7 @@
 // A core without processes: it remembers what it was asked, and answers as the test has told it.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <functional>
@@ -26,6 +27,7 @@ class FakeControl final : public reconcile::Control {
   std::vector<model::Operation> book;           // newest first
   std::vector<model::Revision> history;         // newest first
   std::vector<model::Death> dead;               // by app, newest first
+  std::atomic<int> measured = 0;                // how often
   std::optional<reconcile::Rejection> refusal;  // of every call
   std::shared_ptr<reconcile::WatchHub> hub = std::make_shared<reconcile::WatchHub>(100);
 
@@ -96,6 +98,21 @@ class FakeControl final : public reconcile::Control {
     if (app) std::erase_if(out, [&](const auto& death) { return death.app != *app; });
     answer(reply, out);
   }
+  void measure(std::optional<std::string> app,
+               Reply<std::shared_ptr<const model::Measurement>> reply) override {
+    if (refusal) return reply(*refusal);
+    auto out = std::make_shared<model::Measurement>();
+    {
+      const std::lock_guard lock(mutex_);
+      *out = measurement_;
+    }
+    if (app) {
+      std::erase_if(out->apps, [&](const auto& each) { return each.id != *app; });
+      std::erase_if(out->workers, [&](const auto& each) { return each.view.app != *app; });
+    }
+    ++measured;
+    reply(std::shared_ptr<const model::Measurement>(std::move(out)));
+  }
   void dump_stacks(std::string app, std::int32_t worker,
                    Reply<reconcile::WorkerStacks> reply) override {
     answer(reply, reconcile::WorkerStacks{worker, "stacks of " + app});
@@ -159,6 +176,19 @@ class FakeControl final : public reconcile::Control {
     answer(reply, reconcile::ShuttingDown{2, 7});
   }
   std::int64_t revision() const override { return hub->revision(); }
+  void count_call(const std::string& method, const std::string& code) override {
+    const std::lock_guard lock(mutex_);
+    ++calls_[{method, code}];
+  }
+  void set_measurement(model::Measurement measurement) {
+    const std::lock_guard lock(mutex_);
+    measurement_ = std::move(measurement);
+  }
+  // What came by count_call().
+  model::CallCounts calls() {
+    const std::lock_guard lock(mutex_);
+    return calls_;
+  }
 
   // The next call of wait_operation(); waits for it.
   Wait take_wait() {
@@ -209,6 +239,8 @@ class FakeControl final : public reconcile::Control {
   std::mutex mutex_;
   std::condition_variable asked_;
   std::vector<Wait> waits_;
+  model::CallCounts calls_;
+  model::Measurement measurement_;
   int subscriptions_ = 0;
 };
 
