@@ -71,7 +71,7 @@ class StatsTest : public ApiTest {
     worker.view = StatsTest::worker("web", 1);
     worker.view.pid = 7;
     worker.counts.requests = requests;
-    worker.cpu = since / 4;
+    worker.cpu = std::chrono::nanoseconds(since) / 4;
     out.workers.push_back(worker);
     return out;
   }
