@@ -78,7 +78,11 @@ void Reconciler::restore_tallies() {
     if (kept == books.apps.end()) continue;
     app.tally = kept->second.ended;
     for (const auto& [key, rollout] : app.state.rollouts) {
-      if (const auto board = runtime_.scoreboard(key)) kept->second.boards.erase(board->id());
+      const auto board = runtime_.scoreboard(key);
+      if (board == nullptr) continue;
+      if (auto told = kept->second.boards.extract(board->id())) {
+        meter_.restore(app.record.uid, told.key(), told.mapped());
+      }
     }
     for (const auto& [board, tally] : kept->second.boards) app.tally += tally;
   }

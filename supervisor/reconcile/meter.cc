@@ -48,6 +48,11 @@ Meter::~Meter() {
   thread_.join();
 }
 
+void Meter::restore(const std::string& uid, std::uint64_t board, const model::Tally& told) {
+  const std::lock_guard lock(mutex_);
+  cpu_[uid].rollouts[board] = told.cpu;
+}
+
 void Meter::read(Roster roster, Done done) {
   {
     const std::lock_guard lock(mutex_);

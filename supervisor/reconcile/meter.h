@@ -51,6 +51,10 @@ class Meter {
   // Whoever has asked gets his answer before.
   ~Meter();
 
+  // How far the rollout of a scoreboard, which goes on, had come when it was told of last. Before
+  // anybody asks.
+  void restore(const std::string& uid, std::uint64_t board, const model::Tally& told);
+
   // Calls `done` on the meter's thread. Those that ask while it reads get one answer together, by
   // the newest roster.
   void read(Roster roster, Done done);

@@ -102,6 +102,15 @@ TEST_F(MeterTest, CpuTimeNeverGoesBack) {
   EXPECT_GE(read(roster({new_board()}))->apps.at(0).tally.cpu, before);
 }
 
+// A kernel that counts in ticks may tell less of a worker that has ended than it did before.
+TEST_F(MeterTest, CpuTimeDoesNotGoBackWhenAppdComesBack) {
+  const Board board = new_board();
+  model::Tally told;
+  told.cpu = std::chrono::hours(1);
+  meter_->restore("uid", board->id(), told);
+  EXPECT_EQ(read(roster({board}, ::getpid()))->apps.at(0).tally.cpu, told.cpu);
+}
+
 TEST_F(MeterTest, HasWrittenDownWhatItTells) {
   const Board board = new_board();
   board->begin_worker(1);
