@@ -11,7 +11,7 @@ from common import PROCESSORS, processes
 
 NAMES = [
     *("hello", "instructions", "threads", "classes", "asgi", "connections", "fairness", "today"),
-    *("scaling", "memory", "adoption", "reload"),
+    *("scaling", "memory", "adoption", "reload", "api"),
 ]
 
 

@@ -103,6 +103,12 @@ void Histogram::add(std::chrono::microseconds value) {
   max_ = std::max(max_, value);
 }
 
+void Histogram::add(const Histogram& other) {
+  for (std::size_t i = 0; i < counts_.size(); ++i) counts_[i] += other.counts_[i];
+  total_ += other.total_;
+  max_ = std::max(max_, other.max_);
+}
+
 std::chrono::microseconds Histogram::quantile(double part) const {
   auto wanted = static_cast<std::uint64_t>(part * static_cast<double>(total_));
   std::uint64_t seen = 0;

@@ -30,6 +30,7 @@ std::string_view failure_name(Failure failure);
 class Histogram {
  public:
   void add(std::chrono::microseconds value);
+  void add(const Histogram& other);
   // The upper bound of the class that holds the given part (0..1) of all values.
   std::chrono::microseconds quantile(double part) const;
   std::chrono::microseconds max() const { return max_; }
