@@ -127,6 +127,8 @@ class JsonBuilder : public nlohmann::json_sax<nlohmann::json> {
                    const nlohmann::detail::exception& error) override {
     // "[json.exception.parse_error.101] parse error at line 1, column 2: syntax error …"
     std::string text = error.what();
+    // It may end with what was read last: some value, perhaps a secret.
+    text.erase(std::min(text.find("; last read: "), text.size()));
     const std::size_t at = text.find("column ");
     const std::size_t colon = at == std::string::npos ? at : text.find(": ", at);
     return fail(colon == std::string::npos ? text : text.substr(colon + 2));

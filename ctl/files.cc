@@ -13,6 +13,9 @@
 namespace appd::ctl {
 namespace {
 
+// appd takes 128 KiB of one variable at most and says so itself; this only keeps devices out.
+constexpr std::size_t kLargestSecret = std::size_t{1} << 20;
+
 Result<void> write_whole(int fd, const std::string& path, std::string_view content) {
   while (!content.empty()) {
     const ssize_t count = ::write(fd, content.data(), content.size());
@@ -46,6 +49,16 @@ Result<std::string> read_file(const std::string& path, std::size_t most) {
                                                                std::fclose);
   if (!stream) return sys_error("READ_FAILED", "cannot read " + path, errno);
   return read_all(stream.get(), path, most);
+}
+
+Result<std::string> read_secret(const std::string& path) {
+  std::string value = TRY(read_file(path, kLargestSecret));
+  if (value.ends_with('\n')) value.pop_back();
+  if (value.ends_with('\r')) value.pop_back();
+  if (value.empty()) {
+    return Error{ErrorCode::InvalidArgument, "READ_FAILED", path + " is empty", 0};
+  }
+  return value;
 }
 
 Result<void> write_private(const std::string& path, std::string_view content) {

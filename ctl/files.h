@@ -14,6 +14,10 @@ namespace appd::ctl {
 Result<std::string> read_all(std::FILE* stream, const std::string& name, std::size_t most);
 Result<std::string> read_file(const std::string& path, std::size_t most);
 
+// The value of a secret, from a file as editors and echo write them: one newline at the end is no
+// part of it.
+Result<std::string> read_secret(const std::string& path);
+
 // Replaces the file as a whole or not at all; its mode is 0600.
 Result<void> write_private(const std::string& path, std::string_view content);
 

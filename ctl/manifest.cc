@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <set>
 
+#include "ctl/files.h"
 #include "ctl/render.h"
 #include "ctl/spec_fields.h"
 #include "ctl/text.h"
@@ -17,6 +18,9 @@ namespace {
 constexpr auto kReported =
     std::to_array<std::string_view>({"uid", "observed", "generation", "etag", "operation",
                                      "create_time", "update_time", "revision", "next_page_token"});
+
+// No field of the API, but where values of env are.
+constexpr std::string_view kSecretEnv = "secret_env";
 
 bool only_reported(std::string_view key) {
   return std::find(kReported.begin(), kReported.end(), key) != kReported.end();
@@ -132,8 +136,10 @@ class Reader {
     ManifestApp app;
     app.id = std::move(id);
     app.at = at;
-    const std::vector<std::string_view> names = spec_field_names();
+    std::vector<std::string_view> names = spec_field_names();
+    names.push_back(kSecretEnv);
     for (const Entry& entry : settings) {
+      if (entry.key == kSecretEnv) continue;
       const SpecField* field = find_spec_field(entry.key);
       if (field == nullptr) {
         report(entry.at,
@@ -143,6 +149,7 @@ class Reader {
       app.fields[entry.key] = entry.at;
       read_field(app, *field, entry);
     }
+    if (const Node* secrets = find(settings, kSecretEnv)) read_secrets(app, *secrets);
     const Result<void> resolved = resolve_paths(app.spec, base_, environment_);
     if (!resolved) {
       report(app.fields[resolved.error().reason],
@@ -182,6 +189,29 @@ class Reader {
     if (!assigned) report(entry.at, entry.key + ": " + assigned.error().message);
   }
 
+  // Variables whose values are in files.
+  void read_secrets(ManifestApp& app, const Node& secrets) {
+    if (secrets.table() == nullptr) {
+      return report(secrets.at,
+                    "secret_env: wants a table of NAME = \"FILE\", this is " + kind_of(secrets));
+    }
+    for (const Entry& entry : *secrets.table()) {
+      const auto wrong = [&](const std::string& message) {
+        report(entry.at, "secret_env: " + entry.key + ": " + message);
+      };
+      const std::string* file = entry.value.string();
+      if (file == nullptr) {
+        wrong("wants the name of a file, this is " + kind_of(entry.value));
+      } else if (app.spec.env().contains(entry.key)) {
+        wrong("is in env too");
+      } else if (Result<std::string> value = read_secret(absolute_path(*file, base_)); !value) {
+        wrong(value.error().message);
+      } else {
+        (*app.spec.mutable_env())[entry.key] = *std::move(value);
+      }
+    }
+  }
+
   Manifest& manifest_;
   const std::string& base_;
   const Environment& environment_;
@@ -194,6 +224,24 @@ std::string_view line_of(std::string_view text, int line) {
     text.remove_prefix(end + 1);
   }
   return text.substr(0, text.find_first_of("\r\n"));
+}
+
+// Whether the line may hold the value of an environment variable: it names env, or stands below
+// such a line whose table has not ended. What is shown of a manifest may stay in a build's log.
+bool may_hold_secret(std::string_view text, int line) {
+  bool in_env = false;
+  for (int i = 1; i <= line && !text.empty(); ++i) {
+    const std::string_view present = text.substr(0, text.find('\n'));
+    text.remove_prefix(std::min(present.size() + 1, text.size()));
+    const bool names_env = present.find("env") != std::string_view::npos;
+    const std::size_t first = present.find_first_not_of(" \t");
+    const bool header = first != std::string_view::npos && present[first] == '[';
+    const bool was_in_env = in_env;
+    in_env =
+        header ? names_env : (names_env || in_env) && present.find('}') == std::string_view::npos;
+    if (i == line) return names_env || (was_in_env && !header);
+  }
+  return false;
 }
 
 }  // namespace
@@ -220,7 +268,9 @@ std::string render_problems(const Manifest& manifest, std::string_view text) {
     std::string line(line_of(text, problem.at.line));
     std::replace(line.begin(), line.end(), '\t', ' ');  // a column is one character wide
     line = escape_line(line);
-    if (line.empty() || line.size() > kLongestShown) continue;
+    if (line.empty() || line.size() > kLongestShown || may_hold_secret(text, problem.at.line)) {
+      continue;
+    }
     const std::string number = std::to_string(problem.at.line);
     const auto column = static_cast<std::size_t>(std::max(problem.at.column, 1));
     out.append("  ").append(number).append(" | ").append(line).append("\n");

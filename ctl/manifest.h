@@ -5,8 +5,9 @@
 //     json` app = "wsgi:app"                   { "apps": [ { "name": …, "spec": … } ] }    as `list
 //     -o json` bind = ["127.0.0.1:8000"]
 //
-// Keys are the fields of AppSpec. What appd only reports (uid, observed, …) is passed over. Pure,
-// but for looking up a python that is named without a slash in PATH.
+// Keys are the fields of AppSpec. What appd only reports (uid, observed, …) is passed over.
+// secret_env names files with values for env. Pure, but for those files and for looking up a python
+// that is named without a slash in PATH.
 #pragma once
 
 #include <map>

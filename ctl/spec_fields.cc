@@ -283,7 +283,8 @@ Result<void> assign_env(v1::AppSpec& spec, std::span<const std::string> values) 
   for (const std::string& value : values) {
     const std::size_t equals = value.find('=');
     if (equals == 0 || equals == std::string::npos) {
-      return bad("'" + value + "' is not NAME=VALUE");
+      // What is meant for a value is not repeated: terminals are recorded, and logs of builds kept.
+      return bad("needs NAME=VALUE, and got something without a NAME=");
     }
     (*spec.mutable_env())[value.substr(0, equals)] = value.substr(equals + 1);
   }
@@ -347,6 +348,16 @@ void diff_env(const v1::AppSpec& from, const v1::AppSpec& to, std::vector<FieldC
   for (const auto& [name, value] : before) {
     changes.push_back({"env." + name, value, std::nullopt});
   }
+}
+
+std::vector<FieldChange> hide_values(std::vector<FieldChange> changes) {
+  for (FieldChange& change : changes) {
+    if (change.field.rfind("env.", 0) != 0) continue;
+    change.hidden = true;
+    if (change.from) change.from = "";
+    if (change.to) change.to = "";
+  }
+  return changes;
 }
 
 }  // namespace
@@ -461,6 +472,15 @@ std::vector<FieldChange> diff(const v1::AppSpec& from, const v1::AppSpec& to) {
   return changes;
 }
 
+std::vector<FieldChange> diff(const v1::AppSpec& from, const v1::App& to) {
+  v1::AppSpec after = to.spec();
+  for (const std::string& name : to.changed_env()) {
+    const auto variable = after.mutable_env()->find(name);
+    if (variable != after.mutable_env()->end()) variable->second.clear();  // not as it was shown
+  }
+  return hide_values(diff(from, after));
+}
+
 std::vector<FieldChange> diff(const v1::Revision& from, const v1::Revision& to) {
   // In the place of each value stands what tells it from others.
   const auto marked = [](const v1::Revision& revision) {
@@ -471,14 +491,7 @@ std::vector<FieldChange> diff(const v1::Revision& from, const v1::Revision& to) 
     }
     return spec;
   };
-  std::vector<FieldChange> changes = diff(marked(from), marked(to));
-  for (FieldChange& change : changes) {
-    if (change.field.rfind("env.", 0) != 0) continue;
-    change.hidden = true;
-    if (change.from) change.from = "";
-    if (change.to) change.to = "";
-  }
-  return changes;
+  return hide_values(diff(marked(from), marked(to)));
 }
 
 std::string_view field_of(std::string_view path) {

@@ -60,6 +60,9 @@ struct FieldChange {
 };
 // What differs, env by variable, defaults filled in on both sides.
 std::vector<FieldChange> diff(const v1::AppSpec& from, const v1::AppSpec& to);
+// The same of an app as appd has shown it before a change (nothing: it is new), and in the answer
+// to it. Of variables it is told what became of them; their values are hidden.
+std::vector<FieldChange> diff(const v1::AppSpec& from, const v1::App& to);
 // The same of two revisions in one answer of appd's: what became of variables is told, their values
 // are hidden.
 std::vector<FieldChange> diff(const v1::Revision& from, const v1::Revision& to);

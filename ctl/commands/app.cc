@@ -32,11 +32,13 @@ v1::Operation operation_of(const v1::App& app) {
   return operation;
 }
 
-// Relative paths are the caller's.
-Outcome<v1::AppSpec> resolved(v1::AppSpec spec, const Io& io) {
-  const Result<void> done = resolve_paths(spec, io.directory, io.environment);
+// Relative paths are the caller's, those of secrets too.
+Outcome<v1::AppSpec> resolved(SpecFlags flags, const Io& io) {
+  const Result<void> read = read_secrets(flags, io.directory);
+  if (!read) return usage_error(read.error().message);
+  const Result<void> done = resolve_paths(flags.spec, io.directory, io.environment);
   if (!done) return usage_error("--" + done.error().reason + ": " + done.error().message);
-  return spec;
+  return std::move(flags.spec);
 }
 
 ExitCode create(Session& session, const CreateOptions& options) {
@@ -47,7 +49,7 @@ ExitCode create(Session& session, const CreateOptions& options) {
         usage_error("an app needs --app and --bind, a pool of commands needs --command"),
         {doing, options.id, "", {}});
   }
-  Outcome<v1::AppSpec> spec = resolved(options.flags.spec, session.io());
+  Outcome<v1::AppSpec> spec = resolved(options.flags, session.io());
   if (!spec) return session.fail(spec.error(), {doing, options.id, "", {}});
   v1::CreateAppRequest request;
   request.set_app_id(options.id);
@@ -61,12 +63,16 @@ ExitCode create(Session& session, const CreateOptions& options) {
                        options.change, operation_of(*app));
 }
 
-// "timeout: 30s → 45s, env.LANG: none → C"
+// "timeout: 30s → 45s, env.LANG added"
 std::string describe(const std::vector<FieldChange>& changes) {
   std::string text;
   for (const FieldChange& change : changes) {
-    text += (text.empty() ? "" : ", ") + change.field + ": " + change.from.value_or("none") +
-            " → " + change.to.value_or("none");
+    text += (text.empty() ? "" : ", ") + change.field;
+    if (change.hidden) {
+      text += !change.from ? " added" : !change.to ? " removed" : " changed";
+    } else {
+      text += ": " + change.from.value_or("none") + " → " + change.to.value_or("none");
+    }
   }
   return text;
 }
@@ -87,7 +93,7 @@ ExitCode update(Session& session, const std::string& doing, v1::UpdateAppRequest
   Outcome<v1::App> after = session.client().update_app(request);
   if (!after) return session.fail(after.error(), {doing, id, "", {}});
 
-  const std::vector<FieldChange> changes = diff(before->spec(), after->spec());
+  const std::vector<FieldChange> changes = diff(before->spec(), *after);
   const std::string told = changes.empty() ? "unchanged" : describe(changes);
   Change change{doing, id,    what.empty() ? told : what, before->observed().ready_workers(),
                 began, *after};
@@ -97,10 +103,11 @@ ExitCode update(Session& session, const std::string& doing, v1::UpdateAppRequest
 ExitCode set(Session& session, const SetOptions& options) {
   const std::string doing = "set " + options.id;
   const ErrorContext context{doing, options.id, "", {}};
-  if (options.flags.given.empty() && options.unset_env.empty() && options.reset.empty()) {
+  if (options.flags.given.empty() && options.flags.secrets.empty() && options.unset_env.empty() &&
+      options.reset.empty()) {
     return session.fail(usage_error("name at least one setting; see appctl set --help"), context);
   }
-  Outcome<v1::AppSpec> spec = resolved(options.flags.spec, session.io());
+  Outcome<v1::AppSpec> spec = resolved(options.flags, session.io());
   if (!spec) return session.fail(spec.error(), context);
   v1::UpdateAppRequest request;
   request.mutable_app()->set_name("apps/" + options.id);

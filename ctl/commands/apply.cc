@@ -84,7 +84,7 @@ ExitCode make_plans(Session& session, const Manifest& manifest, const ChangeOpti
       continue;
     }
     plan.after = *after;
-    plan.changes = diff(plan.before ? plan.before->spec() : v1::AppSpec(), after->spec());
+    plan.changes = diff(plan.before ? plan.before->spec() : v1::AppSpec(), *after);
     plans.push_back(std::move(plan));
   }
   if (worst != ExitCode::Done) session.note("nothing was changed");

@@ -6,7 +6,9 @@
 
 #include "ctl/client.h"
 #include "ctl/duration.h"
+#include "ctl/files.h"
 #include "ctl/render.h"
+#include "ctl/surroundings.h"
 
 namespace appd::ctl {
 namespace {
@@ -104,7 +106,33 @@ void add_spec_flags(CLI::App& command, SpecFlags& flags,
     option->type_name(std::string(field.placeholder))->allow_extra_args(false);
     if (!takes_many(field)) option->expected(1);
     option->group(names.size() > 0 ? "Settings" : group_title(field.group));
+    if (field.name == "env") {
+      command
+          .add_option("--secret-env", flags.secrets,
+                      "the same, its value read from a file here; may be repeated")
+          ->type_name("NAME=FILE")
+          ->allow_extra_args(false)
+          ->group(group_title(field.group));
+    }
   }
+}
+
+Result<void> read_secrets(SpecFlags& flags, const std::string& base) {
+  const auto wrong = [](std::string message) {
+    return Error{ErrorCode::InvalidArgument, "VALUE_INVALID", "--secret-env: " + message, 0};
+  };
+  for (const std::string& given : flags.secrets) {
+    const std::size_t equals = given.find('=');
+    if (equals == 0 || equals == std::string::npos || equals + 1 == given.size()) {
+      return wrong("needs NAME=FILE, and got something without a NAME= or a FILE");
+    }
+    const std::string name = given.substr(0, equals);
+    if (flags.spec.env().contains(name)) return wrong(name + " is given twice");
+    Result<std::string> value = read_secret(absolute_path(given.substr(equals + 1), base));
+    if (!value) return wrong(name + ": " + value.error().message);
+    (*flags.spec.mutable_env())[name] = *std::move(value);
+  }
+  return {};
 }
 
 }  // namespace appd::ctl

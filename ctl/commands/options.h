@@ -17,7 +17,12 @@ namespace appd::ctl {
 struct SpecFlags {
   v1::AppSpec spec;
   std::vector<const SpecField*> given;
+  // Of --secret-env, "NAME=FILE": the values are in files, so that no list of processes has them.
+  std::vector<std::string> secrets;
 };
+
+// Reads those files into the spec's env.
+Result<void> read_secrets(SpecFlags& flags, const std::string& base);
 
 // The positional NAME; "apps/web" is taken as "web".
 CLI::Option* add_name(CLI::App& command, std::string& id);

@@ -192,6 +192,7 @@ void to_proto(const model::AppView& app, v1::App& out) {
   to_proto(record.create_time, *out.mutable_create_time());
   to_proto(record.update_time, *out.mutable_update_time());
   out.set_revision(record.revision);
+  for (const std::string& name : app.changed_env) out.add_changed_env(name);
 }
 
 void to_proto(const model::WorkerView& worker, v1::Worker& out) {

@@ -54,9 +54,8 @@ void to_proto(const model::Revision& revision, const EnvAges& ages, v1::Revision
   out.set_generation(revision.generation);
   out.set_rollout(revision.rollout);
   to_proto(revision.spec, *out.mutable_spec());
-  for (auto& [name, value] : *out.mutable_spec()->mutable_env()) {
+  for (const auto& [name, value] : revision.spec.env) {
     (*out.mutable_env_since())[name] = ages.since(name, value);
-    value.clear();
   }
   to_proto(revision.time, *out.mutable_create_time());
   const bool anybody = revision.caller != model::Caller();

@@ -1,5 +1,5 @@
-// The history of an app as the API tells it: without the values of environment variables, which are
-// likely secrets and would outlive here what they were for.
+// The history of an app as the API tells it: of environment variables it says when a value became
+// another, and never which.
 #pragma once
 
 #include <map>

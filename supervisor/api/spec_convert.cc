@@ -119,8 +119,21 @@ void take_env(const v1::AppSpec& from, model::AppSpec& to, Violations&) {
   to.env = {from.env().begin(), from.env().end()};
 }
 
+// Values go in and never come out.
 void give_env(const model::AppSpec& from, v1::AppSpec& to) {
-  for (const auto& [name, value] : from.env) (*to.mutable_env())[name] = value;
+  for (const auto& variable : from.env) {
+    (*to.mutable_env())[variable.first] = std::string(model::kRedacted);
+  }
+}
+
+// What was sent back as it was shown keeps its value.
+void keep_values(const std::map<std::string, std::string>& present,
+                 std::map<std::string, std::string>& env) {
+  for (auto& [name, value] : env) {
+    if (value != model::kRedacted) continue;
+    const auto kept = present.find(name);
+    if (kept != present.end()) value = kept->second;
+  }
 }
 
 // A string whose empty value means its default.
@@ -359,6 +372,7 @@ Answer<reconcile::SpecEdit> to_edit(const v1::AppSpec& spec,
   if (!violations.empty()) return spec_invalid(std::move(violations));
   return reconcile::SpecEdit([spec, selected = selection.value()](model::AppSpec& to) {
     Violations none;  // there were none above
+    const std::map<std::string, std::string> present = to.env;
     take(selected, spec, to, none);
     for (const std::string& name : selected.variables) {
       const auto given = spec.env().find(name);
@@ -368,6 +382,7 @@ Answer<reconcile::SpecEdit> to_edit(const v1::AppSpec& spec,
         to.env[name] = given->second;
       }
     }
+    keep_values(present, to.env);
   });
 }
 

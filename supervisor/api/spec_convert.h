@@ -11,7 +11,8 @@ namespace appd::api {
 
 namespace v1 = ::appd::v1;
 
-// Every field is set in the answer, defaults too: what is shown is what is in effect.
+// Every field is set in the answer, defaults too: what is shown is what is in effect. Of env only
+// the names are shown, to everybody.
 void to_proto(const model::AppSpec& spec, v1::AppSpec& out);
 
 // A whole spec; what is not set takes its default. Rejects (SPEC_INVALID, every violation) only

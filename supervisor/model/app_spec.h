@@ -14,6 +14,9 @@ namespace appd::model {
 
 using Milliseconds = std::chrono::milliseconds;
 
+// What the outside sees, and may send back, in place of the value of an environment variable.
+inline constexpr std::string_view kRedacted = "<redacted>";
+
 enum class RunMode { Running, Stopped };
 using message::Preload;
 

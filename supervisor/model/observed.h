@@ -110,6 +110,8 @@ struct AppRecord {
 struct AppView {
   AppRecord record;
   AppObserved observed;
+  // In the answer to a change: the environment variables that got another value.
+  std::vector<std::string> changed_env = {};
 };
 
 enum class WorkerState { Starting, Ready, Draining, Exited };

@@ -118,6 +118,10 @@ void check_env(Checker& check, const std::map<std::string, std::string>& env) {
                        in_quotes(name) + ": rename it");
     } else if (value.find('\0') != std::string::npos) {
       check.refuse("env." + name, "a value must not contain a NUL byte: remove it");
+    } else if (value == kRedacted) {
+      check.refuse("env." + name, "\"" + value +
+                                      "\" stands for a value that is not shown, and there is none "
+                                      "to keep: give a value, or leave the variable out");
     } else if (size > kMaxEnvVariable) {
       check.refuse("env." + name, "name and value must take at most " +
                                       std::to_string(kMaxEnvVariable) + " bytes, but take " +

@@ -56,6 +56,16 @@ model::Revision new_revision(const model::AppRecord& record, const model::Operat
   return revision;
 }
 
+// The variables that are there before and after, but with another value, or are new.
+std::vector<std::string> changed_env(const model::AppSpec& before, const model::AppSpec& after) {
+  std::vector<std::string> names;
+  for (const auto& [name, value] : after.env) {
+    const auto old = before.env.find(name);
+    if (old == before.env.end() || old->second != value) names.push_back(name);
+  }
+  return names;
+}
+
 bool same_place(const std::string& a, const std::string& b) {
   auto left = model::parse_address(a);
   auto right = model::parse_address(b);
@@ -258,6 +268,7 @@ Answer<model::AppView> Reconciler::edit_spec(AppEntry& app, Edit edit, const Cal
   if (auto rejected = check_spec(record.id, record.spec)) return *rejected;
   const model::AppSpec& before = app.record.spec;
   bool changed = record.spec != before;
+  std::vector<std::string> other_values = changed_env(before, record.spec);
   bool was_running = app.desired().running();
   bool runs = record.spec.run_mode == model::RunMode::Running;
   bool other_mode = runs != was_running;
@@ -292,7 +303,7 @@ Answer<model::AppView> Reconciler::edit_spec(AppEntry& app, Edit edit, const Cal
   if (options.validate_only) {
     if (listeners) listeners->abandon(app.listeners);
     model::AppObserved observed = observe(app, desired(app), runtime_);
-    return model::AppView{std::move(record), std::move(observed)};
+    return model::AppView{std::move(record), std::move(observed), std::move(other_values)};
   }
 
   model::Operation operation = new_operation(app, record, edit.kind, options);
@@ -316,7 +327,9 @@ Answer<model::AppView> Reconciler::edit_spec(AppEntry& app, Edit edit, const Cal
     app.state.failed_rollout = 0;
     app.state.failure.reset();
   }
-  return view(app, desired(app), runtime_);
+  model::AppView seen = view(app, desired(app), runtime_);
+  seen.changed_env = std::move(other_values);
+  return seen;
 }
 
 Answer<model::Operation> Reconciler::do_reload(const ReloadApp& request) {

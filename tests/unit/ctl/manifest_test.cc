@@ -5,6 +5,7 @@
 
 #include "ctl/json.h"
 #include "ctl/render.h"
+#include "tests/support/temporary_directory.h"
 
 namespace appd::ctl {
 namespace {
@@ -146,6 +147,51 @@ TEST(Manifest, ShowsMalformedTomlWithItsLine) {
   EXPECT_EQ(shown.rfind("apps.toml:2:", 0), 0U) << shown;
   EXPECT_NE(shown.find("\n  2 | workers = = 4\n"), std::string::npos) << shown;
   EXPECT_NE(shown.find('^'), std::string::npos) << shown;
+}
+
+TEST(Manifest, NeverRepeatsALineThatMayHoldASecret) {
+  for (const std::string text : {
+           "[apps.a]\nenv = {TOKEN = \"s3cret\n",
+           "[apps.a.env]\nTOKEN = s3cret\n",
+           "[apps.a.env]\nLANG = \"C\"\n\nTOKEN = \"s3cret\n",
+           "[apps.a]\nenv = [\"TOKEN=s3cret\"]\n",
+       }) {
+    const Manifest manifest = toml(text);
+    ASSERT_EQ(manifest.problems.size(), 1U) << text;
+    EXPECT_EQ(render_problems(manifest, text).find("s3cret"), std::string::npos)
+        << render_problems(manifest, text);
+  }
+  for (const std::string text : {
+           "{\"apps\": {\"a\": {\"env\": {\n\"TOKEN\": \"s3cret\n\"}}}}",
+           "{\"apps\": {\"a\": {\"env\": {\"TOKEN\": \"s3cret\\q\"}}}}",
+           "{\"apps\": {\"a\": {\"env\":\n{\"LANG\": \"C\",\n\"TOKEN\": s3cret}}}}",
+       }) {
+    const Manifest manifest = json(text);
+    ASSERT_EQ(manifest.problems.size(), 1U) << text;
+    EXPECT_EQ(render_problems(manifest, text).find("s3cret"), std::string::npos)
+        << render_problems(manifest, text);
+  }
+  constexpr std::string_view kBehind = "[apps.a.env]\nLANG = \"C\"\n[apps.b]\nworkers = = 4\n";
+  EXPECT_NE(render_problems(toml(kBehind), kBehind).find("| workers = = 4"), std::string::npos);
+}
+
+TEST(Manifest, ReadsSecretsFromFilesBesideIt) {
+  const test::TemporaryDirectory folder;
+  folder.write("token", "s3cret\n");
+  const auto parse = [&](std::string_view text) {
+    return parse_manifest(text, DocumentFormat::Toml, "apps.toml", folder.path(),
+                          [](const char*) { return std::nullopt; });
+  };
+  const Manifest manifest = parse("[apps.a]\nsecret_env = {TOKEN = 'token'}\nenv = {LANG = 'C'}\n");
+  ASSERT_TRUE(manifest.problems.empty()) << problems(manifest);
+  EXPECT_EQ(manifest.apps[0].spec.env().at("TOKEN"), "s3cret");
+  EXPECT_EQ(manifest.apps[0].spec.env().at("LANG"), "C");
+  for (const char* wrong : {"TOKEN = 'nowhere'", "TOKEN = 3", "LANG = 'token'"}) {
+    const Manifest refused =
+        parse("[apps.a]\nenv = {LANG = 'C'}\nsecret_env = {" + std::string(wrong) + "}\n");
+    EXPECT_EQ(refused.problems.size(), 1U) << wrong;
+  }
+  EXPECT_EQ(parse("[apps.a]\nsecret_env = 3\n").problems.size(), 1U);
 }
 
 TEST(Manifest, ShowsMalformedJsonWithItsLine) {

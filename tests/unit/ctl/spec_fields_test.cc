@@ -136,6 +136,23 @@ TEST(Diff, NamesEachFieldAndEachVariable) {
                                              "env.C - 4", "env.A 1 -"}));
 }
 
+TEST(Diff, OfAnAnswerTellsWhichVariablesChangedAndNoValue) {
+  v1::AppSpec from;
+  v1::App to;
+  for (const char* name : {"SAME", "OTHER", "GONE"}) (*from.mutable_env())[name] = "<redacted>";
+  for (const char* name : {"SAME", "OTHER", "NEW"}) {
+    (*to.mutable_spec()->mutable_env())[name] = "<redacted>";
+  }
+  to.add_changed_env("OTHER");
+  to.add_changed_env("NEW");
+  std::vector<std::string> lines;
+  for (const FieldChange& change : diff(from, to)) {
+    EXPECT_TRUE(change.hidden);
+    lines.push_back(change.field + (change.from ? " was" : "") + (change.to ? " is" : ""));
+  }
+  EXPECT_EQ(lines, (std::vector<std::string>{"env.NEW is", "env.OTHER was is", "env.GONE was"}));
+}
+
 TEST(FlagOf, TurnsPathsOfTheApiIntoArguments) {
   EXPECT_EQ(flag_of("spec.workers"), "--workers");
   EXPECT_EQ(flag_of("app.spec.bind[1]"), "--bind");

@@ -77,6 +77,7 @@ model::AppView app_view() {
   view.observed.last_death = 8;
   view.observed.last_death_reason = "was killed";
   view.observed.recycled_workers = 9;
+  view.changed_env = {"A"};
   return view;
 }
 

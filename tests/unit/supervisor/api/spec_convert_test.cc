@@ -19,7 +19,7 @@ v1::AppSpec full_spec() {
     const FieldDescriptor* field = spec.GetDescriptor()->field(i);
     const std::string text = "value of " + field->name();
     if (field->is_map()) {
-      (*spec.mutable_env())["NAME"] = text;
+      (*spec.mutable_env())["NAME"] = "<redacted>";  // all that is ever shown
     } else if (field->is_repeated()) {
       reflection->AddString(&spec, field, text);
       reflection->AddString(&spec, field, text + " again");
@@ -75,6 +75,15 @@ TEST(SpecConvert, EveryFieldSurvivesBothWays) {
   MessageDifferencer differencer;
   differencer.ReportDifferencesToString(&difference);
   EXPECT_TRUE(differencer.Compare(given, back)) << difference;
+}
+
+TEST(SpecConvert, ValuesOfVariablesAreNeverShown) {
+  model::AppSpec spec;
+  spec.env = {{"TOKEN", "s3cret"}, {"EMPTY", ""}};
+  v1::AppSpec shown;
+  to_proto(spec, shown);
+  ASSERT_EQ(shown.env().size(), 2U);
+  for (const auto& variable : shown.env()) EXPECT_EQ(variable.second, "<redacted>");
 }
 
 TEST(SpecConvert, AnEmptySpecIsTheDefaultsAndTheyAreShown) {
@@ -246,6 +255,22 @@ TEST(UpdateMask, VariablesByNameAreSetAndRemoved) {
   present.env = {{"A", "old"}, {"B", "goes"}, {"D", "stays"}};
   const model::AppSpec after = edited(spec, {"spec.env.A", "spec.env.B"}, present);
   EXPECT_EQ(after.env, (std::map<std::string, std::string>{{"A", "new"}, {"D", "stays"}}));
+}
+
+TEST(UpdateMask, WhatWasShownAndIsSentBackKeepsItsValue) {
+  model::AppSpec present;
+  present.env = {{"A", "one"}, {"B", "two"}};
+  v1::AppSpec spec;
+  to_proto(present, spec);
+  EXPECT_EQ(edited(spec, {"*"}, present).env, present.env);
+  EXPECT_EQ(edited(spec, {"spec.env"}, present).env, present.env);
+  EXPECT_EQ(edited(spec, {"spec.env.A"}, present).env, present.env);
+  (*spec.mutable_env())["A"] = "three";
+  (*spec.mutable_env())["NEW"] = "<redacted>";
+  const auto after = edited(spec, {"*"}, present).env;
+  EXPECT_EQ(after.at("A"), "three");
+  EXPECT_EQ(after.at("B"), "two");
+  EXPECT_EQ(after.at("NEW"), "<redacted>") << "for validate() to refuse";
 }
 
 TEST(UpdateMask, RefusesPathsThatUsersCannotSet) {

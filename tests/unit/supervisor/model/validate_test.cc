@@ -126,6 +126,10 @@ TEST(Validate, NamesEachFieldThatBreaksItsRule) {
        }},
       {"spec.env.A",
        [](AppSpec& s) {
+         s.env = {{"A", "<redacted>"}};
+       }},
+      {"spec.env.A",
+       [](AppSpec& s) {
          s.env = {{"A", std::string(70'000, 'x')}};
        }},
       {"spec.env",
