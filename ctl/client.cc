@@ -222,6 +222,13 @@ Outcome<v1::ServerInfo> Client::get_server_info() {
   return impl_->call(*impl_->system, &v1::System::Stub::GetServerInfo, v1::GetServerInfoRequest());
 }
 
+Outcome<v1::BackupStateResponse> Client::backup_state(const v1::BackupStateRequest& request) {
+  return impl_->call(*impl_->system, &v1::System::Stub::BackupState, request);
+}
+Outcome<v1::RestoreStateResponse> Client::restore_state(const v1::RestoreStateRequest& request) {
+  return impl_->call(*impl_->system, &v1::System::Stub::RestoreState, request);
+}
+
 Outcome<v1::ReopenLogsResponse> Client::reopen_logs(const v1::ReopenLogsRequest& request) {
   return impl_->call(*impl_->logs, &v1::Logs::Stub::ReopenLogs, request);
 }

@@ -86,6 +86,8 @@ class Client {
   Outcome<v1::Death> get_death(const v1::GetDeathRequest& request);
   Outcome<v1::Operation> get_operation(const v1::GetOperationRequest& request);
   Outcome<v1::ServerInfo> get_server_info();
+  Outcome<v1::BackupStateResponse> backup_state(const v1::BackupStateRequest& request);
+  Outcome<v1::RestoreStateResponse> restore_state(const v1::RestoreStateRequest& request);
   Outcome<v1::ReopenLogsResponse> reopen_logs(const v1::ReopenLogsRequest& request);
   // Is cut off by its own success, and answered by the new appd.
   Outcome<v1::UpgradeResponse> upgrade(const v1::UpgradeRequest& request);

@@ -21,6 +21,8 @@ constexpr auto kHints = std::to_array<Hint>({
     {"DEATH_NOT_FOUND", "`appctl workers APP --dead` shows those that are kept."},
     {"WORKER_NOT_FOUND", "`appctl workers APP` shows the workers."},
     {"WORKER_NOT_READY", "`appctl workers APP` shows what it is at."},
+    {"BACKUP_FAILED", "Name a new file in a directory of appd's host that appd's user may write."},
+    {"BACKUP_UNUSABLE", "Take another backup, or the appd that wrote it."},
     {"STACKS_NOT_TAKEN", "Try again; `appctl workers APP` shows whether it is still there."},
     {"OPERATION_NOT_FOUND", "`appctl operations` shows those that are kept."},
     {"APP_EXISTS", "Change it with `appctl set APP …` or `appctl apply`, or delete it first."},

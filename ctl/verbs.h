@@ -49,6 +49,8 @@ void add_events(CLI::App& command, Action& action);
 void add_logs(CLI::App& command, Action& action);
 void add_reopen_logs(CLI::App& command, Action& action);
 void add_doctor(CLI::App& command, Action& action);
+void add_backup(CLI::App& command, Action& action);
+void add_restore(CLI::App& command, Action& action);
 void add_context(CLI::App& command, Action& action);
 void add_completion(CLI::App& command, Action& action);
 void add_man(CLI::App& command, Action& action);

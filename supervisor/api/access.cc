@@ -39,6 +39,8 @@ const std::map<std::string_view, model::Role>& roles() {
       {"appd.v1.SetLogLevelRequest", Admin},
       {"appd.v1.UpgradeRequest", Admin},
       {"appd.v1.ShutdownRequest", Admin},
+      {"appd.v1.BackupStateRequest", Admin},
+      {"appd.v1.RestoreStateRequest", Admin},
   };
   return kRoles;
 }

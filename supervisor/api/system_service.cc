@@ -62,6 +62,45 @@ void shut_down(reconcile::Control& control,
                    call.then<reconcile::ShuttingDown>(answer));
 }
 
+// False: the call is rejected.
+template <typename Call>
+bool check_path(Call& call) {
+  const std::string& path = call.request().path();
+  if (path.starts_with('/') && path.size() < 4096 && path.find('\0') == std::string::npos)
+    return true;
+  call.reject(request_invalid("path", "must be absolute, but got " + model::in_quotes(path)));
+  return false;
+}
+
+void backup_state(reconcile::Control& control,
+                  UnaryCall<v1::BackupStateRequest, v1::BackupStateResponse>& call) {
+  if (!check_path(call)) return;
+  const auto answer = [](auto& done, const reconcile::BackupMade& made) {
+    v1::BackupStateResponse response;
+    response.set_path(done.request().path());
+    response.set_size(made.size);
+    response.set_schema_version(made.schema_version);
+    response.set_apps(made.apps);
+    done.finish(response);
+  };
+  control.backup_state({call.request().path(), call.caller()},
+                       call.template then<reconcile::BackupMade>(answer));
+}
+
+void restore_state(reconcile::Control& control,
+                   UnaryCall<v1::RestoreStateRequest, v1::RestoreStateResponse>& call) {
+  if (!check_path(call)) return;
+  auto options = options_of(call, "", call.request().validate_only());
+  if (!options) return;
+  const auto answer = [](auto& done, const std::vector<model::AppView>& apps) {
+    v1::RestoreStateResponse response;
+    for (const model::AppView& app : apps) to_proto(app, *response.add_apps());
+    done.finish(response);
+  };
+  control.restore_state({call.request().path(), *std::move(options)},
+                        call.template then<std::vector<model::AppView>>(answer));
+}
+
 }  // namespace
 
 void SystemService::serve(CallHost& host) {
@@ -76,6 +115,10 @@ void SystemService::serve(CallHost& host) {
               [this](auto& call) { upgrade(control_, call); });
   serve_unary(host, service_, &System::RequestShutdown,
               [this](auto& call) { shut_down(control_, call); });
+  serve_unary(host, service_, &System::RequestBackupState,
+              [this](auto& call) { backup_state(control_, call); });
+  serve_unary(host, service_, &System::RequestRestoreState,
+              [this](auto& call) { restore_state(control_, call); });
   serve_unary(host, service_, &System::RequestSetLogLevel, [this](auto& call) {
     const std::string& wanted = call.request().level();
     const auto level = std::find_if(kLevels.begin(), kLevels.end(),

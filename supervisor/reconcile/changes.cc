@@ -4,6 +4,7 @@
 #include "common/failpoint.h"
 #include "supervisor/model/address.h"
 #include "supervisor/model/ids.h"
+#include "supervisor/reconcile/change_records.h"
 #include "supervisor/reconcile/reconciler.h"
 #include "supervisor/runtime/host_checks.h"
 
@@ -23,7 +24,24 @@ Rejection bind_refused(Error error) {
   return {std::move(error), std::move(violations)};
 }
 
-// `record`: what the app is to become.
+// The variables that are there before and after, but with another value, or are new.
+std::vector<std::string> changed_env(const model::AppSpec& before, const model::AppSpec& after) {
+  std::vector<std::string> names;
+  for (const auto& [name, value] : after.env) {
+    const auto old = before.env.find(name);
+    if (old == before.env.end() || old->second != value) names.push_back(name);
+  }
+  return names;
+}
+
+bool same_place(const std::string& a, const std::string& b) {
+  auto left = model::parse_address(a);
+  auto right = model::parse_address(b);
+  return left && right && *left == *right;
+}
+
+}  // namespace
+
 model::Operation new_operation(const AppEntry& app, const model::AppRecord& record,
                                model::OperationKind kind, const CallOptions& options) {
   model::Operation operation;
@@ -55,24 +73,6 @@ model::Revision new_revision(const model::AppRecord& record, const model::Operat
   revision.restores = restores;
   return revision;
 }
-
-// The variables that are there before and after, but with another value, or are new.
-std::vector<std::string> changed_env(const model::AppSpec& before, const model::AppSpec& after) {
-  std::vector<std::string> names;
-  for (const auto& [name, value] : after.env) {
-    const auto old = before.env.find(name);
-    if (old == before.env.end() || old->second != value) names.push_back(name);
-  }
-  return names;
-}
-
-bool same_place(const std::string& a, const std::string& b) {
-  auto left = model::parse_address(a);
-  auto right = model::parse_address(b);
-  return left && right && *left == *right;
-}
-
-}  // namespace
 
 std::string audit_line(const std::string& words, const CallOptions& options) {
   std::string line = words + " by " + describe(options.caller);
@@ -107,6 +107,8 @@ template std::optional<Answer<Upgraded>> Reconciler::replayed(
     const CallOptions&, const std::function<Upgraded(const store::Replay&)>&);
 template std::optional<Answer<ShuttingDown>> Reconciler::replayed(
     const CallOptions&, const std::function<ShuttingDown(const store::Replay&)>&);
+template std::optional<Answer<std::vector<model::AppView>>> Reconciler::replayed(
+    const CallOptions&, const std::function<std::vector<model::AppView>(const store::Replay&)>&);
 
 // The app as it is now, with the operation that the request began.
 model::AppView Reconciler::replayed_view(const store::Replay& replay) const {

@@ -80,6 +80,19 @@ struct ShuttingDown {  // with so many
   std::int32_t apps = 0;
   std::int32_t workers = 0;
 };
+struct BackupState {
+  std::string path;
+  model::Caller caller;
+};
+struct BackupMade {
+  std::int64_t size = 0;
+  std::int32_t schema_version = 0;
+  std::int32_t apps = 0;
+};
+struct RestoreState {
+  std::string path;
+  CallOptions options;
+};
 
 // Why a call was refused: the error, and each field that breaks a rule.
 struct Rejection {
@@ -152,6 +165,10 @@ class Control {
   // Has a worker replaced; replies with what it is now.
   virtual void recycle_worker(std::string app, std::int32_t worker,
                               Reply<model::WorkerView> reply) = 0;
+  // A copy of the state as of now, in a new file; BACKUP_FAILED.
+  virtual void backup_state(BackupState request, Reply<BackupMade> reply) = 0;
+  // All apps of such a copy, or none; replies with them as they begin.
+  virtual void restore_state(RestoreState request, Reply<std::vector<model::AppView>> reply) = 0;
   virtual void operation(std::string id, Reply<model::Operation> reply) = 0;
   virtual void operations(std::string app, Reply<std::vector<model::Operation>> reply) = 0;
   // The history of an app (APP_NOT_FOUND if there is none), newest first.

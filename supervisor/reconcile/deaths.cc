@@ -78,7 +78,8 @@ model::LastFigures last_figures(const ScoreboardSlot* slot, std::int32_t pid,
 Result<void> Reconciler::load_last_deaths() {
   for (const model::Death& death : TRY(store_->last_deaths())) {
     auto it = apps_.find(death.app);
-    if (it == apps_.end()) continue;
+    // One that could not be stored yet is newer.
+    if (it == apps_.end() || it->second.last_death >= death.id) continue;
     it->second.last_death = death.id;
     it->second.last_death_reason = death.reason;
   }

@@ -63,6 +63,8 @@ class Reconciler : public Control {
   void dump_stacks(std::string app, std::int32_t worker, Reply<WorkerStacks> reply) override;
   void recycle_worker(std::string app, std::int32_t worker,
                       Reply<model::WorkerView> reply) override;
+  void backup_state(BackupState request, Reply<BackupMade> reply) override;
+  void restore_state(RestoreState request, Reply<std::vector<model::AppView>> reply) override;
   void operation(std::string id, Reply<model::Operation> reply) override;
   void operations(std::string app, Reply<std::vector<model::Operation>> reply) override;
   void revisions(std::string app, Reply<std::vector<model::Revision>> reply) override;
@@ -120,6 +122,12 @@ class Reconciler : public Control {
   Answer<model::Operation> do_rollback(const RollbackApp& request);
   void roll_back_spec(AppEntry& app, const model::Failure& failure);
   model::Revision take_back(model::AppRecord& record, const model::Failure& failure);
+
+  // backup.cc: the state as a whole.
+  struct Restoring;
+  std::optional<Rejection> check_restored(Restoring& restoring);
+  Answer<std::vector<model::AppView>> do_restore(const RestoreState& request);
+  void begin_restored(Restoring& restoring);
 
   // reconciler.cc: the loop.
   void turn();

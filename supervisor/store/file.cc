@@ -108,6 +108,18 @@ Result<std::int64_t> check_contents(Database& database) {
 
 }  // namespace
 
+void remove_file(const std::string& path) {
+  for (const char* suffix : {"", "-wal", "-shm", "-journal"}) ::unlink((path + suffix).c_str());
+}
+
+Error told_of(const std::string& path, const std::string& copy, Error error) {
+  for (std::size_t at = error.message.find(copy); at != std::string::npos;
+       at = error.message.find(copy, at + path.size())) {
+    error.message.replace(at, copy.size(), path);
+  }
+  return error;
+}
+
 Result<Database> open_file(const std::string& path) {
   struct stat status {};
   if (::lstat(path.c_str(), &status) != 0) {

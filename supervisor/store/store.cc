@@ -7,6 +7,7 @@
 #include <set>
 
 #include "common/failpoint.h"
+#include "supervisor/store/backup_file.h"
 #include "supervisor/store/codec.h"
 #include "supervisor/store/deaths.h"
 #include "supervisor/store/file.h"
@@ -206,11 +207,6 @@ Result<std::unique_ptr<Store>> Store::open(const std::string& path) {
 
 namespace {
 
-// What SQLite makes around a file, and the file.
-void remove_all(const std::string& path) {
-  for (const char* suffix : {"", "-wal", "-shm", "-journal"}) ::unlink((path + suffix).c_str());
-}
-
 Result<void> copy_database(const std::string& from, const std::string& to) {
   Database database = TRY(Database::open(from));
   sqlite3_busy_timeout(database.handle(), 2000);
@@ -231,16 +227,12 @@ Result<void> read_all(const std::string& path) {
 Result<void> Store::rehearse(const std::string& path) {
   if (::access(path.c_str(), F_OK) != 0 && errno == ENOENT) return {};  // it will be made
   const std::string copy = path + ".check-" + std::to_string(::getpid());
-  remove_all(copy);
+  remove_file(copy);
   auto done = copy_database(path, copy);
   if (done) done = read_all(copy);
-  remove_all(copy);
+  remove_file(copy);
   if (done) return {};
-  Error error = std::move(done).error();
-  for (std::size_t at; (at = error.message.find(copy)) != std::string::npos;) {
-    error.message.replace(at, copy.size(), path);
-  }
-  return error;
+  return told_of(path, copy, std::move(done).error());
 }
 
 Result<std::vector<model::AppRecord>> Store::apps() {
@@ -298,10 +290,11 @@ Result<std::optional<Replay>> Store::find_request(std::string_view request_id) {
   return std::optional<Replay>(Replay{row.text(0), row.text(1), row.text(2)});
 }
 
-Result<void> Store::commit(const Change& change, model::WallTime now) {
-  Database& database = impl_->database;
-  Transaction transaction = TRY(Transaction::begin(database));
-  std::set<std::string> touched;
+namespace {
+
+// Within a transaction; notes whose operations may have become too many.
+Result<void> apply(Database& database, const Change& change, model::WallTime now,
+                   std::set<std::string>& touched) {
   if (change.remove_app) {
     TRY(remove_app(database, *change.remove_app));
     TRY(remove_deaths(database, *change.remove_app));
@@ -320,6 +313,11 @@ Result<void> Store::commit(const Change& change, model::WallTime now) {
   }
   if (change.request) TRY(write_request(database, *change.request, now));
   if (!change.audit.empty()) TRY(write_audit(database, change.audit, now));
+  return {};
+}
+
+Result<void> finish(Database& database, Transaction& transaction,
+                    const std::set<std::string>& touched, model::WallTime now) {
   TRY(prune(database, touched, now));
   if (int error = failpoint("store.commit"); error != 0) {
     return sys_error("STORE_FAILED", database.path() + ": commit", error);
@@ -327,6 +325,69 @@ Result<void> Store::commit(const Change& change, model::WallTime now) {
   TRY(transaction.commit());
   failpoint("store.committed");
   return {};
+}
+
+// Its revisions and certificates, from the attached file. What was at work when the backup was made
+// has come to no end that is known.
+Result<void> bring_history(Database& database, const std::string& app, model::WallTime now) {
+  for (const char* sql :
+       {"INSERT INTO main.revisions (app, number, generation, rollout, spec, time, uid, pid, user,"
+        " client, method, reason, operation, outcome, error_message, cause, end_time, restores)"
+        " SELECT app, number, generation, rollout, spec, time, uid, pid, user, client, method,"
+        " reason, operation, outcome, error_message, cause, end_time, restores"
+        " FROM backup.revisions WHERE app = ?",
+        "INSERT INTO main.deaths (app, id, certificate)"
+        " SELECT app, id, certificate FROM backup.deaths WHERE app = ?"}) {
+    Statement statement = TRY(Statement::prepare(database, sql));
+    TRY(statement.bind(app).run());
+  }
+  Statement ended = TRY(
+      Statement::prepare(database,
+                         "UPDATE main.revisions SET outcome = ?, error_message = ?, end_time = ?"
+                         " WHERE app = ? AND operation <> '' AND end_time IS NULL"));
+  return ended.bind(encode_phase(model::OperationPhase::Superseded))
+      .bind(std::string_view("superseded by a restore: the backup was made before it had ended"))
+      .bind(encode_time(now))
+      .bind(app)
+      .run();
+}
+
+Result<void> restore_attached(Database& database, const std::vector<Change>& changes,
+                              model::WallTime now) {
+  Transaction transaction = TRY(Transaction::begin(database));
+  std::set<std::string> touched;
+  for (const Change& change : changes) {
+    TRY(bring_history(database, change.put_app->id, now));
+    TRY(apply(database, change, now, touched));
+  }
+  return finish(database, transaction, touched, now);
+}
+
+}  // namespace
+
+Result<void> Store::commit(const Change& change, model::WallTime now) {
+  Database& database = impl_->database;
+  Transaction transaction = TRY(Transaction::begin(database));
+  std::set<std::string> touched;
+  TRY(apply(database, change, now, touched));
+  return finish(database, transaction, touched, now);
+}
+
+Result<void> Store::restore(const std::string& from, const std::vector<Change>& changes,
+                            model::WallTime now) {
+  Database& database = impl_->database;
+  {
+    Statement attach = TRY(Statement::prepare(database, "ATTACH ? AS backup"));
+    TRY(attach.bind(from).run());
+  }
+  Result<void> restored = restore_attached(database, changes, now);
+  const Result<void> detached = database.run("DETACH backup");
+  if (restored && !detached) return detached.error();
+  return restored;
+}
+
+Result<std::int64_t> Store::backup(const std::string& path) {
+  return write_backup(impl_->database, path);
 }
 
 std::int32_t Store::schema_version() const { return newest_schema(); }

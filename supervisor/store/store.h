@@ -68,6 +68,12 @@ class Store {
   Result<void> commit(const Change& change, model::WallTime now);
   std::int32_t schema_version() const;
   static std::int32_t newest_schema();
+  // Writes a copy as of now to a file that is not there yet, complete or not at all; its size.
+  Result<std::int64_t> backup(const std::string& path);
+  // As commit() of all these changes, each of which puts an app, in one transaction; with the
+  // histories and certificates that these apps have in the state file `from`.
+  Result<void> restore(const std::string& from, const std::vector<Change>& changes,
+                       model::WallTime now);
 
  private:
   struct Impl;

@@ -37,6 +37,8 @@ class FakeControl final : public reconcile::Control {
   std::optional<reconcile::ReloadApp> reloaded;
   std::optional<reconcile::DeleteApp> deleted;
   std::optional<reconcile::RollbackApp> rolled_back;
+  std::optional<std::string> backed_up;
+  std::optional<reconcile::RestoreState> restored;
   std::optional<std::string> reopened;
   std::optional<reconcile::Upgrade> upgrade_to;
   std::optional<reconcile::Shutdown> shut_down;
@@ -116,6 +118,15 @@ class FakeControl final : public reconcile::Control {
   void dump_stacks(std::string app, std::int32_t worker,
                    Reply<reconcile::WorkerStacks> reply) override {
     answer(reply, reconcile::WorkerStacks{worker, "stacks of " + app});
+  }
+  void backup_state(reconcile::BackupState request, Reply<reconcile::BackupMade> reply) override {
+    backed_up = request.path;
+    answer(reply, reconcile::BackupMade{4096, 7, 2});
+  }
+  void restore_state(reconcile::RestoreState request,
+                     Reply<std::vector<model::AppView>> reply) override {
+    restored = request;
+    answer(reply, state.apps);
   }
   void recycle_worker(std::string app, std::int32_t worker,
                       Reply<model::WorkerView> reply) override {

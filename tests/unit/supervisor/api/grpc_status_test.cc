@@ -64,6 +64,10 @@ TEST_F(StatusTest, EveryReasonHasItsCodeAndItsDetails) {
       {"REVISION_NOT_FOUND", {ErrorCode::NotFound, grpc::StatusCode::NOT_FOUND, kResource}},
       {"NOTHING_TO_ROLL_BACK",
        {ErrorCode::FailedPrecondition, grpc::StatusCode::FAILED_PRECONDITION, kPrecondition}},
+      {"BACKUP_FAILED",
+       {ErrorCode::FailedPrecondition, grpc::StatusCode::FAILED_PRECONDITION, kPrecondition}},
+      {"BACKUP_UNUSABLE",
+       {ErrorCode::FailedPrecondition, grpc::StatusCode::FAILED_PRECONDITION, kPrecondition}},
       {"SHUTTING_DOWN", {ErrorCode::Unavailable, grpc::StatusCode::UNAVAILABLE, kRetry}},
   };
   const auto* reasons = v1::ErrorReason_descriptor();
