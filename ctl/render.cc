@@ -120,6 +120,11 @@ std::string render_observed(const v1::App& app, WallTime now, const Style& style
   std::string preload = observed.preloaded() ? "yes" : "no";
   if (!observed.preload_note().empty()) preload += ": " + escape_line(observed.preload_note());
   out += label_line("preloaded", preload);
+  if (!observed.limits_note().empty()) {
+    out += label_line(
+        "limits", paint(style, Colour::Yellow,
+                        "of memory and CPU are not kept: " + escape_line(observed.limits_note())));
+  }
   if (!observed.python_version().empty()) {
     out += label_line("python version", escape_line(observed.python_version()));
   }
@@ -317,6 +322,13 @@ std::string render_status(const v1::ServerInfo& server, const v1::ListAppsRespon
                        escape_line(short_name(app.name())) +
                            ": lost of its logs: " + lost_text(app.observed())) +
                  "\n";
+    }
+    if (!app.observed().limits_note().empty()) {
+      reasons +=
+          paint(style, Colour::Yellow,
+                escape_line(short_name(app.name())) + ": limits of memory and CPU are not kept: " +
+                    escape_line(app.observed().limits_note())) +
+          "\n";
     }
     if (!app.observed().has_last_failure()) continue;
     const bool serves = app.observed().state() != v1::AppObserved::FAILING;

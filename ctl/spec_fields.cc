@@ -155,6 +155,12 @@ constexpr auto kFields = std::to_array<SpecField>({
      Identity},
     {"limit_as", "--limit-as", "BYTES", "address space of a process; -1: as appd has it", "-1",
      Identity},
+    {"limit_memory", "--limit-memory", "BYTES",
+     "of all the app's processes, beyond which the kernel ends one; 0 for no limit", "0", Identity},
+    {"limit_memory_high", "--limit-memory-high", "BYTES",
+     "the same, beyond which the app is slowed down; 0 for no limit", "0", Identity},
+    {"limit_cpu", "--limit-cpu", "CPUS", "of all the app's processes, e.g. 1.5; 0 for no limit",
+     "0", Identity},
 });
 
 // Fields of requests that are arguments too.

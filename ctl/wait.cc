@@ -146,8 +146,16 @@ ExitCode await_end(Session& session, const Change& change, const ChangeOptions& 
   return code;
 }
 
+void note_limits(Session& session, const v1::App& app) {
+  const std::string& why = app.observed().limits_note();
+  if (why.empty()) return;
+  session.note(std::string(short_name(app.name())) +
+               " runs without limits of memory and CPU: " + escape_line(why));
+}
+
 ExitCode finish_change(Session& session, const Change& change, const ChangeOptions& options,
                        v1::Operation operation) {
+  if (change.answer) note_limits(session, *change.answer);
   if (options.no_wait) {
     if (session.json()) return print_answer(session, change, operation, false);
     session.print(escape_line(operation.name()) + "\n");

@@ -46,6 +46,9 @@ Outcome<Waited> wait_for(Session& session, v1::Operation operation,
 ExitCode await_end(Session& session, const Change& change, const ChangeOptions& options,
                    v1::Operation& operation);
 
+// Says so if the host does not keep the limits that the app shall have.
+void note_limits(Session& session, const v1::App& app);
+
 // From the first answer to the last line: waits unless told not to, prints, and decides the exit
 // code.
 ExitCode finish_change(Session& session, const Change& change, const ChangeOptions& options,

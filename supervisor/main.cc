@@ -109,7 +109,7 @@ Result<void> run(const Options& options, runtime::Invocation self) {
   ::umask(0077);
   ::signal(SIGPIPE, SIG_IGN);
   TRY(failpoints::check());
-  runtime::Paths paths{options.state_dir, options.runtime_dir, bootstrap_path()};
+  runtime::Paths paths{options.state_dir, options.runtime_dir, bootstrap_path(), options.cgroup};
   if (options.check) return check(paths);
   auto inherited = runtime::Inheritance::take();
   sigset_t signals = waited_signals();

@@ -32,6 +32,9 @@ void fill_defaults(Options& options) {
   // The interpreters of apps run elsewhere: no path may depend on where appd was started.
   options.state_dir = std::filesystem::absolute(options.state_dir).lexically_normal().string();
   options.runtime_dir = std::filesystem::absolute(options.runtime_dir).lexically_normal().string();
+  if (!options.cgroup.empty()) {
+    options.cgroup = std::filesystem::absolute(options.cgroup).lexically_normal().string();
+  }
   if (options.listen.empty()) options.listen = {"unix:" + options.runtime_dir + "/appd.sock"};
 }
 
@@ -67,6 +70,10 @@ ParsedOptions parse_options(int argc, char** argv) {
                  "what their names begin with; {app} is the app's name")
       ->capture_default_str()
       ->type_name("PREFIX");
+  app.add_option("--cgroup", options.cgroup,
+                 "the cgroup below which each app gets its own, for limits of memory and CPU "
+                 "(default: the one that appd is started in)")
+      ->type_name("DIR");
   app.add_option("--log-level", options.log_level, "trace, debug, info, warn or error")
       ->check(CLI::IsMember({"trace", "debug", "info", "warn", "error"}))
       ->capture_default_str()

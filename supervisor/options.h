@@ -14,6 +14,7 @@ struct Options {
   std::vector<std::string> metrics_listen;  // empty: metrics are not served
   std::string statsd_host;                  // empty: nothing is sent
   std::string statsd_prefix = "{app}";
+  std::string cgroup;  // whose children are the apps'; empty: the one that appd is in
   std::string log_level = "info";
   bool keep_on_term = false;  // SIGTERM ends appd only
   bool check = false;         // only say whether it could begin

@@ -83,6 +83,7 @@ ExitCode make_plans(Session& session, const Manifest& manifest, const ChangeOpti
       if (worst == ExitCode::Done) worst = code;
       continue;
     }
+    note_limits(session, *after);
     plan.after = *after;
     plan.changes = diff(plan.before ? plan.before->spec() : v1::AppSpec(), *after);
     plans.push_back(std::move(plan));

@@ -55,6 +55,21 @@ void check_logs(const std::string& id, const v1::App& app, Checks& checks) {
                         ", or keep less (--log-max-size, --log-keep)"});
 }
 
+void check_limits(const std::string& id, const v1::App& app, Checks& checks) {
+  const v1::AppSpec& spec = app.spec();
+  if (spec.limit_memory() == 0 && spec.limit_memory_high() == 0 && spec.limit_cpu() == 0) return;
+  Check check{id, "limits", Verdict::Ok, "of memory and CPU are kept by its cgroup", ""};
+  if (!app.observed().limits_note().empty()) {
+    check.verdict = Verdict::Warn;
+    check.finding = "of memory and CPU are not kept: " + app.observed().limits_note();
+    check.advice =
+        "give appd a cgroup of its own (operations.md, Limits of memory and CPU), or take them "
+        "away: appctl set " +
+        id + " --reset limit_memory --reset limit_memory_high --reset limit_cpu";
+  }
+  checks.push_back(std::move(check));
+}
+
 // Whom its processes run as, which is appd's own user unless it names one.
 unsigned user_of_app(const v1::App& app, unsigned appd) {
   const std::string& named = app.spec().user();
@@ -260,6 +275,7 @@ Checks check_app(const v1::App& app, const Known& known) {
   if (app.spec().command().empty()) checks.push_back(check_interpreter(id, app, user));
   check_binds(id, app, checks);
   check_logs(id, app, checks);
+  check_limits(id, app, checks);
   return checks;
 }
 

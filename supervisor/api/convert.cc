@@ -36,6 +36,7 @@ void fill(const model::AppObserved& observed, v1::AppObserved& out) {
   out.set_worker_class(observed.worker_class);
   out.set_preloaded(observed.preloaded);
   out.set_preload_note(observed.preload_note);
+  out.set_limits_note(observed.limits_note);
   out.set_python_version(observed.python_version);
   if (observed.last_failure) to_proto(*observed.last_failure, *out.mutable_last_failure());
   if (observed.retry_time) to_proto(*observed.retry_time, *out.mutable_retry_time());

@@ -248,6 +248,9 @@ const Field kFields[] = {
     OPTIONAL(limit_nproc),
     OPTIONAL(limit_core),
     OPTIONAL(limit_as),
+    OPTIONAL(limit_memory),
+    OPTIONAL(limit_memory_high),
+    OPTIONAL(limit_cpu),
 };
 
 #undef TEXT

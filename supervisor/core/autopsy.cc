@@ -145,6 +145,11 @@ Death certify_orphan(WorkerId id, const Worker& worker, const Rollout& rollout,
   return death;
 }
 
+void note_memory_limit(std::int64_t limit, Death& death) {
+  death.limit = "limit_memory";
+  death.reason += ": the app had reached limit_memory (" + std::to_string(limit >> 20) + " MiB)";
+}
+
 void note_figures(model::LastFigures figures, Death& death) {
   death.figures = std::move(figures);
   const std::int32_t requests = death.figures.unfinished();

@@ -18,6 +18,8 @@ model::Death certify(const message::Exited& exited, const Worker* worker, const 
 // Of one whose zygote was gone too.
 model::Death certify_orphan(WorkerId id, const Worker& worker, const Rollout& rollout,
                             model::WallTime now);
+// Of one that was ended for want of memory: the app had no more within limit_memory.
+void note_memory_limit(std::int64_t limit, model::Death& death);
 // Adds what the slot shows. A worker that was asked to go and left requests behind did not go well.
 void note_figures(model::LastFigures figures, model::Death& death);
 // What the end of a worker that was asked to go has cut off; nothing if it went well.

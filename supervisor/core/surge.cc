@@ -8,7 +8,9 @@ namespace appd::core {
 std::int32_t workers_that_fit(const model::AppSpec& spec, const MemoryFigures& memory) {
   if (memory.worker <= 0) return kAnySurge;
   std::int64_t room = memory.available - kMemoryReserve;
-  if (spec.memory_budget > 0) room = std::min(room, spec.memory_budget - memory.used);
+  for (const std::int64_t most : {spec.memory_budget, spec.limit_memory}) {
+    if (most > 0) room = std::min(room, most - memory.used);
+  }
   const std::int64_t fit = std::max<std::int64_t>(room, 0) / memory.worker;
   return static_cast<std::int32_t>(std::min<std::int64_t>(fit, kAnySurge));
 }

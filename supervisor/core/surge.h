@@ -19,7 +19,7 @@ inline constexpr std::int32_t kAnySurge = std::numeric_limits<std::int32_t>::max
 // Left to the host when workers are counted against its memory.
 inline constexpr std::int64_t kMemoryReserve = std::int64_t{64} << 20;
 
-// How many more workers fit into memory_budget and into what is available.
+// How many more workers fit into memory_budget, limit_memory and what is available.
 std::int32_t workers_that_fit(const model::AppSpec& spec, const MemoryFigures& memory);
 
 // The smaller one of max_surge and what memory allows, but never less than one.

@@ -6,6 +6,7 @@
 //
 // All names are numbers by now: nobody is looked up here.
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <grp.h>
 #include <linux/capability.h>
@@ -35,6 +36,7 @@ struct Request {
   std::vector<gid_t> groups;
   std::vector<Limit> limits;
   bool no_new_privs = false;
+  const char* cgroup = nullptr;  // its cgroup.procs
 };
 
 [[noreturn]] void fail(const char* what) {
@@ -55,12 +57,13 @@ std::vector<gid_t> numbers(const char* text) {
 }
 
 Request parse(int argc, char** argv) {
-  enum Option { Uid = 1000, Gid, Groups, Umask, NoNewPrivs };
+  enum Option { Uid = 1000, Gid, Groups, Umask, NoNewPrivs, Cgroup };
   const option options[] = {{"uid", required_argument, nullptr, Uid},
                             {"gid", required_argument, nullptr, Gid},
                             {"groups", required_argument, nullptr, Groups},
                             {"umask", required_argument, nullptr, Umask},
                             {"no-new-privs", no_argument, nullptr, NoNewPrivs},
+                            {"cgroup", required_argument, nullptr, Cgroup},
                             {"nofile", required_argument, nullptr, RLIMIT_NOFILE},
                             {"nproc", required_argument, nullptr, RLIMIT_NPROC},
                             {"core", required_argument, nullptr, RLIMIT_CORE},
@@ -84,6 +87,9 @@ Request parse(int argc, char** argv) {
       case NoNewPrivs:
         request.no_new_privs = true;
         break;
+      case Cgroup:
+        request.cgroup = optarg;
+        break;
       case '?':
         exit(2);
       default:
@@ -91,6 +97,13 @@ Request parse(int argc, char** argv) {
     }
   }
   return request;
+}
+
+// All that it starts later is in it as well.
+void join(const char* cgroup) {
+  const int file = open(cgroup, O_WRONLY | O_CLOEXEC);
+  if (file < 0 || write(file, "0", 1) != 1) fail(cgroup);
+  close(file);
 }
 
 // Not even by a program with capabilities of its own can they come back.
@@ -103,7 +116,8 @@ void drop_capabilities() {
 }
 
 void become(const Request& request) {
-  // While there are rights to raise them.
+  // While there are rights to do so, and to raise limits.
+  if (request.cgroup != nullptr) join(request.cgroup);
   for (const Limit& limit : request.limits) {
     const rlimit both{limit.value, limit.value};
     if (setrlimit(static_cast<__rlimit_resource>(limit.resource), &both) != 0) {

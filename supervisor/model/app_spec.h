@@ -97,6 +97,9 @@ struct AppSpec {
   std::int64_t limit_nproc = kNoLimitGiven;
   std::int64_t limit_core = kNoLimitGiven;
   std::int64_t limit_as = kNoLimitGiven;
+  std::int64_t limit_memory = 0;       // bytes of all the app's processes (cgroups.h); 0: no limit,
+  std::int64_t limit_memory_high = 0;  // as with the following
+  double limit_cpu = 0;                // CPUs
 
   bool operator==(const AppSpec&) const = default;
 };

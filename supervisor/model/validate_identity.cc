@@ -34,6 +34,28 @@ void check_limit(Checker& check, const char* field, std::int64_t value, std::int
               "choose a number in that range, or -1 for the limit that appd itself has");
 }
 
+// Of all the app's processes together: an interpreter alone takes half of the least.
+void check_group_limits(Checker& check, const AppSpec& spec) {
+  constexpr std::int64_t kLeast = std::int64_t{16} << 20;
+  const auto memory = [&](const char* field, std::int64_t value) {
+    if (value == 0) return;
+    check.range(field, value, kLeast, INT64_MAX, "the memory of all the app's processes in bytes",
+                "choose a size in that range, or 0 for no limit");
+  };
+  memory("limit_memory", spec.limit_memory);
+  memory("limit_memory_high", spec.limit_memory_high);
+  if (spec.limit_memory > 0 && spec.limit_memory_high > spec.limit_memory) {
+    check.refuse("limit_memory_high", "must be at most limit_memory, which is " +
+                                          std::to_string(spec.limit_memory) + ", but got " +
+                                          std::to_string(spec.limit_memory_high) +
+                                          ": lower it, or raise limit_memory");
+  }
+  // Written so that what is no number is refused.
+  if (spec.limit_cpu == 0 || (spec.limit_cpu >= 0.01 && spec.limit_cpu <= 1024)) return;
+  check.refuse("limit_cpu",
+               "must be 0.01 to 1024 CPUs: write 1.5 for one and a half, or 0 for no limit");
+}
+
 }  // namespace
 
 void check_identity(Checker& check, const AppSpec& spec) {
@@ -45,6 +67,7 @@ void check_identity(Checker& check, const AppSpec& spec) {
   check_limit(check, "limit_core", spec.limit_core, 0, "the size of a core file in bytes");
   check_limit(check, "limit_as", spec.limit_as, std::int64_t{64} << 20,
               "the address space of a process in bytes");
+  check_group_limits(check, spec);
 }
 
 }  // namespace appd::model

@@ -34,6 +34,12 @@ AppState state_of(const AppEntry& app, const core::Desired& want, bool done) {
   return done ? AppState::Active : AppState::Updating;
 }
 
+std::string limits_note(const AppEntry& app, const runtime::Runtime& runtime) {
+  const runtime::CgroupLimits limits = runtime::limits_of(app.record.spec);
+  const std::string lacking = runtime.cgroups().lacking(limits);
+  return limits.any() && lacking.empty() ? app.limits_error : lacking;
+}
+
 }  // namespace
 
 void add_lost(const LogLoss& loss, model::Tally& tally) {
@@ -56,6 +62,7 @@ model::AppObserved observe(const AppEntry& app, const core::Desired& want,
     out.preload_note = rollout->preload_note;
     out.python_version = rollout->python_version;
   }
+  out.limits_note = limits_note(app, runtime);
   out.last_failure = app.state.failure;
   const core::Time now = std::chrono::steady_clock::now();
   out.process_state = core::process_state(want, app.state, now);
@@ -192,8 +199,9 @@ bool same(const model::AppObserved& a, const model::AppObserved& b) {
   return a.state == b.state && a.generation == b.generation && a.reconciling == b.reconciling &&
          a.ready_workers == b.ready_workers && a.rollout == b.rollout &&
          a.worker_class == b.worker_class && a.preloaded == b.preloaded &&
-         a.preload_note == b.preload_note && a.python_version == b.python_version &&
-         failure(a) == failure(b) && a.retry_time.has_value() == b.retry_time.has_value() &&
+         a.preload_note == b.preload_note && a.limits_note == b.limits_note &&
+         a.python_version == b.python_version && failure(a) == failure(b) &&
+         a.retry_time.has_value() == b.retry_time.has_value() &&
          a.unexpected_exits == b.unexpected_exits && a.process_state == b.process_state &&
          a.last_death == b.last_death;
 }

@@ -27,7 +27,10 @@ struct AppEntry {
   std::int64_t observed_generation = 0;
   std::int64_t last_death = 0;  // number of the newest certificate
   std::string last_death_reason;
-  std::optional<runtime::KeptLogs> kept_logs;  // what the keeper was told last
+  std::optional<runtime::KeptLogs> kept_logs;   // what the keeper was told last
+  std::optional<runtime::CgroupLimits> limits;  // what its cgroup was given last
+  std::string limits_error;                     // why it was not
+  std::int64_t out_of_memory = 0;               // what its cgroup has counted of that
   model::Tally tally;
   core::Time sampled;  // when the figures of its workers were looked at last
 

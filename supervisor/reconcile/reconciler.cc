@@ -84,6 +84,7 @@ Result<void> Reconciler::load() {
   for (runtime::Adopted& adopted : runtime_.adopt()) adopt(std::move(adopted));
   for (auto& [id, app] : apps_) take_places(app);
   restore_tallies();
+  begin_limits();
   return {};
 }
 
@@ -231,6 +232,7 @@ core::Desired Reconciler::desired(const AppEntry& app) const {
 void Reconciler::settle(AppEntry& app) {
   core::Desired want = desired(app);
   keep_logs(app);
+  keep_limits(app);
   read_gauge(app);
   look_between_steps(app);
   sample(app);
@@ -266,6 +268,8 @@ void Reconciler::act(AppEntry& app, const core::Action& action) {
                  [&](const core::StartRollout&) {
                    const core::Rollout& rollout = *app.state.find(new_key);
                    app_of_[new_key] = app.record.id;
+                   app.limits.reset();  // perhaps something has removed the empty group
+                   keep_limits(app);
                    log_->info("rollout starts app={} rollout={}", app.record.id, rollout.number);
                    runtime_.start(new_key, app.record.id, rollout, app.listeners);
                    failpoint("rollout.spawned");
@@ -481,6 +485,7 @@ void Reconciler::remove_app(AppEntry& app) {
   log_->info("app removed app={}", id);
   apps_.erase(id);
   keeper_->forget(id);
+  runtime_.cgroups().remove(id);
   publish_removed(id, "apps/" + id);
 }
 

@@ -167,6 +167,12 @@ class Reconciler : public Control {
   Result<void> start_log_threads();
   void keep_logs(AppEntry& app);
   void on_logs_renewed(const std::string& app, const std::vector<UniqueFd>& files);
+
+  // limits.cc: the limits of memory and CPU that the kernel keeps.
+  void begin_limits();
+  void keep_limits(AppEntry& app);
+  void judge_out_of_memory(AppEntry& app, model::Death& death);
+
   // workers.cc: what is asked of one worker, and what it is measured by.
   struct Place {
     AppEntry* app = nullptr;

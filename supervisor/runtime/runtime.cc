@@ -31,7 +31,10 @@ struct Runtime::Adoption {
 };
 
 Runtime::Runtime(Poller& poller, Paths paths, Sink sink)
-    : poller_(poller), paths_(std::move(paths)), sink_(std::move(sink)) {}
+    : poller_(poller),
+      paths_(std::move(paths)),
+      cgroups_(paths_.cgroup.empty() ? Cgroups::of_this_process() : Cgroups::below(paths_.cgroup)),
+      sink_(std::move(sink)) {}
 
 Runtime::~Runtime() = default;
 
@@ -75,7 +78,7 @@ Result<void> Runtime::spawn(core::RolloutKey key, const std::string& app,
   // between, it finds the connection ended, and ends too.
   message::Channel channel = TRY(connect_control_socket(control.path));
   auto process = spawn_zygote({app, rollout.number, spec, paths_.bootstrap, token_of(control.path),
-                               control.listening.get(), log.get()});
+                               cgroups_.join_file(app), control.listening.get(), log.get()});
   if (!process) {
     remove_control_socket(control.path);
     return std::move(process).error();

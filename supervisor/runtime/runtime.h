@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "supervisor/model/observed.h"
+#include "supervisor/runtime/cgroups.h"
 #include "supervisor/runtime/listeners.h"
 #include "supervisor/runtime/log_files.h"
 #include "supervisor/runtime/poller.h"
@@ -19,7 +20,8 @@ namespace appd::runtime {
 struct Paths {
   std::string state_dir;
   std::string runtime_dir;
-  std::string bootstrap;  // appd_zygote.py
+  std::string bootstrap;    // appd_zygote.py
+  std::string cgroup = {};  // whose children are the apps'; empty: the one that we are in
 
   std::string database() const { return state_dir + "/appd.db"; }
   std::string logs_dir() const { return state_dir + "/logs"; }
@@ -86,6 +88,7 @@ class Runtime {
   // What the rollout's processes could not write to their logs; nullptr: nothing is known.
   const LogLoss* log_loss(core::RolloutKey key) const;
   const Paths& paths() const { return paths_; }
+  const Cgroups& cgroups() const { return cgroups_; }
 
  private:
   struct Zygote {
@@ -106,6 +109,7 @@ class Runtime {
 
   Poller& poller_;
   const Paths paths_;
+  const Cgroups cgroups_;
   const Sink sink_;
   std::map<core::RolloutKey, Zygote> zygotes_;
   core::RolloutKey next_key_ = 1;

@@ -42,8 +42,10 @@ std::map<std::string, std::string> environment(const SpawnRequest& request,
   return env;
 }
 
-std::vector<std::string> launch_options(const model::AppSpec& spec, const Identity& identity) {
+std::vector<std::string> launch_options(const SpawnRequest& request, const Identity& identity) {
+  const model::AppSpec& spec = request.spec;
   std::vector<std::string> options{"--umask", spec.umask};
+  if (!request.cgroup.empty()) options.insert(options.end(), {"--cgroup", request.cgroup});
   const auto add = [&options](const char* name, std::int64_t value) {
     options.emplace_back(name);
     options.push_back(std::to_string(value));
@@ -94,7 +96,7 @@ Result<PidRef> spawn_zygote(const SpawnRequest& request) {
   const Identity identity = TRY(identity_of(request.spec.user, request.spec.group));
   const std::string launch =
       (std::filesystem::path(request.bootstrap).parent_path() / "appd-launch").string();
-  std::vector<std::string> arguments = launch_options(request.spec, identity);
+  std::vector<std::string> arguments = launch_options(request, identity);
   arguments.insert(arguments.begin(), launch);
   // The words after the script are for whoever reads ps(1).
   arguments.insert(arguments.end(),

@@ -16,6 +16,7 @@ struct SpawnRequest {
   const model::AppSpec& spec;
   std::string bootstrap;  // path of appd_zygote.py; appd-launch lies beside it
   std::string token;      // by which all that it starts is known again (orphans.h)
+  std::string cgroup;     // the file that it joins its cgroup by; empty: none
   int control;            // the zygote's listening socket, becomes descriptor 3
   int log;                // becomes descriptors 1 and 2
 };

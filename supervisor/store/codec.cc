@@ -233,7 +233,8 @@ void each_field(model::AppSpec& spec, Visit&& visit) {
          memory_budget, canary, bake, max_error_rate, max_latency_factor, max_requests,
          max_requests_jitter, max_worker_lifetime, max_worker_lifetime_jitter, max_memory,
          log_prefix, log_max_size, log_max_age, log_keep, user, group, umask, no_new_privs,
-         limit_nofile, limit_nproc, limit_core, limit_as] = spec;
+         limit_nofile, limit_nproc, limit_core, limit_as, limit_memory, limit_memory_high,
+         limit_cpu] = spec;
   visit("directory", directory);
   visit("app", app);
   visit("bind", bind);
@@ -305,6 +306,9 @@ void each_field(model::AppSpec& spec, Visit&& visit) {
   visit("limit_nproc", limit_nproc);
   visit("limit_core", limit_core);
   visit("limit_as", limit_as);
+  visit("limit_memory", limit_memory);
+  visit("limit_memory_high", limit_memory_high);
+  visit("limit_cpu", limit_cpu);
 }
 
 template <typename Visit>

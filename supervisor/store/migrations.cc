@@ -195,9 +195,12 @@ ALTER TABLE operations ADD COLUMN cut TEXT;
 // Specs have user, group, umask, no_new_privs and resource limits; no table changes.
 constexpr const char* kVersion9 = "";
 
+// Specs have limits of memory and CPU; no table changes.
+constexpr const char* kVersion10 = "";
+
 // kMigrations[n] takes version n to version n + 1.
 constexpr std::array kMigrations = {kVersion1, kVersion2, kVersion3, kVersion4, kVersion5,
-                                    kVersion6, kVersion7, kVersion8, kVersion9};
+                                    kVersion6, kVersion7, kVersion8, kVersion9, kVersion10};
 
 }  // namespace
 

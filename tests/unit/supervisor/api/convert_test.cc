@@ -64,6 +64,7 @@ model::AppView app_view() {
   view.observed.worker_class = "gthread";
   view.observed.preloaded = true;
   view.observed.preload_note = "note";
+  view.observed.limits_note = "no controllers";
   view.observed.python_version = "3.11.2";
   view.observed.last_failure = failure();
   view.observed.retry_time = kTime;

@@ -94,6 +94,15 @@ TEST(Autopsy, TellsTheCausesApart) {
   }
 }
 
+TEST(Autopsy, NamesTheLimitThatAnAppRanInto) {
+  model::Death death =
+      certify(exited(SIGKILL, ExitCause::OutOfMemory, "memory.events"), nullptr, {});
+  note_memory_limit(std::int64_t{512} << 20, death);
+  EXPECT_EQ(death.cause, DeathCause::OutOfMemory);
+  EXPECT_EQ(death.limit, "limit_memory");
+  EXPECT_NE(death.reason.find("reached limit_memory (512 MiB)"), std::string::npos) << death.reason;
+}
+
 TEST(Autopsy, AWorkerThatLeavesRequestsBehindDidNotGoWell) {
   Rollout rollout;
   model::LastFigures figures;

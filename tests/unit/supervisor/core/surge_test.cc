@@ -199,6 +199,10 @@ TEST(Surge, CountsWorkersAgainstWhatIsAvailable) {
   spec.memory_budget = 500 * kMiB;
   EXPECT_EQ(workers_that_fit(spec, {1000 * kMiB, 250 * kMiB, 100 * kMiB}), 2);
   EXPECT_EQ(workers_that_fit(spec, {1000 * kMiB, 600 * kMiB, 100 * kMiB}), 0);
+  spec.limit_memory = 400 * kMiB;
+  EXPECT_EQ(workers_that_fit(spec, {1000 * kMiB, 250 * kMiB, 100 * kMiB}), 1);
+  spec.memory_budget = 0;
+  EXPECT_EQ(workers_that_fit(spec, {1000 * kMiB, 250 * kMiB, 100 * kMiB}), 1);
 }
 
 }  // namespace

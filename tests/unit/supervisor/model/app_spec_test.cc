@@ -130,6 +130,8 @@ TEST(NeedsRollout, OnlyForWhatARunningWorkerCannotTakeOver) {
     s.request_timeout = s.max_worker_lifetime = s.max_worker_lifetime_jitter = Milliseconds{5000};
     s.max_requests = s.max_requests_jitter = 5;
     s.max_memory = std::int64_t{1} << 30;
+    s.limit_memory = s.limit_memory_high = std::int64_t{1} << 30;
+    s.limit_cpu = 1.5;
   }));
   EXPECT_TRUE(rollout([](AppSpec& s) { s.directory = "/x"; }));
   EXPECT_TRUE(rollout([](AppSpec& s) { s.app = "x:app"; }));

@@ -1,6 +1,7 @@
 // The rules of whom an app runs as, at their edges.
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <functional>
 
 #include "supervisor/model/app_spec.h"
@@ -28,6 +29,8 @@ TEST(ValidateIdentity, TakesNamesNumbersAndLimits) {
               s.limit_nproc = 1;
               s.limit_core = 0;
               s.limit_as = std::int64_t{64} << 20;
+              s.limit_memory = s.limit_memory_high = std::int64_t{16} << 20;
+              s.limit_cpu = 0.01;
             }),
             "");
 }
@@ -48,6 +51,16 @@ TEST(ValidateIdentity, RefusesLimitsThatNothingCanLiveWith) {
   EXPECT_EQ(broken([](AppSpec& s) { s.limit_core = -2; }), "spec.limit_core ");
   EXPECT_EQ(broken([](AppSpec& s) { s.limit_as = (std::int64_t{64} << 20) - 1; }),
             "spec.limit_as ");
+  EXPECT_EQ(broken([](AppSpec& s) { s.limit_memory = 1 << 20; }), "spec.limit_memory ");
+  EXPECT_EQ(broken([](AppSpec& s) { s.limit_memory_high = -1; }), "spec.limit_memory_high ");
+  EXPECT_EQ(broken([](AppSpec& s) {
+              s.limit_memory = 100 << 20;
+              s.limit_memory_high = 101 << 20;
+            }),
+            "spec.limit_memory_high ");
+  for (const double wrong : {-1.0, 0.001, 1025.0, std::nan("")}) {
+    EXPECT_EQ(broken([&](AppSpec& s) { s.limit_cpu = wrong; }), "spec.limit_cpu ") << wrong;
+  }
 }
 
 }  // namespace

@@ -124,6 +124,9 @@ inline model::AppSpec full_spec() {
   spec.limit_nproc = 64;
   spec.limit_core = 0;
   spec.limit_as = std::int64_t{1} << 35;
+  spec.limit_memory = std::int64_t{1} << 36;
+  spec.limit_memory_high = std::int64_t{1} << 33;
+  spec.limit_cpu = 1.5;
   return spec;
 }
 
