@@ -15,9 +15,9 @@
 namespace appd::ctl {
 namespace {
 
-constexpr auto kReported =
-    std::to_array<std::string_view>({"uid", "observed", "generation", "etag", "operation",
-                                     "create_time", "update_time", "revision", "next_page_token"});
+constexpr auto kReported = std::to_array<std::string_view>(
+    {"uid", "observed", "generation", "etag", "operation", "create_time", "update_time", "revision",
+     "changed_env", "next_page_token"});
 
 // No field of the API, but where values of env are.
 constexpr std::string_view kSecretEnv = "secret_env";
