@@ -85,6 +85,8 @@ std::string change_text(const v1::Revision& revision, const v1::Revision* before
     deed = "rolled back to " + number(revision.restores());
   } else if (revision.method() == "ReloadApp") {
     deed = "reloaded";
+  } else if (revision.method() == "RestoreState") {
+    deed = "restored from a backup";
   } else if (before == nullptr) {
     // Without a caller it is what an appd without a history left.
     deed = revision.number() == 1 && revision.has_caller() ? "created" : "the first that is kept";

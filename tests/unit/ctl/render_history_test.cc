@@ -119,8 +119,10 @@ TEST_F(RenderHistory, WordsOfEachKindOfChange) {
   EXPECT_EQ(newest_change(), "taken back to 3");
   add("ReloadApp", 4);
   EXPECT_EQ(newest_change(), "reloaded");
+  add("RestoreState", 4);
+  EXPECT_EQ(newest_change(), "restored from a backup");
   add("ScaleApp", 5).set_number(9);
-  EXPECT_EQ(newest_change(), "since 5: workers 4 → 5");
+  EXPECT_EQ(newest_change(), "since 6: workers 4 → 5");
 }
 
 TEST_F(RenderHistory, VariablesAreNamedAndTheirValuesAreNot) {
