@@ -66,9 +66,13 @@ void shut_down(reconcile::Control& control,
 template <typename Call>
 bool check_path(Call& call) {
   const std::string& path = call.request().path();
-  if (path.starts_with('/') && path.size() < 4096 && path.find('\0') == std::string::npos)
+  constexpr std::size_t kMost = 4095;  // PATH_MAX without its NUL
+  if (path.starts_with('/') && path.size() <= kMost && !model::has_control_character(path)) {
     return true;
-  call.reject(request_invalid("path", "must be absolute, but got " + model::in_quotes(path)));
+  }
+  call.reject(request_invalid(
+      "path", "must be an absolute path without control characters, at most " +
+                  std::to_string(kMost) + " bytes long, but got " + model::in_quotes(path)));
   return false;
 }
 

@@ -89,6 +89,49 @@ TEST_F(SystemTest, EndsWithOrWithoutTheApps) {
   }
 }
 
+TEST_F(SystemTest, BacksTheStateUp) {
+  v1::BackupStateRequest request;
+  request.set_path("/backups/a.db");
+  v1::BackupStateResponse response;
+  ASSERT_TRUE(call(system(), &Stub::BackupState, request, &response).ok());
+  EXPECT_EQ(control_.backed_up, "/backups/a.db");
+  EXPECT_EQ(response.path(), "/backups/a.db");
+  EXPECT_EQ(response.size(), 4096);
+  EXPECT_EQ(response.schema_version(), 7);
+  EXPECT_EQ(response.apps(), 2);
+}
+
+TEST_F(SystemTest, RestoresTheState) {
+  v1::RestoreStateRequest request;
+  request.set_path("/backups/a.db");
+  request.set_validate_only(true);
+  request.set_request_id(uuid(8));
+  request.set_reason("the host was lost");
+  v1::RestoreStateResponse response;
+  ASSERT_TRUE(call(system(), &Stub::RestoreState, request, &response).ok());
+  EXPECT_EQ(control_.restored->path, "/backups/a.db");
+  EXPECT_TRUE(control_.restored->options.validate_only);
+  EXPECT_EQ(control_.restored->options.request_id, uuid(8));
+  EXPECT_FALSE(control_.restored->options.fingerprint.empty());
+  EXPECT_EQ(control_.restored->options.reason, "the host was lost");
+  EXPECT_EQ(static_cast<std::size_t>(response.apps_size()), control_.state.apps.size());
+}
+
+TEST_F(SystemTest, BackupsAreNamedByAbsolutePaths) {
+  for (const std::string& path :
+       {std::string(), std::string("a.db"), std::string("/a\0b", 4), std::string(5000, '/')}) {
+    v1::BackupStateRequest backup;
+    backup.set_path(path);
+    v1::BackupStateResponse made;
+    EXPECT_EQ(Details(call(system(), &Stub::BackupState, backup, &made)).fields(), "path");
+    v1::RestoreStateRequest restore;
+    restore.set_path(path);
+    v1::RestoreStateResponse restored;
+    EXPECT_EQ(Details(call(system(), &Stub::RestoreState, restore, &restored)).fields(), "path");
+  }
+  EXPECT_FALSE(control_.backed_up || control_.restored);
+}
+
 TEST_F(SystemTest, HealthIsServingForEveryServiceAndUnknownForOthers) {
   const auto stub = health::Health::NewStub(channel());
   for (const char* service : {"", "appd.v1.Apps", "appd.v1.Workers", "appd.v1.Operations",
