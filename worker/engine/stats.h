@@ -49,9 +49,13 @@ class Stats {
     std::uint64_t nanos = at_least_one(took);
     add<std::uint64_t>(counters_.latency_ns, nanos);
     add<std::uint64_t>(counters_.latency[bucket<std::size(Counters{}.latency)>(nanos, 1'000)], 1);
-    nanos = at_least_one(waited);
-    add<std::uint64_t>(counters_.wait_ns, nanos);
-    add<std::uint64_t>(counters_.waits[bucket<std::size(Counters{}.waits)>(nanos, 1'000'000)], 1);
+    std::size_t wait = 0;
+    if (waited.count() > 0) {  // few do
+      nanos = at_least_one(waited);
+      add<std::uint64_t>(counters_.wait_ns, nanos);
+      wait = bucket<std::size(Counters{}.waits)>(nanos, 1'000'000);
+    }
+    add<std::uint64_t>(counters_.waits[wait], 1);
   }
   // A request that no gateway sees.
   void refused() { add<std::uint64_t>(counters_.refused, 1); }
