@@ -25,13 +25,13 @@ def make_apps(appd: Appd, folder: Path) -> None:
         f'[apps.{name}]\ndirectory = "{code}"\napp = "wsgi:app"\nbind = ["127.0.0.1:{free_port()}"]\nworkers = {WORKERS}\n'
         for name in NAMES
     )
-    manifest = folder / "apps.toml"
-    manifest.write_text("".join(tables))
-    appd.ok("apply", "-f", str(manifest), timeout=300)
-    wait_until_settled(appd)
+    (folder / "apps.toml").write_text("".join(tables))
+    make_as_wanted(appd)
 
 
-def wait_until_settled(appd: Appd) -> None:
+def make_as_wanted(appd: Appd) -> None:
+    appd.ctl("apply", "-f", str(appd.state_dir.parent / "apps.toml"), timeout=300).expect(0)
+
     def settled() -> bool:
         workers = appd.ctl("status", "-o", "json").json["workers"]
         return len(workers) == APPS * WORKERS and all(one["state"] == "READY" for one in workers)
@@ -106,8 +106,7 @@ def calls(appd: Appd) -> None:
         report.row(name, clients, f"{result['per_second']:,.0f}", milliseconds(latency["p50_us"]), milliseconds(latency["p99_us"]), failed)
         report.figures[f"{name} {clients}"] = result
         if kind == "scale":
-            appd.ok("apply", "-f", str(appd.state_dir.parent / "apps.toml"), timeout=300)
-            wait_until_settled(appd)
+            make_as_wanted(appd)
     report.finish()
 
 
@@ -160,5 +159,5 @@ def main() -> None:
         make_apps(appd, appd.state_dir.parent)
         calls(appd)
         storm(appd)
-        wait_until_settled(appd)
+        make_as_wanted(appd)
         rest(appd)
