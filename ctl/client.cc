@@ -209,6 +209,9 @@ Outcome<v1::Operation> Client::rollback_app(const v1::RollbackAppRequest& reques
 Outcome<v1::Operation> Client::get_operation(const v1::GetOperationRequest& request) {
   return impl_->call(*impl_->operations, &v1::Operations::Stub::GetOperation, request);
 }
+Outcome<v1::Operation> Client::cancel_operation(const v1::CancelOperationRequest& request) {
+  return impl_->call(*impl_->operations, &v1::Operations::Stub::CancelOperation, request);
+}
 Outcome<v1::DumpStacksResponse> Client::dump_stacks(const v1::DumpStacksRequest& request) {
   return impl_->call(*impl_->workers, &v1::Workers::Stub::DumpStacks, request);
 }

@@ -85,6 +85,7 @@ class Client {
   Outcome<v1::Worker> recycle_worker(const v1::RecycleWorkerRequest& request);
   Outcome<v1::Death> get_death(const v1::GetDeathRequest& request);
   Outcome<v1::Operation> get_operation(const v1::GetOperationRequest& request);
+  Outcome<v1::Operation> cancel_operation(const v1::CancelOperationRequest& request);
   Outcome<v1::ServerInfo> get_server_info();
   Outcome<v1::BackupStateResponse> backup_state(const v1::BackupStateRequest& request);
   Outcome<v1::RestoreStateResponse> restore_state(const v1::RestoreStateRequest& request);

@@ -38,6 +38,7 @@ ExitCode exit_code(const v1::Operation& operation) {
     case v1::Operation::SUCCEEDED:
       return ExitCode::Done;
     case v1::Operation::ROLLED_BACK:
+    case v1::Operation::CANCELLED:
       return ExitCode::RolledBack;
     case v1::Operation::SUPERSEDED:
       return ExitCode::Conflict;

@@ -10,7 +10,7 @@ enum class ExitCode {
   Done = 0,
   Failed = 1,
   Usage = 2,        // wrong arguments, or values that appd refuses
-  RolledBack = 3,   // the change was undone; what served before serves on
+  RolledBack = 3,   // the change was undone, or cancelled; what served before serves on
   Unreachable = 4,  // appd is not there, or does not answer
   Conflict = 5,     // someone else was first: stale etag, name taken, superseded
   Interrupted = 130,

@@ -48,7 +48,7 @@ InterruptNotice::~InterruptNotice() {
   shown = nullptr;
 }
 
-void InterruptNotice::follow(const std::string& operation) { say(follow_hint(operation)); }
+void InterruptNotice::follow(const std::string& hint) { say(hint); }
 
 void InterruptNotice::say(const std::string& text) {
   Text& spare = shown.load() == texts.data() ? texts.back() : texts.front();

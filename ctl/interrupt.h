@@ -17,8 +17,8 @@ class InterruptNotice {
   InterruptNotice(const InterruptNotice&) = delete;
   InterruptNotice& operator=(const InterruptNotice&) = delete;
 
-  // From here on the word names the operation and how to follow it.
-  void follow(const std::string& operation);
+  // From here on the word says how to follow what has begun.
+  void follow(const std::string& hint);
 
  private:
   void say(const std::string& text);

@@ -237,6 +237,7 @@ Colour phase_colour(v1::Operation::Phase phase) {
     case v1::Operation::FAILED:
       return Colour::Red;
     case v1::Operation::SUPERSEDED:
+    case v1::Operation::CANCELLED:
       return Colour::Dim;
     default:
       return Colour::Yellow;

@@ -62,7 +62,7 @@ Line describe(const v1::Operation& operation) {
   if (operation.phase() == v1::Operation::SUCCEEDED) line.colour = Colour::Green;
   if (operation.has_error()) {
     line.text += ": " + operation.error().message();
-    if (operation.phase() != v1::Operation::SUPERSEDED) line.colour = Colour::Red;
+    line.colour = phase_colour(operation.phase());
   }
   return line;
 }
@@ -95,6 +95,7 @@ std::string render_event(const v1::WatchResponse& event, const Style& style) {
               Colour::Yellow};
       break;
     case v1::WatchResponse::kSynced:
+    case v1::WatchResponse::kProgress:
     case v1::WatchResponse::EVENT_NOT_SET:
       return "";
   }

@@ -25,7 +25,7 @@ std::string time_text(const google::protobuf::Timestamp& time, const Style& styl
 }
 
 std::string who(const v1::Revision& revision) {
-  if (revision.method().empty()) return "appd";
+  if (revision.method().empty() && !revision.has_caller()) return "appd";
   if (!revision.caller().user().empty()) return revision.caller().user();
   return revision.caller().has_uid() ? "uid " + std::to_string(revision.caller().uid()) : "-";
 }
@@ -54,6 +54,10 @@ std::string outcome_text(const v1::Revision& revision) {
   if (revision.outcome() < v1::Operation::SUCCEEDED) {
     return "under way: " + phase_text(revision.outcome());
   }
+  // "cancelled by alice: the wrong branch"
+  const bool says_all =
+      revision.outcome() == v1::Operation::CANCELLED && !revision.outcome_message().empty();
+  if (says_all) return revision.outcome_message();
   std::string text = phase_text(revision.outcome());
   if (revision.has_cut()) text += ", " + cut_text(revision.cut()) + " cut";
   if (revision.cause() != v1::Failure::CAUSE_UNSPECIFIED) {

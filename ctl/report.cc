@@ -25,6 +25,7 @@ constexpr auto kHints = std::to_array<Hint>({
     {"BACKUP_UNUSABLE", "Take another backup, or the appd that wrote it."},
     {"STACKS_NOT_TAKEN", "Try again; `appctl workers APP` shows whether it is still there."},
     {"OPERATION_NOT_FOUND", "`appctl operations` shows those that are kept."},
+    {"OPERATION_DONE", "See how it ended: `appctl operations`."},
     {"APP_EXISTS", "Change it with `appctl set APP …` or `appctl apply`, or delete it first."},
     {"ETAG_MISMATCH", "It was changed meanwhile. Look with `appctl get APP`, then use its etag."},
     {"APP_DELETING", "Wait until it is gone (`appctl events APP -f`), then create it anew."},
@@ -142,6 +143,10 @@ std::string render_failure(const v1::Operation& operation, const v1::App* now, c
       out += headline(style, kind + " of " + app + " was rolled back: " + why);
       out += "  " + serving_text(operation, now) + ". Put the cause right and try again.\n";
       break;
+    case v1::Operation::CANCELLED:
+      out += headline(style, kind + " of " + app + " was " + why);
+      out += "  " + serving_text(operation, now) + ".\n";
+      break;
     case v1::Operation::SUPERSEDED:
       out += headline(style, kind + " of " + app + " was superseded by a later change");
       out += "  " + hint_for("SUPERSEDED", app) + "\n";
@@ -162,9 +167,14 @@ std::string render_failure(const v1::Operation& operation, const v1::App* now, c
   return out;
 }
 
-std::string follow_hint(const std::string& operation) {
-  return "The change goes on without this command; follow it with: appctl wait " +
-         escape_line(operation);
+std::string follow_hint(const v1::Operation& operation) {
+  const std::string name = escape_line(operation.name());
+  std::string hint = "The change goes on without this command; follow it with: appctl wait " + name;
+  // Others can be taken back by nothing but another change, if at all.
+  const bool may_be_cancelled =
+      operation.rollout() != 0 && operation.kind() != v1::Operation::CREATE;
+  if (may_be_cancelled) hint += "\n  As long as it has not taken over: appctl cancel " + name;
+  return hint;
 }
 
 }  // namespace appd::ctl

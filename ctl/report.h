@@ -38,6 +38,6 @@ std::string render_success(const v1::Operation& operation, const ChangeSummary& 
 // check, why, and what serves now, for which `app` is looked at if it could be had.
 std::string render_failure(const v1::Operation& operation, const v1::App* app, const Style& style);
 // How to go on watching an operation that this command no longer waits for.
-std::string follow_hint(const std::string& operation);
+std::string follow_hint(const v1::Operation& operation);
 
 }  // namespace appd::ctl

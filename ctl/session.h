@@ -51,8 +51,8 @@ class Session {
   // From here on Ctrl-C tells of a change that may go on. Verbs that only look die of it as usual.
   void guard_change() { interrupts_.emplace(io_.live); }
   // The change under way is this operation.
-  void name_change(const std::string& operation) {
-    if (interrupts_) interrupts_->follow(operation);
+  void name_change(const v1::Operation& operation) {
+    if (interrupts_) interrupts_->follow(follow_hint(operation));
   }
 
   // To stdout; run() notices in the end when that could not be written.

@@ -12,7 +12,7 @@ constexpr auto kExitMeanings = std::to_array<ExitMeaning>(
     {{0, "done"},
      {1, "failed, not found, or not done within --wait-timeout"},
      {2, "wrong arguments, or values that appd refuses"},
-     {3, "rolled back: what served before serves on"},
+     {3, "rolled back, or cancelled: what served before serves on"},
      {4, "appd cannot be reached, or does not answer"},
      {5, "conflict: stale --etag, name taken, or superseded by a later change"},
      {130, "interrupted while waiting; the change goes on"}});

@@ -35,6 +35,8 @@ constexpr auto kVerbs = std::to_array<Verb>({
     {"start", kChange, true, "start a stopped app", "appctl start myapp", add_start},
     {"wait", kChange, true, "wait for the end of an operation",
      "appctl wait \"$(appctl reload myapp --no-wait)\"", add_wait},
+    {"cancel", kChange, true, "take back a change that is still being proved",
+     "appctl cancel operations/1b4e28ba-2fa1-41d2-883f-0016d3cca427", add_cancel},
     {"status", kLook, false, "appd and every app on one screen", "appctl status", add_status},
     {"list", kLook, false, "all apps", "appctl list -o json", add_list},
     {"get", kLook, false, "one app in full", "appctl get myapp", add_get},

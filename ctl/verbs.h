@@ -44,6 +44,7 @@ void add_recycle(CLI::App& command, Action& action);
 void add_operations(CLI::App& command, Action& action);
 void add_history(CLI::App& command, Action& action);
 void add_diff(CLI::App& command, Action& action);
+void add_cancel(CLI::App& command, Action& action);
 void add_wait(CLI::App& command, Action& action);
 void add_events(CLI::App& command, Action& action);
 void add_logs(CLI::App& command, Action& action);

@@ -93,7 +93,7 @@ Outcome<Waited> wait_for(Session& session, v1::Operation operation,
   if (operation.done()) return Waited{std::move(operation)};
   const Clock::time_point began = Clock::now();
   const bool live = session.io().live;
-  session.name_change(operation.name());
+  session.name_change(operation);
   Progress progress(session.io().err, session.io().err_style, live);
   std::optional<LiveWatch> watch;
   if (live) watch.emplace(session.client(), progress, operation);
@@ -112,12 +112,12 @@ Outcome<Waited> wait_for(Session& session, v1::Operation operation,
 
 ExitCode await_end(Session& session, const Change& change, const ChangeOptions& options,
                    v1::Operation& operation) {
-  const std::string name = operation.name();
+  const std::string hint = follow_hint(operation);
   Outcome<Waited> waited = wait_for(session, std::move(operation), options.wait_timeout);
   if (!waited) {
     const ExitCode code =
         session.fail(waited.error(), {"wait for the end of " + change.doing, change.app, "", {}});
-    session.note(follow_hint(name));
+    session.note(hint);
     return code;
   }
   operation = std::move(waited->operation);
@@ -126,7 +126,7 @@ ExitCode await_end(Session& session, const Change& change, const ChangeOptions& 
                  format_duration(options.wait_timeout.value_or(milliseconds(0))) + " (" +
                  phase_text(operation.phase()) +
                  (operation.detail().empty() ? "" : ": " + escape_line(operation.detail())) +
-                 "). " + follow_hint(name));
+                 "). " + hint);
     return ExitCode::Failed;
   }
   const ExitCode code = exit_code(operation);

@@ -1,4 +1,4 @@
-// scale, reload, delete and wait: calls that are answered with an Operation.
+// scale, reload, delete, wait and cancel: calls that are answered with an Operation.
 #include <memory>
 
 #include "ctl/commands/options.h"
@@ -81,12 +81,15 @@ struct WaitOptions {
   ChangeOptions change;
 };
 
-ExitCode wait(Session& session, const WaitOptions& options) {
+// "operations/{uuid}"; the uuid alone will do.
+std::string operation_name(const std::string& given) {
   constexpr std::string_view kPrefix = "operations/";
+  return given.rfind(kPrefix, 0) == 0 ? given : std::string(kPrefix) + given;
+}
+
+ExitCode wait(Session& session, const WaitOptions& options) {
   v1::GetOperationRequest request;
-  request.set_name(options.operation.rfind(kPrefix, 0) == 0
-                       ? options.operation
-                       : std::string(kPrefix) + options.operation);
+  request.set_name(operation_name(options.operation));
   const Clock::time_point began = Clock::now();
   Outcome<v1::Operation> operation = session.client().get_operation(request);
   const std::string doing = "wait for " + request.name();
@@ -95,6 +98,21 @@ ExitCode wait(Session& session, const WaitOptions& options) {
   const std::string app(short_name(operation->app()));
   return finish_change(session, {doing, app, what, std::nullopt, began, std::nullopt},
                        options.change, *std::move(operation));
+}
+
+ExitCode cancel(Session& session, const v1::CancelOperationRequest& given) {
+  v1::CancelOperationRequest request = given;
+  request.set_name(operation_name(given.name()));
+  const ErrorContext context{"cancel " + request.name(), "", "", {}};
+  Outcome<v1::Operation> operation = session.client().cancel_operation(request);
+  if (!operation) return session.fail(operation.error(), context);
+  if (session.json()) return session.print_json(*operation);
+  const std::int32_t workers = operation->progress().ready_workers();
+  session.print(escape_line(short_name(operation->app())) + ": " +
+                words(v1::Operation::Kind_Name(operation->kind())) + " cancelled; " +
+                std::to_string(workers) + (workers == 1 ? " worker serves" : " workers serve") +
+                " on as before\n");
+  return ExitCode::Done;
 }
 
 // The parts that scale, reload and delete have in common.
@@ -137,6 +155,33 @@ void add_wait(CLI::App& command, Action& action) {
                "give up waiting after this, with exit code 1");
   command.callback([options, &action] {
     action = [options](Session& session) { return wait(session, *options); };
+  });
+}
+
+void add_cancel(CLI::App& command, Action& action) {
+  auto request = std::make_shared<v1::CancelOperationRequest>();
+  request->set_request_id(new_request_id());
+  const auto text = [request](void (*set)(v1::CancelOperationRequest&, const std::string&)) {
+    return [request, set](const std::string& value) { set(*request, value); };
+  };
+  command
+      .add_option_function<std::string>("OPERATION",
+                                        text([](auto& to, const auto& name) { to.set_name(name); }),
+                                        "as --no-wait, Ctrl-C and `appctl operations` show it")
+      ->type_name("")
+      ->required();
+  command
+      .add_option_function<std::string>(
+          "--request-id", text([](auto& to, const auto& id) { to.set_request_id(id); }),
+          "a repeat with the same id changes nothing (default: a new one)")
+      ->type_name("UUID");
+  command
+      .add_option_function<std::string>(
+          "--reason", text([](auto& to, const auto& reason) { to.set_reason(reason); }),
+          "for the history: \"the wrong branch\"")
+      ->type_name("TEXT");
+  command.callback([request, &action] {
+    action = [request](Session& session) { return cancel(session, *request); };
   });
 }
 

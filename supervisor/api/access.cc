@@ -33,6 +33,7 @@ const std::map<std::string_view, model::Role>& roles() {
       {"appd.v1.RecycleWorkerRequest", Deployer},
       {"appd.v1.DumpStacksRequest", Deployer},  // a signal to a worker
       {"appd.v1.ReopenLogsRequest", Deployer},
+      {"appd.v1.CancelOperationRequest", Deployer},
       {"appd.v1.CreateAppRequest", Admin},
       {"appd.v1.UpdateAppRequest", Admin},
       {"appd.v1.DeleteAppRequest", Admin},

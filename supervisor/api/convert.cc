@@ -152,6 +152,8 @@ v1::Operation::Phase to_proto(model::OperationPhase phase) {
       return v1::Operation::FAILED;
     case model::OperationPhase::Superseded:
       return v1::Operation::SUPERSEDED;
+    case model::OperationPhase::Cancelled:
+      return v1::Operation::CANCELLED;
   }
   return v1::Operation::PHASE_UNSPECIFIED;
 }
@@ -254,6 +256,7 @@ void to_proto(const model::Event& event, v1::WatchResponse& out) {
             if (!event.app.empty()) out.mutable_note()->set_app(app_name(event.app));
             out.mutable_note()->set_text(note.text);
           },
+          [&](const model::Progress&) { out.mutable_progress(); },
       },
       event.what);
 }

@@ -98,8 +98,9 @@ class WatchCall final : public StreamCall<v1::WatchRequest, v1::WatchResponse> {
 
   void fail(Error error) {
     if (error.reason == "REVISION_COMPACTED") {
-      // Where to begin anew: with the state, or at what is published next.
+      // Where to begin anew: with the state, at what is kept, or at what is published next.
       about("start_revision", "0");
+      about("oldest_revision", std::to_string(control_.oldest_revision()));
       about("revision", std::to_string(control_.revision()));
     }
     reject({std::move(error), {}});

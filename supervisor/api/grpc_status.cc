@@ -2,6 +2,8 @@
 #include "supervisor/api/grpc_status.h"
 
 #include <array>
+#include <tuple>
+#include <utility>
 
 #include "google/rpc/error_details.pb.h"
 #include "supervisor/api/names.h"
@@ -81,6 +83,7 @@ std::string resource_type(const std::string& reason) {
   if (reason == "DEATH_NOT_FOUND") return "appd.v1.Death";
   if (reason == "OPERATION_NOT_FOUND") return "appd.v1.Operation";
   if (reason == "REVISION_NOT_FOUND") return "appd.v1.Revision";
+  if (reason == "SERVICE_NOT_FOUND") return "grpc.Service";
   return "appd.v1.App";
 }
 
@@ -92,6 +95,7 @@ grpc::Status to_status(const reconcile::Rejection& rejection, const Metadata& me
   details.set_code(to_grpc(error.code));
   details.set_message(cut(error.message, kLongestMessage));
   Metadata all = metadata;
+  all.insert(rejection.metadata.begin(), rejection.metadata.end());
   google::rpc::BadRequest bad_request;
   if (!rejection.violations.empty()) {
     const std::size_t omitted =
@@ -129,13 +133,18 @@ grpc::Status to_status(const reconcile::Rejection& rejection, const Metadata& me
 }
 
 google::rpc::Status to_operation_error(const model::Operation& operation) {
-  const bool superseded = operation.phase == model::OperationPhase::Superseded;
-  const bool rolled_back = operation.phase == model::OperationPhase::RolledBack;
+  using model::OperationPhase;
+  auto [code, reason] = std::pair(grpc::StatusCode::FAILED_PRECONDITION, "ROLLOUT_FAILED");
+  if (operation.phase == OperationPhase::RolledBack) {
+    std::tie(code, reason) = std::pair(grpc::StatusCode::ABORTED, "ROLLED_BACK");
+  } else if (operation.phase == OperationPhase::Superseded) {
+    std::tie(code, reason) = std::pair(grpc::StatusCode::ABORTED, "SUPERSEDED");
+  } else if (operation.phase == OperationPhase::Cancelled) {
+    std::tie(code, reason) = std::pair(grpc::StatusCode::CANCELLED, "CANCELLED");
+  }
   google::rpc::Status status;
-  status.set_code(superseded || rolled_back ? grpc::StatusCode::ABORTED
-                                            : grpc::StatusCode::FAILED_PRECONDITION);
+  status.set_code(code);
   status.set_message(operation.error_message);
-  const char* reason = superseded ? "SUPERSEDED" : rolled_back ? "ROLLED_BACK" : "ROLLOUT_FAILED";
   status.add_details()->PackFrom(error_info(
       reason, {{"app", app_name(operation.app)}, {"operation", operation_name(operation.id)}}));
   return status;

@@ -1,6 +1,8 @@
-// Operations: looked up, listed, waited for. Waiting holds no thread: the core answers in time.
+// Operations: looked up, listed, waited for, cancelled. Waiting holds no thread: the core answers
+// in time.
 #include <algorithm>
 
+#include "supervisor/api/change_options.h"
 #include "supervisor/api/pagination.h"
 #include "supervisor/api/services.h"
 
@@ -96,6 +98,16 @@ void wait_operation(reconcile::Control& control,
                          call.then<model::Operation>(kAnswer));
 }
 
+void cancel_operation(reconcile::Control& control,
+                      UnaryCall<v1::CancelOperationRequest, v1::Operation>& call) {
+  auto id = operation_of(call);
+  if (!id) return;
+  auto options = options_of(call);
+  if (!options) return;
+  control.cancel_operation({*std::move(id), *std::move(options)},
+                           call.then<model::Operation>(kAnswer));
+}
+
 }  // namespace
 
 void OperationsService::serve(CallHost& host) {
@@ -108,6 +120,8 @@ void OperationsService::serve(CallHost& host) {
               [this](auto& call) { list_operations(control_, call); });
   serve_unary(host, service_, &Operations::RequestWaitOperation,
               [this](auto& call) { wait_operation(control_, call); });
+  serve_unary(host, service_, &Operations::RequestCancelOperation,
+              [this](auto& call) { cancel_operation(control_, call); });
 }
 
 }  // namespace appd::api

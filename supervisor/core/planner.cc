@@ -119,7 +119,7 @@ class Planner {
   void replace() {
     auto coming = have_.coming();
     if (coming && have_.find(*coming)->number != want_.rollout) {
-      supersede(*coming, *have_.find(*coming));
+      act(dismissal(*coming, *have_.find(*coming)));
       coming.reset();
     }
     if (coming || a_task_ends()) return;
@@ -133,16 +133,6 @@ class Planner {
       when_due(have_.starts, [this] { act(StartRollout{}); });
     } else {
       act(StartRollout{});
-    }
-  }
-
-  void supersede(RolloutKey key, const Rollout& rollout) {
-    if (rollout.phase != RolloutPhase::Preparing) {
-      act(AbandonRollout{key});
-    } else if (rollout.task.empty()) {
-      act(KillRollout{key});
-    } else {
-      act(RetireRollout{key});  // its task is given the time to end well
     }
   }
 
@@ -348,6 +338,12 @@ class Planner {
 };
 
 }  // namespace
+
+Action dismissal(RolloutKey key, const Rollout& rollout) {
+  if (rollout.phase != RolloutPhase::Preparing) return AbandonRollout{key};
+  if (rollout.task.empty()) return KillRollout{key};
+  return RetireRollout{key};
+}
 
 Plan plan(const Desired& want, const AppState& have, Time now) {
   return Planner(want, have, now).run();

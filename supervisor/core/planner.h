@@ -79,6 +79,10 @@ inline constexpr std::chrono::seconds kRetireMargin{5};
 // The same of a task of run_once and run_once_timeout.
 inline constexpr std::chrono::seconds kTaskMargin{15};
 
+// What becomes of a rollout that has not taken over and is not wanted any more: a task that it runs
+// is given the time to end well, and what has no workers yet has nothing to drain.
+Action dismissal(RolloutKey key, const Rollout& rollout);
+
 // The actions of one plan are independent of each other's outcome and done in order. The caller
 // marks each as begun (transitions.h) before it plans again.
 Plan plan(const Desired& want, const AppState& have, Time now);

@@ -21,9 +21,10 @@ bool same_wish(const model::AppSpec& a, model::AppSpec b) {
 Result<std::int64_t> revision_to_roll_back_to(const std::vector<model::Revision>& newest_first) {
   if (newest_first.empty()) return nothing("the app has no history");
   const model::Revision& present = newest_first.front();
-  if (present.automatic() || present.outcome == model::OperationPhase::RolledBack) {
+  if (present.automatic() || present.outcome == model::OperationPhase::RolledBack ||
+      present.outcome == model::OperationPhase::Cancelled) {
     return nothing(
-        "the last change has been rolled back already: what served before it serves on; "
+        "the last change has been taken back already: what served before it serves on; "
         "name a revision to go back further (appctl history shows them)");
   }
   const bool succeeded = present.outcome == model::OperationPhase::Succeeded;

@@ -11,7 +11,7 @@ namespace appd::core {
 
 // The number of the revision to go back to, of a history that is sorted from the newest, which is
 // the present, to the oldest:
-//   the present change was taken back by appd   nothing to roll back, it has been
+//   the present change was taken back           nothing to roll back, it has been
 //   it has succeeded                            the last good one that wants something else
 //   it has not (failed, under way)              the last good one before it
 // Error NOTHING_TO_ROLL_BACK when there is none.

@@ -21,7 +21,7 @@ static_assert(kWorkerStates.size() == static_cast<std::size_t>(model::WorkerStat
 constexpr std::array kAnswers = {"none", "1xx", "2xx", "3xx", "4xx", "5xx"};
 constexpr std::array kKinds = {"create", "update", "scale", "reload", "delete", "rollback"};
 static_assert(kKinds.size() == model::kOperationKinds);
-constexpr std::array kOutcomes = {"succeeded", "rolled_back", "failed", "superseded"};
+constexpr std::array kOutcomes = {"succeeded", "rolled_back", "failed", "superseded", "cancelled"};
 static_assert(kOutcomes.size() == model::kOutcomes);
 constexpr std::array kFailures = {
     "import_failed", "app_not_found", "interpreter_failed", "boot_timeout",  "worker_died",

@@ -151,9 +151,10 @@ enum class OperationPhase {
   RolledBack,
   Failed,
   Superseded,
+  Cancelled,  // somebody took it back before it had taken over
 };
 constexpr bool is_done(OperationPhase phase) { return phase >= OperationPhase::Succeeded; }
-inline constexpr std::size_t kOutcomes = static_cast<std::size_t>(OperationPhase::Superseded) -
+inline constexpr std::size_t kOutcomes = static_cast<std::size_t>(OperationPhase::Cancelled) -
                                          static_cast<std::size_t>(OperationPhase::Succeeded) + 1;
 
 struct Operation {
@@ -183,11 +184,13 @@ struct Removed {
 struct Note {
   std::string text;
 };
+// For one watcher only: nothing of what it wants to know has happened up to this revision.
+struct Progress {};
 struct Event {
   std::int64_t revision = 0;
   WallTime time;
   std::string app;
-  std::variant<AppView, WorkerView, Operation, Removed, Note> what;
+  std::variant<AppView, WorkerView, Operation, Removed, Note, Progress> what;
 };
 using EventPtr = std::shared_ptr<const Event>;
 

@@ -35,8 +35,9 @@ struct Revision {
   AppSpec spec;
   WallTime time;
   Caller caller;
-  std::string method;     // "ScaleApp"; empty: appd took back what had failed
-  std::string reason;     // the caller's words, or why that had failed
+  // "ScaleApp"; empty: appd took back what had failed, or what the caller cancelled
+  std::string method;
+  std::string reason;     // the caller's words, or why that was taken back
   std::string operation;  // id; empty as the method is
   // How the operation ended, or where it stood when it was stored last.
   OperationPhase outcome = OperationPhase::Applying;

@@ -79,10 +79,11 @@ std::optional<Rejection> Reconciler::check_restored(Restoring& restoring) {
   }
   for (auto& [id, entry] : restoring.entries) {
     if (!entry.desired().running()) continue;
-    auto listeners = runtime::ListenerSet::open(entry.record.spec, {});
+    std::string bind;
+    auto listeners = runtime::ListenerSet::open(entry.record.spec, {}, &bind);
     if (!listeners) {
       std::vector<model::Violation> refused{{id + ": spec.bind", listeners.error().message}};
-      return Rejection{std::move(listeners).error(), std::move(refused)};
+      return Rejection{std::move(listeners).error(), std::move(refused), {{"bind", bind}}};
     }
     entry.listeners = *std::move(listeners);
     entry.state.listening = true;

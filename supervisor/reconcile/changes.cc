@@ -19,9 +19,9 @@ Rejection spec_invalid(std::vector<model::Violation> violations) {
   return {{ErrorCode::InvalidArgument, "SPEC_INVALID", message, 0}, std::move(violations)};
 }
 
-Rejection bind_refused(Error error) {
+Rejection bind_refused(Error error, const std::string& bind) {
   std::vector<model::Violation> violations{{"spec.bind", error.message}};
-  return {std::move(error), std::move(violations)};
+  return {std::move(error), std::move(violations), {{"bind", bind}}};
 }
 
 // The variables that are there before and after, but with another value, or are new.
@@ -127,7 +127,11 @@ model::Operation Reconciler::replayed_operation(const store::Replay& replay) con
 // Everything about a spec but its sockets.
 std::optional<Rejection> Reconciler::check_spec(const std::string& id, const model::AppSpec& spec) {
   std::vector<model::Violation> violations = model::validate(spec);
-  if (violations.empty()) violations = runtime::check_host(spec);
+  for (model::Violation& of_host : runtime::check_host(spec)) {
+    const bool named = std::any_of(violations.begin(), violations.end(),
+                                   [&](const auto& known) { return known.field == of_host.field; });
+    if (!named) violations.push_back(std::move(of_host));
+  }
   for (const auto& [other_id, other] : apps_) {
     if (other_id == id) continue;
     for (const std::string& bind : spec.bind) {
@@ -159,7 +163,8 @@ std::optional<Rejection> Reconciler::check_edit(const AppEntry* app, const std::
                       "the app " + id + " has changed since: its etag is " + app->record.etag() +
                           ", the request says " + options.etag + "; read it again and decide anew",
                       0},
-                     {}};
+                     {},
+                     {{"etag", app->record.etag()}}};
   }
   return std::nullopt;
 }
@@ -223,8 +228,9 @@ Answer<model::AppView> Reconciler::do_create(const CreateApp& request) {
   app.record.spec = request.spec;
   app.record.create_time = app.record.update_time = system_clock::now();
   if (app.desired().running()) {
-    auto listeners = runtime::ListenerSet::open(request.spec, {});
-    if (!listeners) return bind_refused(std::move(listeners).error());
+    std::string refused;
+    auto listeners = runtime::ListenerSet::open(request.spec, {}, &refused);
+    if (!listeners) return bind_refused(std::move(listeners).error(), refused);
     app.listeners = *std::move(listeners);
     app.state.listening = true;
   }
@@ -298,8 +304,9 @@ Answer<model::AppView> Reconciler::edit_spec(AppEntry& app, Edit edit, const Cal
   std::optional<runtime::ListenerSet> listeners;
   if (runs &&
       (record.spec.bind != before.bind || record.spec.backlog != before.backlog || !was_running)) {
-    auto opened = runtime::ListenerSet::open(record.spec, app.listeners);
-    if (!opened) return bind_refused(std::move(opened).error());
+    std::string refused;
+    auto opened = runtime::ListenerSet::open(record.spec, app.listeners, &refused);
+    if (!opened) return bind_refused(std::move(opened).error(), refused);
     listeners = *std::move(opened);
   }
   if (options.validate_only) {

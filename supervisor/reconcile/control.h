@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -54,6 +55,10 @@ struct RollbackApp {
   std::int64_t revision = 0;  // 0: the last good one before the present
   CallOptions options;
 };
+struct CancelOperation {
+  std::string id;
+  CallOptions options;
+};
 struct DeleteApp {
   std::string id;
   bool allow_missing = false;
@@ -98,6 +103,7 @@ struct RestoreState {
 struct Rejection {
   Error error;  // reason is a name of errors.proto's ErrorReason
   std::vector<model::Violation> violations;
+  std::map<std::string, std::string> metadata{};  // values of the message, for programs
 };
 
 template <typename T>
@@ -171,6 +177,7 @@ class Control {
   virtual void restore_state(RestoreState request, Reply<std::vector<model::AppView>> reply) = 0;
   virtual void operation(std::string id, Reply<model::Operation> reply) = 0;
   virtual void operations(std::string app, Reply<std::vector<model::Operation>> reply) = 0;
+  virtual void cancel_operation(CancelOperation request, Reply<model::Operation> reply) = 0;
   // The history of an app (APP_NOT_FOUND if there is none), newest first.
   virtual void revisions(std::string app, Reply<std::vector<model::Revision>> reply) = 0;
   // Replies when the operation is done or `deadline` has come.
@@ -192,6 +199,8 @@ class Control {
   // Replies at once; what follows takes as long as the slowest app drains.
   virtual void shutdown(Shutdown request, Reply<ShuttingDown> reply) = 0;
   virtual std::int64_t revision() const = 0;
+  // The first one that can still be subscribed from.
+  virtual std::int64_t oldest_revision() const = 0;
   // A call of the API has ended with this code.
   virtual void count_call(const std::string& method, const std::string& code) = 0;
 };

@@ -16,6 +16,10 @@ bool supersedes(const model::Operation& later, const model::Operation& earlier) 
 
 }  // namespace
 
+Error operation_not_found(const std::string& id) {
+  return {ErrorCode::NotFound, "OPERATION_NOT_FOUND", "there is no operations/" + id, 0};
+}
+
 void OperationBook::load(std::vector<model::Operation> newest_first) {
   for (auto it = newest_first.rbegin(); it != newest_first.rend(); ++it) {
     order_[it->app].push_back(it->id);
@@ -101,6 +105,11 @@ void OperationBook::end(model::Operation& operation, model::OperationPhase phase
   changed_.push_back(operation);
 }
 
+void OperationBook::replace(const model::Operation& ended) {
+  operations_[ended.id] = ended;
+  tell({ended});
+}
+
 void OperationBook::tell(const std::vector<model::Operation>& changed) {
   for (const model::Operation& operation : changed) {
     if (model::is_done(operation.phase)) answer_waits(operation);
@@ -110,7 +119,7 @@ void OperationBook::tell(const std::vector<model::Operation>& changed) {
 void OperationBook::wait(const std::string& id, Time deadline, Reply<model::Operation> reply) {
   const model::Operation* operation = find(id);
   if (operation == nullptr) {
-    reply(Error{ErrorCode::NotFound, "OPERATION_NOT_FOUND", "there is no operations/" + id, 0});
+    reply(operation_not_found(id));
   } else if (model::is_done(operation->phase)) {
     reply(*operation);
   } else {

@@ -11,6 +11,8 @@
 
 namespace appd::reconcile {
 
+Error operation_not_found(const std::string& id);
+
 // Core thread only. What the store is to know of is collected until take_changed().
 class OperationBook {
  public:
@@ -35,6 +37,8 @@ class OperationBook {
   // It has to tell something that must not be lost before it ends.
   void keep(const model::Operation& operation) { changed_.push_back(operation); }
   std::vector<model::Operation> take_changed() { return std::exchange(changed_, {}); }
+  // It has ended so, and is in the store already.
+  void replace(const model::Operation& ended);
   // Tells those who wait for one of them to end, once it is in the store: an end that was told
   // stays one.
   void tell(const std::vector<model::Operation>& changed);

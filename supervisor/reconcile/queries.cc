@@ -33,7 +33,7 @@ void Reconciler::operation(std::string id, Reply<model::Operation> reply) {
     if (operation != nullptr) {
       reply(*operation);
     } else {
-      reply(Error{ErrorCode::NotFound, "OPERATION_NOT_FOUND", "there is no operations/" + id, 0});
+      reply(operation_not_found(id));
     }
   });
 }

@@ -67,6 +67,7 @@ class Reconciler : public Control {
   void restore_state(RestoreState request, Reply<std::vector<model::AppView>> reply) override;
   void operation(std::string id, Reply<model::Operation> reply) override;
   void operations(std::string app, Reply<std::vector<model::Operation>> reply) override;
+  void cancel_operation(CancelOperation request, Reply<model::Operation> reply) override;
   void revisions(std::string app, Reply<std::vector<model::Revision>> reply) override;
   void wait_operation(std::string id, std::chrono::steady_clock::time_point deadline,
                       Reply<model::Operation> reply) override;
@@ -78,6 +79,7 @@ class Reconciler : public Control {
   void upgrade(Upgrade request, Reply<Upgraded> reply) override;
   void shutdown(Shutdown request, Reply<ShuttingDown> reply) override;
   std::int64_t revision() const override { return hub_->revision(); }
+  std::int64_t oldest_revision() const override { return hub_->oldest_revision(); }
   void count_call(const std::string& method, const std::string& code) override;
 
  private:
@@ -120,8 +122,12 @@ class Reconciler : public Control {
 
   // rollback.cc: back to what was, asked for or not.
   Answer<model::Operation> do_rollback(const RollbackApp& request);
+  Answer<model::Operation> do_cancel(const CancelOperation& request);
   void roll_back_spec(AppEntry& app, const model::Failure& failure);
-  model::Revision take_back(model::AppRecord& record, const model::Failure& failure);
+  model::AppRecord refuse(const AppEntry& app, std::int64_t rollout, model::Revision because,
+                          store::Change& change);
+  void take_back(AppEntry& app, model::AppRecord record);
+  void take_back_revision(model::AppRecord& record, model::Revision& revision);
 
   // backup.cc: the state as a whole.
   struct Restoring;

@@ -51,22 +51,10 @@ Answer<model::Operation> Reconciler::do_rollback(const RollbackApp& request) {
 // What is wanted is again what serves, so that a restart does not bring the refused change back,
 // and the refused rollout is remembered, in one transaction with how the operation ended.
 void Reconciler::roll_back_spec(AppEntry& app, const model::Failure& failure) {
-  if (app.former_listeners) {
-    app.listeners.abandon(*app.former_listeners);
-    app.listeners = *std::exchange(app.former_listeners, std::nullopt);
-  }
-  model::AppRecord record = app.record;
-  record.failed_rollout = app.state.failed_rollout;
+  model::Revision because;
+  because.reason = failure.message;
   store::Change change;
-  if (record.last_good_spec) {
-    record.spec = model::with_code_of(record.spec, *record.last_good_spec, served_class(app.state));
-  }
-  if (record.spec != app.record.spec) {
-    record.run_once_rollout = record.rollout;  // this code's tasks were run when it came
-    change.put_revision = take_back(record, failure);
-    change.audit = "rolled back " + record.id + " to its last good spec";
-  }
-  change.put_app = record;
+  model::AppRecord record = refuse(app, app.state.failed_rollout, std::move(because), change);
   change.more_operations = book_.take_changed();
   failpoint("rollout.failed");
   if (auto stored = store_->commit(change, std::chrono::system_clock::now()); !stored) {
@@ -75,32 +63,57 @@ void Reconciler::roll_back_spec(AppEntry& app, const model::Failure& failure) {
   } else {
     count_ended(change.more_operations);
   }
-  app.record = std::move(record);
-  set_socket_permissions(app);
+  take_back(app, std::move(record));
   failpoint("rollout.rolled_back");
   book_.tell(change.more_operations);
 }
 
+// Puts into the change that the rollout is refused and that its spec is no longer wanted; the
+// record that results. `because`: who and why, for the revision that this may take.
+model::AppRecord Reconciler::refuse(const AppEntry& app, std::int64_t rollout,
+                                    model::Revision because, store::Change& change) {
+  model::AppRecord record = app.record;
+  record.failed_rollout = rollout;
+  if (record.last_good_spec) {
+    record.spec = model::with_code_of(record.spec, *record.last_good_spec, served_class(app.state));
+  }
+  if (record.spec != app.record.spec) {
+    record.run_once_rollout = record.rollout;  // this code's tasks were run when it came
+    take_back_revision(record, because);
+    change.put_revision = std::move(because);
+    change.audit = "rolled back " + record.id + " to its last good spec";
+  }
+  change.put_app = record;
+  return record;
+}
+
+// Memory follows what refuse() has said.
+void Reconciler::take_back(AppEntry& app, model::AppRecord record) {
+  if (app.former_listeners) {
+    app.listeners.abandon(*app.former_listeners);
+    app.listeners = *std::exchange(app.former_listeners, std::nullopt);
+  }
+  app.record = std::move(record);
+  set_socket_permissions(app);
+}
+
 // Makes of a record with another spec the next revision of it.
-model::Revision Reconciler::take_back(model::AppRecord& record, const model::Failure& failure) {
+void Reconciler::take_back_revision(model::AppRecord& record, model::Revision& revision) {
   ++record.generation;
   ++record.version;
   ++record.revision;
   record.update_time = std::chrono::system_clock::now();
-  model::Revision revision;
   revision.app = record.id;
   revision.number = record.revision;
   revision.generation = record.generation;
   revision.rollout = record.rollout;
   revision.spec = record.spec;
   revision.time = record.update_time;
-  revision.reason = failure.message;
   revision.outcome = model::OperationPhase::Succeeded;
   revision.end_time = revision.time;
   if (auto history = store_->revisions(record.id)) {
     revision.restores = core::revision_with(*history, record.spec);
   }
-  return revision;
 }
 
 void Reconciler::rollback_app(RollbackApp request, Reply<model::Operation> reply) {

@@ -9,7 +9,7 @@ class WatchHub::Cursor : public Subscription {
  public:
   Cursor(std::shared_ptr<WatchHub> hub, std::int64_t next, std::string app,
          std::list<Watcher>::iterator me)
-      : hub_(std::move(hub)), next_(next), app_(std::move(app)), me_(me) {}
+      : hub_(std::move(hub)), next_(next), told_(next), app_(std::move(app)), me_(me) {}
 
   ~Cursor() override {
     std::lock_guard lock(hub_->mutex_);
@@ -24,6 +24,14 @@ class WatchHub::Cursor : public Subscription {
       const auto& event = hub_->ring_[static_cast<std::size_t>(next_ - hub_->first())];
       if (app_.empty() || event->app == app_) events.push_back(event);
     }
+    if (!events.empty()) {
+      told_ = next_;
+    } else if (next_ - told_ >= kProgressEvery) {
+      told_ = next_;
+      const auto& passed = hub_->ring_[static_cast<std::size_t>(next_ - 1 - hub_->first())];
+      events.push_back(std::make_shared<const model::Event>(
+          model::Event{passed->revision, passed->time, app_, model::Progress{}}));
+    }
     me_->waiting = events.empty();
     return events;
   }
@@ -31,6 +39,7 @@ class WatchHub::Cursor : public Subscription {
  private:
   std::shared_ptr<WatchHub> hub_;
   std::int64_t next_;
+  std::int64_t told_;  // what next_ was when the watcher heard of a revision last
   std::string app_;
   std::list<Watcher>::iterator me_;
 };
@@ -49,6 +58,11 @@ void WatchHub::publish(model::Event event) {
 std::int64_t WatchHub::revision() const {
   std::lock_guard lock(mutex_);
   return last_;
+}
+
+std::int64_t WatchHub::oldest_revision() const {
+  std::lock_guard lock(mutex_);
+  return first();
 }
 
 Result<std::unique_ptr<Subscription>> WatchHub::subscribe(std::int64_t from, std::string app,

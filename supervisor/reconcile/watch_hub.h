@@ -19,12 +19,15 @@ namespace appd::reconcile {
 class WatchHub : public std::enable_shared_from_this<WatchHub> {
  public:
   static constexpr std::size_t kKept = 8192;
+  // A watcher of one app is told of the revision when it has passed over so many events of others.
+  static constexpr std::int64_t kProgressEvery = 1024;
 
   // Revisions start behind `base`, which must be beyond those of every earlier appd on this state.
   explicit WatchHub(std::int64_t base) : last_(base) {}
 
   void publish(model::Event event);  // its revision is set here
   std::int64_t revision() const;
+  std::int64_t oldest_revision() const;  // that is kept; the next one if none is
   Result<std::unique_ptr<Subscription>> subscribe(std::int64_t from, std::string app,
                                                   std::function<void()> wake);
 

@@ -115,14 +115,18 @@ bool listens_at(int fd, const std::string& bind) {
 
 }  // namespace
 
-Result<ListenerSet> ListenerSet::open(const model::AppSpec& spec, const ListenerSet& present) {
+Result<ListenerSet> ListenerSet::open(const model::AppSpec& spec, const ListenerSet& present,
+                                      std::string* refused) {
   ListenerSet set;
   for (const std::string& bind : spec.bind) {
     const Socket* shared = present.find(bind);
     auto fd = shared != nullptr ? duplicate(shared->fd.get()) : listen_on(bind, spec);
     if (!fd) {
       set.abandon(present);
-      return std::move(fd).error();
+      if (refused != nullptr) *refused = bind;
+      Error error = std::move(fd).error();
+      error.reason = "BIND_FAILED";
+      return error;
     }
     // Again for a shared one: the backlog may have changed.
     if (shared != nullptr) ::listen(fd->get(), spec.backlog);

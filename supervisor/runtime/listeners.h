@@ -18,8 +18,9 @@ namespace appd::runtime {
 class ListenerSet {
  public:
   // Opens every bind, sharing those that `present` already holds. All or none; the error (reason
-  // BIND_FAILED) names the bind.
-  static Result<ListenerSet> open(const model::AppSpec& spec, const ListenerSet& present);
+  // BIND_FAILED) names the bind, which `refused` becomes.
+  static Result<ListenerSet> open(const model::AppSpec& spec, const ListenerSet& present,
+                                  std::string* refused = nullptr);
   // Takes sockets over that a zygote handed back: those that listen where `binds` say.
   static ListenerSet adopt(const std::vector<std::string>& binds, std::vector<UniqueFd> sockets);
 

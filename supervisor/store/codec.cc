@@ -97,6 +97,8 @@ std::string_view name_of(model::OperationPhase value) {
       return "failed";
     case model::OperationPhase::Superseded:
       return "superseded";
+    case model::OperationPhase::Cancelled:
+      return "cancelled";
   }
   return {};
 }

@@ -65,6 +65,35 @@ TEST_F(Cli, RolledBackExitsThreeWithTheTracebackOnStderr) {
   EXPECT_NE(ran.err.find("The old code serves on with 4 workers"), std::string::npos) << ran.err;
 }
 
+TEST_F(Cli, CancelTakesTheNameOrTheUuidAndSaysWhatServes) {
+  appd.cancel = [](const v1::CancelOperationRequest& request, v1::Operation& response) {
+    EXPECT_EQ(request.name(), "operations/1");
+    EXPECT_EQ(request.reason(), "the wrong branch");
+    EXPECT_FALSE(request.request_id().empty());
+    response = operation(v1::Operation::CANCELLED, 4, v1::Operation::RELOAD);
+    return grpc::Status::OK;
+  };
+  appd.start();
+  for (const char* name : {"operations/1", "1"}) {
+    const Ran ran = appctl({"cancel", name, "--reason", "the wrong branch"});
+    EXPECT_EQ(ran.code, ExitCode::Done) << ran.err;
+    EXPECT_EQ(ran.out, "myapp: reload cancelled; 4 workers serve on as before\n");
+  }
+}
+
+TEST_F(Cli, CancelSaysWhyItIsTooLate) {
+  appd.cancel = [](const v1::CancelOperationRequest&, v1::Operation&) {
+    return refusal(
+        StatusCode::FAILED_PRECONDITION, "NOT_CANCELLABLE",
+        "rollout 3 has proved itself and takes over: to go back, see appctl rollback web");
+  };
+  appd.start();
+  const Ran ran = appctl({"cancel", "operations/1"});
+  EXPECT_EQ(ran.code, ExitCode::Failed);
+  EXPECT_NE(ran.err.find("appctl rollback web"), std::string::npos) << ran.err;
+  EXPECT_NE(ran.err.find("[NOT_CANCELLABLE]"), std::string::npos) << ran.err;
+}
+
 TEST_F(Cli, SupersededAndStaleEtagAndTakenNameAreConflicts) {
   appd.scale = [](const v1::ScaleAppRequest&, v1::Operation& response) {
     response = operation(v1::Operation::SUPERSEDED, 4);

@@ -54,6 +54,7 @@ class FakeAppd : v1::Apps::Service,
   Script<v1::ListRevisionsRequest, v1::ListRevisionsResponse> revisions;
   Script<v1::WaitOperationRequest, v1::Operation> wait;
   Script<v1::GetOperationRequest, v1::Operation> get_operation;
+  Script<v1::CancelOperationRequest, v1::Operation> cancel;
   Script<v1::ListWorkersRequest, v1::ListWorkersResponse> workers;
   Script<v1::ListDeathsRequest, v1::ListDeathsResponse> deaths;
   Script<v1::GetDeathRequest, v1::Death> death;
@@ -151,6 +152,10 @@ class FakeAppd : v1::Apps::Service,
   grpc::Status GetOperation(Context*, const v1::GetOperationRequest* request,
                             v1::Operation* response) override {
     return answer(get_operation, request, response);
+  }
+  grpc::Status CancelOperation(Context*, const v1::CancelOperationRequest* request,
+                               v1::Operation* response) override {
+    return answer(cancel, request, response);
   }
   grpc::Status ListWorkers(Context*, const v1::ListWorkersRequest* request,
                            v1::ListWorkersResponse* response) override {

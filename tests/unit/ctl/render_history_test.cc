@@ -60,6 +60,20 @@ TEST_F(RenderHistory, TellsWhoWhenFromWhereWhatWhyAndHowItEnded) {
             "  1  2023-11-14 22:13:21  alice  appctl/1.2  created         -     succeeded\n");
 }
 
+TEST_F(RenderHistory, SaysWhoHasCancelledAndWhatWasTakenBack) {
+  add("CreateApp", 4);
+  v1::Revision& cancelled = add("UpdateApp", 17);
+  cancelled.set_outcome(v1::Operation::CANCELLED);
+  cancelled.set_outcome_message("cancelled by alice: too many");
+  v1::Revision& back = add("", 4);
+  back.set_restores(1);
+  back.set_reason("cancelled by alice: too many");
+  const std::string shown = render_history(history, {});
+  EXPECT_NE(shown.find("  cancelled by alice: too many\n"), std::string::npos) << shown;
+  EXPECT_NE(shown.find("alice  appctl/1.2  taken back to 1: workers 17 → 4"), std::string::npos)
+      << shown;
+}
+
 TEST_F(RenderHistory, FitsANarrowTerminalAndColoursOnlyWhereAllowed) {
   add("CreateApp", 4);
   v1::Revision& long_one = add("UpdateApp", 17);

@@ -75,6 +75,7 @@ v1::Operation ended(v1::Operation::Phase phase) {
 TEST(ExitCode, OfOperations) {
   EXPECT_EQ(exit_code(ended(v1::Operation::SUCCEEDED)), ExitCode::Done);
   EXPECT_EQ(exit_code(ended(v1::Operation::ROLLED_BACK)), ExitCode::RolledBack);
+  EXPECT_EQ(exit_code(ended(v1::Operation::CANCELLED)), ExitCode::RolledBack);
   EXPECT_EQ(exit_code(ended(v1::Operation::SUPERSEDED)), ExitCode::Conflict);
   v1::Operation failed = ended(v1::Operation::FAILED);
   failed.mutable_error()->set_code(static_cast<int>(Code::DeadlineExceeded));
@@ -166,6 +167,28 @@ TEST(RenderFailure, ShowsTheAnswerToTheHealthCheckAndWhatServes) {
             "appctl: reload of myapp was rolled back: health check GET /healthz answered 503, "
             "expected 200 (3 tries) (probe failed)\n"
             "  Rollout 6 serves on with 4 workers. Put the cause right and try again.\n");
+}
+
+TEST(RenderFailure, SaysWhoCancelledAndWhatServes) {
+  v1::Operation operation = ended(v1::Operation::CANCELLED);
+  operation.mutable_error()->set_message("cancelled by root: the wrong branch");
+  EXPECT_EQ(render_failure(operation, nullptr, {}),
+            "appctl: reload of myapp was cancelled by root: the wrong branch\n"
+            "  The old code serves on with 17 workers.\n");
+}
+
+TEST(FollowHint, NamesCancelOnlyWhereThereIsSomethingToGoBackTo) {
+  v1::Operation operation = ended(v1::Operation::PREPARING);
+  const auto names_cancel = [&] {
+    return follow_hint(operation).find("appctl cancel operations/1") != std::string::npos;
+  };
+  EXPECT_NE(follow_hint(operation).find("appctl wait operations/1"), std::string::npos);
+  EXPECT_TRUE(names_cancel());
+  operation.set_kind(v1::Operation::CREATE);
+  EXPECT_FALSE(names_cancel());
+  operation.set_kind(v1::Operation::SCALE);
+  operation.set_rollout(0);
+  EXPECT_FALSE(names_cancel());
 }
 
 TEST(RenderFailure, TellsSupersededFromFailed) {

@@ -186,6 +186,7 @@ TEST(Convert, AnOperationsErrorSaysHowItEnded) {
       {model::OperationPhase::RolledBack, 10, "ROLLED_BACK"},
       {model::OperationPhase::Failed, 9, "ROLLOUT_FAILED"},
       {model::OperationPhase::Superseded, 10, "SUPERSEDED"},
+      {model::OperationPhase::Cancelled, 1, "CANCELLED"},
   };
   for (const auto& [phase, code, reason] : cases) {
     model::Operation operation;
@@ -263,6 +264,7 @@ TEST(Convert, EveryKindOfEventFindsItsPlace) {
   EXPECT_EQ(convert(model::WorkerView{}).event_case(), v1::WatchResponse::kWorker);
   EXPECT_EQ(convert(model::Operation{}).event_case(), v1::WatchResponse::kOperation);
   EXPECT_EQ(convert(model::Removed{"apps/web"}).removed().name(), "apps/web");
+  EXPECT_TRUE(convert(model::Progress{}).has_progress());
   const v1::WatchResponse note = convert(model::Note{"text"});
   EXPECT_EQ(note.note().text(), "text");
   EXPECT_EQ(note.note().app(), "apps/web");

@@ -93,6 +93,8 @@ TEST_F(EventsTest, ARevisionThatIsNoLongerKeptEndsTheWatchAndSaysWhereToBegin) {
   const Details details(status);
   EXPECT_EQ(details.info.reason(), "REVISION_COMPACTED");
   EXPECT_EQ(details.info.metadata().at("start_revision"), "0");
+  EXPECT_EQ(details.info.metadata().at("oldest_revision"),
+            std::to_string(control_.hub->oldest_revision()));
   EXPECT_EQ(details.info.metadata().at("revision"), std::to_string(control_.revision()));
 }
 

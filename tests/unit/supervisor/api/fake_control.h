@@ -39,6 +39,7 @@ class FakeControl final : public reconcile::Control {
   std::optional<reconcile::RollbackApp> rolled_back;
   std::optional<std::string> backed_up;
   std::optional<reconcile::RestoreState> restored;
+  std::optional<reconcile::CancelOperation> cancelled;
   std::optional<std::string> reopened;
   std::optional<reconcile::Upgrade> upgrade_to;
   std::optional<reconcile::Shutdown> shut_down;
@@ -146,6 +147,11 @@ class FakeControl final : public reconcile::Control {
     if (!app.empty()) std::erase_if(out, [&](const auto& o) { return o.app != app; });
     answer(reply, out);
   }
+  void cancel_operation(reconcile::CancelOperation request,
+                        Reply<model::Operation> reply) override {
+    cancelled = request;
+    answer(reply, book.front());
+  }
   void revisions(std::string app, Reply<std::vector<model::Revision>> reply) override {
     std::vector<model::Revision> out = history;
     std::erase_if(out, [&](const auto& each) { return each.app != app; });
@@ -187,6 +193,7 @@ class FakeControl final : public reconcile::Control {
     answer(reply, reconcile::ShuttingDown{2, 7});
   }
   std::int64_t revision() const override { return hub->revision(); }
+  std::int64_t oldest_revision() const override { return hub->oldest_revision(); }
   void count_call(const std::string& method, const std::string& code) override {
     const std::lock_guard lock(mutex_);
     ++calls_[{method, code}];

@@ -68,11 +68,17 @@ TEST_F(StatusTest, EveryReasonHasItsCodeAndItsDetails) {
        {ErrorCode::FailedPrecondition, grpc::StatusCode::FAILED_PRECONDITION, kPrecondition}},
       {"BACKUP_UNUSABLE",
        {ErrorCode::FailedPrecondition, grpc::StatusCode::FAILED_PRECONDITION, kPrecondition}},
+      {"SERVICE_NOT_FOUND", {ErrorCode::NotFound, grpc::StatusCode::NOT_FOUND, kResource}},
+      {"OPERATION_DONE",
+       {ErrorCode::FailedPrecondition, grpc::StatusCode::FAILED_PRECONDITION, kPrecondition}},
+      {"NOT_CANCELLABLE",
+       {ErrorCode::FailedPrecondition, grpc::StatusCode::FAILED_PRECONDITION, kPrecondition}},
       {"SHUTTING_DOWN", {ErrorCode::Unavailable, grpc::StatusCode::UNAVAILABLE, kRetry}},
   };
   const auto* reasons = v1::ErrorReason_descriptor();
   for (int i = 1; i < reasons->value_count(); ++i) {
     const std::string& reason = reasons->value(i)->name();
+    if (reason == "CANCELLED") continue;  // in Operation.error only
     ASSERT_TRUE(cases.contains(reason)) << reason;
     const Case& expected = cases.at(reason);
     std::vector<model::Violation> violations;
@@ -92,6 +98,14 @@ TEST_F(StatusTest, EveryReasonHasItsCodeAndItsDetails) {
     EXPECT_EQ(details.retry.retry_delay().seconds(), expected.extra == kRetry ? 1 : 0);
     EXPECT_EQ(details.whole.details_size(), expected.extra == kNothing ? 1 : 2);
   }
+}
+
+TEST_F(StatusTest, WhatTheCoreSaysForProgramsIsInTheMetadata) {
+  const reconcile::Rejection rejection{
+      Error{ErrorCode::FailedPrecondition, "BIND_FAILED", "no"}, {}, {{"bind", "127.0.0.1:80"}}};
+  const Details details(to_status(rejection, {{"resource", "apps/web"}}));
+  EXPECT_EQ(details.info.metadata().at("bind"), "127.0.0.1:80");
+  EXPECT_EQ(details.info.metadata().at("resource"), "apps/web");
 }
 
 TEST_F(StatusTest, InternalErrorsAreInternal) {

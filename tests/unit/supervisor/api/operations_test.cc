@@ -126,5 +126,46 @@ TEST_F(OperationsTest, AnAnswerAfterTheServersEndIsDropped) {
   wait.reply(operation(1, "web"));
 }
 
+TEST_F(OperationsTest, CancelHandsOverWhoAndWhy) {
+  control_.book = {operation(1, "web")};
+  control_.book.front().phase = model::OperationPhase::Cancelled;
+  v1::CancelOperationRequest request;
+  request.set_name("operations/" + uuid(1));
+  request.set_request_id(uuid(7));
+  request.set_reason("the wrong branch");
+  v1::Operation answer;
+  ASSERT_TRUE(call(operations(), &Stub::CancelOperation, request, &answer).ok());
+  EXPECT_EQ(answer.phase(), v1::Operation::CANCELLED);
+  ASSERT_TRUE(control_.cancelled);
+  EXPECT_EQ(control_.cancelled->id, uuid(1));
+  EXPECT_EQ(control_.cancelled->options.request_id, uuid(7));
+  EXPECT_EQ(control_.cancelled->options.reason, "the wrong branch");
+  EXPECT_EQ(control_.cancelled->options.method, "CancelOperation");
+  EXPECT_EQ(control_.cancelled->options.caller.uid, ::getuid());
+}
+
+TEST_F(OperationsTest, CancelRefusesWhatItCannotRead) {
+  v1::CancelOperationRequest request;
+  request.set_name("operations/7");
+  v1::Operation answer;
+  EXPECT_EQ(Details(call(operations(), &Stub::CancelOperation, request, &answer)).fields(), "name");
+  request.set_name("operations/" + uuid(1));
+  request.set_request_id("no uuid");
+  EXPECT_EQ(Details(call(operations(), &Stub::CancelOperation, request, &answer)).fields(),
+            "request_id");
+  EXPECT_FALSE(control_.cancelled);
+}
+
+TEST_F(OperationsTest, ARefusedCancelSaysOfWhat) {
+  control_.refusal = reconcile::Rejection{
+      Error{ErrorCode::FailedPrecondition, "NOT_CANCELLABLE", "it takes over"}, {}};
+  v1::CancelOperationRequest request;
+  request.set_name("operations/" + uuid(1));
+  v1::Operation answer;
+  const Details refused(call(operations(), &Stub::CancelOperation, request, &answer));
+  EXPECT_EQ(refused.info.reason(), "NOT_CANCELLABLE");
+  EXPECT_EQ(refused.precondition.violations(0).subject(), "operations/" + uuid(1));
+}
+
 }  // namespace
 }  // namespace appd::api

@@ -64,6 +64,13 @@ TEST(Rollback, WhatAppdHasTakenBackIsNotTakenBackFurther) {
   EXPECT_EQ(History().add(3).add(4).add(4, OperationPhase::RolledBack).target(), 0);
 }
 
+TEST(Rollback, WhatWasCancelledIsNotTakenBackFurther) {
+  EXPECT_EQ(History().add(3).add(4).add(17, OperationPhase::Cancelled).add(4).by_appd().target(),
+            0);
+  EXPECT_EQ(History().add(3).add(4).add(4, OperationPhase::Cancelled).target(), 0);
+  EXPECT_EQ(History().add(3).add(4, OperationPhase::Cancelled).add(17).target(), 1);
+}
+
 TEST(Rollback, StoppingIsNoChangeToUndoAndProvesNothing) {
   EXPECT_EQ(History().add(4).add(4).stopped().target(), 0);
   EXPECT_EQ(History().add(4).add(5).stopped().target(), 1);

@@ -40,6 +40,19 @@ TEST(OperationBook, AnswersAWaitOnlyWhenTheEndIsStored) {
   EXPECT_EQ(seen, OperationPhase::Succeeded);
 }
 
+TEST(OperationBook, AnswersAWaitForWhatHasEndedInTheStoreAlready) {
+  OperationBook book;
+  begin(book, operation("a", OperationKind::Reload, 2));
+  std::optional<OperationPhase> seen;
+  book.wait("a", kStart, [&](Answer<model::Operation> answer) { seen = answer.value().phase; });
+  model::Operation ended = *book.find("a");
+  ended.phase = OperationPhase::Cancelled;
+  book.replace(ended);
+  EXPECT_EQ(seen, OperationPhase::Cancelled);
+  EXPECT_TRUE(book.open("web").empty());
+  EXPECT_TRUE(book.take_changed().empty());
+}
+
 TEST(OperationBook, AnswersAWaitAtItsDeadlineWithWhatThereIs) {
   OperationBook book;
   begin(book, operation("a", OperationKind::Scale, 0));

@@ -44,6 +44,22 @@ TEST(WatchHub, ShowsOnlyTheAppThatWasAskedFor) {
   EXPECT_EQ((*events)[0]->app, "web");
 }
 
+TEST(WatchHub, TellsAWatcherOfOneAppHowFarTheOthersAre) {
+  auto hub = std::make_shared<WatchHub>(0);
+  auto cursor = hub->subscribe(1, "web", [] {});
+  ASSERT_TRUE(cursor);
+  for (std::int64_t i = 1; i < WatchHub::kProgressEvery; ++i) hub->publish(note("other", "x"));
+  EXPECT_TRUE((*cursor)->next(10)->empty());
+  hub->publish(note("other", "x"));
+  auto events = (*cursor)->next(10);
+  ASSERT_EQ(events->size(), 1U);
+  EXPECT_TRUE(std::holds_alternative<model::Progress>((*events)[0]->what));
+  EXPECT_EQ((*events)[0]->revision, WatchHub::kProgressEvery);
+  EXPECT_TRUE((*cursor)->next(10)->empty());
+  hub->publish(note("web", "a"));
+  EXPECT_EQ((*cursor)->next(10)->front()->revision, WatchHub::kProgressEvery + 1);
+}
+
 TEST(WatchHub, ResumesFromARevisionThatIsStillKept) {
   auto hub = std::make_shared<WatchHub>(0);
   for (int i = 0; i < 5; ++i) hub->publish(note("web", std::to_string(i)));
@@ -60,6 +76,7 @@ TEST(WatchHub, SlowReaderIsEndedAndMemoryStaysBounded) {
   auto events = (*cursor)->next(10);
   ASSERT_FALSE(events);
   EXPECT_EQ(events.error().reason, "REVISION_COMPACTED");
+  EXPECT_EQ(hub->oldest_revision(), 2);
 }
 
 TEST(WatchHub, RefusesARevisionOfAnEarlierAppd) {

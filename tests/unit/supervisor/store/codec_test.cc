@@ -69,7 +69,7 @@ TEST(Codec, TextThatIsNotUtf8IsAnErrorAndNoException) {
 }
 
 TEST(Codec, EveryWordOfAnEnumerationRoundTrips) {
-  for (int i = 0; i <= static_cast<int>(model::OperationPhase::Superseded); ++i) {
+  for (int i = 0; i <= static_cast<int>(model::OperationPhase::Cancelled); ++i) {
     const auto phase = static_cast<model::OperationPhase>(i);
     const auto again = decode_phase(encode_phase(phase));
     ASSERT_TRUE(again);
