@@ -1,6 +1,5 @@
 // Health: appd serves for as long as it answers.
-#include <algorithm>
-#include <array>
+#include <google/protobuf/descriptor.h>
 
 #include "supervisor/api/services.h"
 #include "supervisor/api/stream_call.h"
@@ -13,16 +12,10 @@ namespace health = ::grpc::health::v1;
 using health::HealthCheckRequest;
 using health::HealthCheckResponse;
 
+// Every service that this program has is served.
 bool is_known(const std::string& service) {
-  constexpr std::array kServices = {"",
-                                    "appd.v1.Apps",
-                                    "appd.v1.Workers",
-                                    "appd.v1.Operations",
-                                    "appd.v1.Events",
-                                    "appd.v1.Logs",
-                                    "appd.v1.Stats",
-                                    "appd.v1.System"};
-  return std::find(kServices.begin(), kServices.end(), service) != kServices.end();
+  const auto* pool = google::protobuf::DescriptorPool::generated_pool();
+  return service.empty() || pool->FindServiceByName(service) != nullptr;
 }
 
 // Says the one thing there is to say; the end of the stream says the other.
@@ -48,6 +41,7 @@ void HealthService::serve(CallHost& host) {
   using Health = health::Health::AsyncService;
   serve_unary(host, service_, &Health::RequestCheck, [](auto& call) {
     if (!is_known(call.request().service())) {
+      call.about("resource", call.request().service());
       return call.reject(
           {Error{ErrorCode::NotFound, "SERVICE_NOT_FOUND",
                  "there is no service " + model::in_quotes(call.request().service())},

@@ -360,8 +360,14 @@ Answer<model::AppSpec> to_model(const v1::AppSpec& spec) {
   model::AppSpec out;
   Violations violations;
   take(everything(), spec, out, violations);
-  if (!violations.empty()) return spec_invalid(std::move(violations));
-  return out;
+  if (violations.empty()) return out;
+  // What else is wrong is told in the same answer.
+  for (model::Violation& other : model::validate(out)) {
+    const bool named = std::any_of(violations.begin(), violations.end(),
+                                   [&](const auto& known) { return known.field == other.field; });
+    if (!named) violations.push_back(std::move(other));
+  }
+  return spec_invalid(std::move(violations));
 }
 
 Answer<reconcile::SpecEdit> to_edit(const v1::AppSpec& spec,

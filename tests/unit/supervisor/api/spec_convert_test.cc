@@ -55,6 +55,15 @@ std::string fields_of(const Rejection& rejection) {
   return out;
 }
 
+// Of an app that may be.
+v1::AppSpec some_app() {
+  v1::AppSpec spec;
+  spec.set_directory("/srv/web");
+  spec.set_app("wsgi:app");
+  spec.add_bind("127.0.0.1:8000");
+  return spec;
+}
+
 model::AppSpec edited(const v1::AppSpec& spec, std::vector<std::string> paths,
                       model::AppSpec present) {
   google::protobuf::FieldMask mask;
@@ -111,7 +120,7 @@ TEST(SpecConvert, AClassIsStoredUnderOurNameForIt) {
 }
 
 TEST(SpecConvert, AClassThatNamesItsLoopSetsItUnlessAnotherIsGiven) {
-  v1::AppSpec spec;
+  v1::AppSpec spec = some_app();
   spec.set_worker_class("uvloop");
   EXPECT_EQ(to_model(spec).value().worker_class, "asgi");
   EXPECT_EQ(to_model(spec).value().loop, "uvloop");
@@ -136,7 +145,7 @@ TEST(SpecConvert, AnEmptyListOfTrustedAddressesIsNotTheDefault) {
 }
 
 TEST(SpecConvert, RefusesDurationsThatAreNoneAndNamesThemAll) {
-  v1::AppSpec spec;
+  v1::AppSpec spec = some_app();
   spec.mutable_timeout()->set_seconds(-1);
   spec.mutable_graceful_timeout()->set_nanos(-1);
   spec.mutable_keepalive()->set_seconds(315'576'000'001);
@@ -165,8 +174,15 @@ TEST(SpecConvert, LessThanAMillisecondIsRoundedUpAndNeverBecomesNone) {
   EXPECT_EQ(model.value().send_timeout.count(), 1000);
 }
 
+TEST(SpecConvert, WhatCannotBeReadIsNamedBesideWhatBreaksARule) {
+  v1::AppSpec spec = some_app();
+  spec.set_workers(5000);
+  spec.mutable_timeout()->set_seconds(-1);
+  EXPECT_EQ(fields_of(to_model(spec).rejection()), "spec.timeout spec.workers");
+}
+
 TEST(SpecConvert, RefusesEnumeratorsThatDoNotExist) {
-  v1::AppSpec spec;
+  v1::AppSpec spec = some_app();
   spec.set_preload(static_cast<v1::AppSpec::Preload>(17));
   spec.set_run_mode(static_cast<v1::AppSpec::RunMode>(-1));
   const auto model = to_model(spec);

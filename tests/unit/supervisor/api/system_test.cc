@@ -134,8 +134,9 @@ TEST_F(SystemTest, BackupsAreNamedByAbsolutePaths) {
 
 TEST_F(SystemTest, HealthIsServingForEveryServiceAndUnknownForOthers) {
   const auto stub = health::Health::NewStub(channel());
-  for (const char* service : {"", "appd.v1.Apps", "appd.v1.Workers", "appd.v1.Operations",
-                              "appd.v1.Events", "appd.v1.System"}) {
+  for (const char* service :
+       {"", "appd.v1.Apps", "appd.v1.Workers", "appd.v1.Operations", "appd.v1.Events",
+        "appd.v1.Logs", "appd.v1.Stats", "appd.v1.System", "grpc.health.v1.Health"}) {
     health::HealthCheckRequest request;
     request.set_service(service);
     health::HealthCheckResponse response;
