@@ -183,9 +183,14 @@ void ClientGate::accept_all(const Entrance& entrance, const Handlers& handlers) 
       if (full) retry_at_ = Poller::Time::max();  // until one goes
       return;
     }
-    model::Caller who = who_is(client.get());
-    watch(std::move(witness));
-    handlers.arrived(std::move(client), std::move(who), entrance.role);
+    // Kept with it, so that there is a descriptor for it when the client speaks.
+    auto kept = std::make_shared<UniqueFd>(std::move(witness));
+    waiting_.hold(std::move(client), steady_clock::now(),
+                  [this, kept, &entrance, &handlers](UniqueFd speaking) {
+                    model::Caller who = who_is(speaking.get());
+                    watch(std::move(*kept));
+                    handlers.arrived(std::move(speaking), std::move(who), entrance.role);
+                  });
   }
 }
 
@@ -200,6 +205,9 @@ void ClientGate::run(const Handlers& handlers) {
     std::optional<Poller::Time> deadline = deserted_at_;
     if (retry_at_ && *retry_at_ != Poller::Time::max()) {
       deadline = std::min(deadline.value_or(*retry_at_), *retry_at_);
+    }
+    if (const auto silent = waiting_.expire(steady_clock::now())) {
+      deadline = std::min(deadline.value_or(*silent), *silent);
     }
     poller_->wait(deadline);
     const auto now = steady_clock::now();

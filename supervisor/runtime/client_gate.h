@@ -16,6 +16,7 @@
 #include "supervisor/model/address.h"
 #include "supervisor/model/revision.h"
 #include "supervisor/runtime/poller.h"
+#include "supervisor/runtime/waiting_room.h"
 
 namespace appd::runtime {
 
@@ -27,7 +28,8 @@ class ClientGate {
   static constexpr std::size_t kMostClients = 256;
 
   struct Handlers {
-    // A nonblocking connection, the kernel's word on who is behind it, and what they may do.
+    // A nonblocking connection on which a client has begun to speak, the kernel's word on who is
+    // behind it, and what they may do.
     std::function<void(UniqueFd, model::Caller who, model::Role role)> arrived;
     // Nobody has been connected for `linger`.
     std::function<void()> deserted;
@@ -59,13 +61,14 @@ class ClientGate {
     std::uint64_t inode = 0;
   };
   ClientGate(std::unique_ptr<Poller> poller, std::chrono::milliseconds linger)
-      : poller_(std::move(poller)), linger_(linger) {}
+      : poller_(std::move(poller)), waiting_(*poller_), linger_(linger) {}
   static Result<Entrance> open_entrance(const std::string& text, std::vector<UniqueFd>& inherited);
   void accept_all(const Entrance& entrance, const Handlers& handlers);
   void watch(UniqueFd witness);
   void listen_for_clients(bool yes);
 
   std::unique_ptr<Poller> poller_;
+  WaitingRoom waiting_;  // those that are no clients yet
   std::chrono::milliseconds linger_;
   std::vector<Entrance> entrances_;
   std::map<int, UniqueFd> witnesses_;  // a duplicate of each connection
