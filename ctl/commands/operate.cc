@@ -100,9 +100,17 @@ ExitCode wait(Session& session, const WaitOptions& options) {
                        options.change, *std::move(operation));
 }
 
-ExitCode cancel(Session& session, const v1::CancelOperationRequest& given) {
-  v1::CancelOperationRequest request = given;
-  request.set_name(operation_name(given.name()));
+struct CancelOptions {
+  std::string operation;
+  std::string request_id;
+  std::string reason;
+};
+
+ExitCode cancel(Session& session, const CancelOptions& options) {
+  v1::CancelOperationRequest request;
+  request.set_name(operation_name(options.operation));
+  request.set_request_id(options.request_id);
+  request.set_reason(options.reason);
   const ErrorContext context{"cancel " + request.name(), "", "", {}};
   Outcome<v1::Operation> operation = session.client().cancel_operation(request);
   if (!operation) return session.fail(operation.error(), context);
@@ -159,29 +167,15 @@ void add_wait(CLI::App& command, Action& action) {
 }
 
 void add_cancel(CLI::App& command, Action& action) {
-  auto request = std::make_shared<v1::CancelOperationRequest>();
-  request->set_request_id(new_request_id());
-  const auto text = [request](void (*set)(v1::CancelOperationRequest&, const std::string&)) {
-    return [request, set](const std::string& value) { set(*request, value); };
-  };
+  auto options = std::make_shared<CancelOptions>();
   command
-      .add_option_function<std::string>("OPERATION",
-                                        text([](auto& to, const auto& name) { to.set_name(name); }),
-                                        "as --no-wait, Ctrl-C and `appctl operations` show it")
+      .add_option("OPERATION", options->operation,
+                  "as --no-wait, Ctrl-C and `appctl operations` show it")
       ->type_name("")
       ->required();
-  command
-      .add_option_function<std::string>(
-          "--request-id", text([](auto& to, const auto& id) { to.set_request_id(id); }),
-          "a repeat with the same id changes nothing (default: a new one)")
-      ->type_name("UUID");
-  command
-      .add_option_function<std::string>(
-          "--reason", text([](auto& to, const auto& reason) { to.set_reason(reason); }),
-          "for the history: \"the wrong branch\"")
-      ->type_name("TEXT");
-  command.callback([request, &action] {
-    action = [request](Session& session) { return cancel(session, *request); };
+  add_call_options(command, options->request_id, options->reason);
+  command.callback([options, &action] {
+    action = [options](Session& session) { return cancel(session, *options); };
   });
 }
 

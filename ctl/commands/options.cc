@@ -85,6 +85,15 @@ void add_change_options(CLI::App& command, ChangeOptions& options) {
       ->group(kGroup);
 }
 
+void add_call_options(CLI::App& command, std::string& request_id, std::string& reason) {
+  request_id = new_request_id();
+  command.add_option("--reason", reason, "one line for the audit record")->type_name("TEXT");
+  command
+      .add_option("--request-id", request_id, "a repetition with the same id has no second effect")
+      ->type_name("UUID")
+      ->default_str("");
+}
+
 void add_spec_flags(CLI::App& command, SpecFlags& flags,
                     std::initializer_list<std::string_view> names) {
   for (const SpecField& field : spec_fields()) {

@@ -28,6 +28,8 @@ Result<void> read_secrets(SpecFlags& flags, const std::string& base);
 CLI::Option* add_name(CLI::App& command, std::string& id);
 // --etag, --request-id, --reason, --no-wait, --wait-timeout.
 void add_change_options(CLI::App& command, ChangeOptions& options);
+// --reason and --request-id (a new one unless given), of what is no change of an app's settings.
+void add_call_options(CLI::App& command, std::string& request_id, std::string& reason);
 // A flag for each field named, or for all fields if none is.
 void add_spec_flags(CLI::App& command, SpecFlags& flags,
                     std::initializer_list<std::string_view> names = {});

@@ -62,17 +62,6 @@ ExitCode shutdown(Session& session, const Options& options) {
   return ExitCode::Done;
 }
 
-void add_common(CLI::App& command, Options& options) {
-  options.request_id = new_request_id();
-  command.add_option("--reason", options.reason, "one line for the audit record")
-      ->type_name("TEXT");
-  command
-      .add_option("--request-id", options.request_id,
-                  "a repetition with the same id has no second effect")
-      ->type_name("UUID")
-      ->default_str("");
-}
-
 }  // namespace
 
 void add_upgrade(CLI::App& command, Action& action) {
@@ -81,7 +70,7 @@ void add_upgrade(CLI::App& command, Action& action) {
       .add_option("--binary", options->binary,
                   "the new appd (default: what lies now where the present one was started from)")
       ->type_name("PATH");
-  add_common(command, *options);
+  add_call_options(command, options->request_id, options->reason);
   command.callback([options, &action] {
     action = [options](Session& session) { return upgrade(session, *options); };
   });
@@ -90,7 +79,7 @@ void add_upgrade(CLI::App& command, Action& action) {
 void add_shutdown(CLI::App& command, Action& action) {
   auto options = std::make_shared<Options>();
   command.add_flag("--keep-apps", options->keep_apps, "the apps serve on, for the next appd");
-  add_common(command, *options);
+  add_call_options(command, options->request_id, options->reason);
   command.callback([options, &action] {
     action = [options](Session& session) { return shutdown(session, *options); };
   });

@@ -12,6 +12,8 @@ struct Options {
   std::string id;
   std::int32_t worker = 0;  // 0: all that serve
   bool no_wait = false;
+  std::string request_id;
+  std::string reason;
 };
 
 std::string worker_name(const Options& options, std::int32_t worker) {
@@ -68,6 +70,8 @@ bool wait_until_gone(Session& session, const Options& options, std::int32_t pid)
 ExitCode recycle(Session& session, const Options& options) {
   v1::RecycleWorkerRequest request;
   request.set_name(worker_name(options, options.worker));
+  request.set_request_id(options.request_id);
+  request.set_reason(options.reason);
   const ErrorContext context{"replace " + request.name(), options.id, "", {}};
   Outcome<v1::Worker> worker = session.client().recycle_worker(request);
   if (!worker) return session.fail(worker.error(), context);
@@ -105,6 +109,7 @@ void add_recycle(CLI::App& command, Action& action) {
   add_name(command, options->id)->required();
   add_worker(command, *options, "its number, as appctl workers shows it")->required();
   command.add_flag("--no-wait", options->no_wait, "do not wait until it has gone");
+  add_call_options(command, options->request_id, options->reason);
   command.callback([options, &action] {
     action = [options](Session& session) { return recycle(session, *options); };
   });

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "supervisor/api/change_options.h"
 #include "supervisor/api/pagination.h"
 #include "supervisor/api/services.h"
 
@@ -148,7 +149,10 @@ void recycle_worker(reconcile::Control& control,
     to_proto(worker, response);
     done.finish(response);
   };
-  control.recycle_worker(name.value().app, name.value().id, call.then<model::WorkerView>(answer));
+  auto options = options_of(call);
+  if (!options) return;
+  control.recycle_worker({name.value().app, name.value().id, *std::move(options)},
+                         call.then<model::WorkerView>(answer));
 }
 
 }  // namespace

@@ -107,6 +107,8 @@ template std::optional<Answer<Upgraded>> Reconciler::replayed(
     const CallOptions&, const std::function<Upgraded(const store::Replay&)>&);
 template std::optional<Answer<ShuttingDown>> Reconciler::replayed(
     const CallOptions&, const std::function<ShuttingDown(const store::Replay&)>&);
+template std::optional<Answer<model::WorkerView>> Reconciler::replayed(
+    const CallOptions&, const std::function<model::WorkerView(const store::Replay&)>&);
 template std::optional<Answer<std::vector<model::AppView>>> Reconciler::replayed(
     const CallOptions&, const std::function<std::vector<model::AppView>(const store::Replay&)>&);
 

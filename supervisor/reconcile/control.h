@@ -55,6 +55,11 @@ struct RollbackApp {
   std::int64_t revision = 0;  // 0: the last good one before the present
   CallOptions options;
 };
+struct RecycleWorker {
+  std::string app;
+  std::int32_t worker = 0;
+  CallOptions options;
+};
 struct CancelOperation {
   std::string id;
   CallOptions options;
@@ -169,8 +174,7 @@ class Control {
   // What a worker is at. Replies within kStacksTime.
   virtual void dump_stacks(std::string app, std::int32_t worker, Reply<WorkerStacks> reply) = 0;
   // Has a worker replaced; replies with what it is now.
-  virtual void recycle_worker(std::string app, std::int32_t worker,
-                              Reply<model::WorkerView> reply) = 0;
+  virtual void recycle_worker(RecycleWorker request, Reply<model::WorkerView> reply) = 0;
   // A copy of the state as of now, in a new file; BACKUP_FAILED.
   virtual void backup_state(BackupState request, Reply<BackupMade> reply) = 0;
   // All apps of such a copy, or none; replies with them as they begin.

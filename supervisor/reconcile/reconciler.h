@@ -61,8 +61,7 @@ class Reconciler : public Control {
   void measure(std::optional<std::string> app,
                Reply<std::shared_ptr<const model::Measurement>> reply) override;
   void dump_stacks(std::string app, std::int32_t worker, Reply<WorkerStacks> reply) override;
-  void recycle_worker(std::string app, std::int32_t worker,
-                      Reply<model::WorkerView> reply) override;
+  void recycle_worker(RecycleWorker request, Reply<model::WorkerView> reply) override;
   void backup_state(BackupState request, Reply<BackupMade> reply) override;
   void restore_state(RestoreState request, Reply<std::vector<model::AppView>> reply) override;
   void operation(std::string id, Reply<model::Operation> reply) override;
@@ -186,6 +185,7 @@ class Reconciler : public Control {
     core::Worker* worker = nullptr;
   };
   Answer<Place> find_worker(const std::string& app, std::int32_t worker);
+  Answer<model::WorkerView> do_recycle(const RecycleWorker& request);
   void answer_stacks(core::RolloutKey key, const core::StacksTaken& taken);
   std::optional<core::Time> expire_stacks(core::Time now);
   void sample(AppEntry& app);

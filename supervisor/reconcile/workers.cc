@@ -70,23 +70,46 @@ std::optional<core::Time> Reconciler::expire_stacks(core::Time now) {
   return next;
 }
 
-void Reconciler::recycle_worker(std::string app, std::int32_t worker,
-                                Reply<model::WorkerView> reply) {
-  post([this, app = std::move(app), worker, reply = std::move(reply)] {
-    auto place = find_worker(app, worker);
-    if (!place) return reply(place.rejection());
-    auto [entry, key, found] = place.value();
-    const core::Rollout& rollout = *entry->state.find(key);
-    if (rollout.phase != core::RolloutPhase::Serving || rollout.zygote_gone ||
-        found->state != model::WorkerState::Ready) {
-      return reply(refused(app, worker,
-                           "does not serve, or is on its way out already: only a worker that is "
-                           "ready can be replaced"));
-    }
-    found->recycle_asked = true;
-    dirty_.insert(app);
-    auto id = static_cast<core::WorkerId>(worker);
-    reply(worker_view(*entry, key, id, *found, runtime_.figures(key, id)));
+Answer<model::WorkerView> Reconciler::do_recycle(const RecycleWorker& request) {
+  auto replay = replayed<model::WorkerView>(
+      request.options, [](const store::Replay&) { return model::WorkerView(); });
+  if (replay && !*replay) return replay->rejection();
+  auto place = find_worker(request.app, request.worker);
+  if (replay && (!place || !place.value().worker->recycle_asked)) {
+    model::WorkerView gone;
+    gone.app = request.app;
+    gone.id = request.worker;
+    gone.state = model::WorkerState::Exited;
+    gone.process_state = model::ProcessState::Exited;
+    return gone;
+  }
+  if (!place) return place.rejection();
+  auto [entry, key, found] = place.value();
+  const core::Rollout& rollout = *entry->state.find(key);
+  const auto id = static_cast<core::WorkerId>(request.worker);
+  if (replay) return worker_view(*entry, key, id, *found, runtime_.figures(key, id));
+  if (rollout.phase != core::RolloutPhase::Serving || rollout.zygote_gone ||
+      found->state != model::WorkerState::Ready) {
+    return refused(request.app, request.worker,
+                   "does not serve, or is on its way out already: only a worker that is ready can "
+                   "be replaced");
+  }
+  store::Change change;
+  change.audit = audit_line("replaced " + name_of(request.app, request.worker), request.options);
+  if (!request.options.request_id.empty()) {
+    change.request = {request.options.request_id, {request.options.fingerprint, request.app, ""}};
+  }
+  if (auto stored = store_->commit(change, std::chrono::system_clock::now()); !stored) {
+    return std::move(stored).error();
+  }
+  found->recycle_asked = true;
+  dirty_.insert(request.app);
+  return worker_view(*entry, key, id, *found, runtime_.figures(key, id));
+}
+
+void Reconciler::recycle_worker(RecycleWorker request, Reply<model::WorkerView> reply) {
+  post([this, request = std::move(request), reply = std::move(reply)] {
+    reply(do_recycle(request));
   });
 }
 

@@ -15,7 +15,7 @@ import grpc
 import pytest
 
 from harness import http, http2, processes
-from harness.appd import Appd
+from harness.appd import DONE, Appd
 from harness.apps import write_app
 from harness.foreign import STUBS, TIMEOUT, Foreign, refused
 from harness.ports import free_port
@@ -107,6 +107,24 @@ def reload_with(request_id: str) -> apps_pb2.ReloadAppRequest:
 def open_operations(client: Foreign) -> list[str]:
     request = operations_pb2.ListOperationsRequest(page_size=1000)
     return [one.name for one in client.operations.ListOperations(request, timeout=TIMEOUT).operations if not one.done]
+
+
+def test_a_worker_is_replaced_once_for_each_request_id(appd: Appd, client: Foreign, tmp_path: Path) -> None:
+    appd.create("web", write_app(tmp_path / "web"), free_port(), "--workers", "2").expect(DONE)
+    before = appd.ready_pids("web")
+    request = workers_pb2.RecycleWorkerRequest(name="apps/web/workers/1", request_id=str(uuid.uuid4()))
+    first = client.workers.RecycleWorker(request, timeout=TIMEOUT)
+    wait_until(lambda: len(now := appd.ready_pids("web")) == 2 and now != before, "it is replaced", 30)
+    after = appd.ready_pids("web")
+    assert first.pid not in after and len(after & before) == 1
+    # Perhaps somebody else has the number by now.
+    for _ in range(3):
+        again = client.workers.RecycleWorker(request, timeout=TIMEOUT)
+        assert (again.name, again.state) == (request.name, workers_pb2.Worker.EXITED)
+    request.reason = "another one"
+    assert refused(client.workers.RecycleWorker, request).reason == "REQUEST_ID_REUSED"
+    assert appd.ready_pids("web") == after
+    assert appd.observed("web")["recycled_workers"] == "1"
 
 
 # --- too much -----------------------------------------------------------------------------------

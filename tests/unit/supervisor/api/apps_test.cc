@@ -257,9 +257,13 @@ TEST_F(WorkersTest, StacksAndReplacementsAreOfOneWorker) {
   EXPECT_EQ(taken.name(), "apps/web/workers/3");
   v1::RecycleWorkerRequest recycle;
   recycle.set_name("apps/web/workers/3");
+  recycle.set_request_id(uuid(7));
+  recycle.set_reason("it leaks");
   v1::Worker replaced;
   ASSERT_TRUE(call(workers(), &v1::Workers::Stub::RecycleWorker, recycle, &replaced).ok());
   EXPECT_EQ(replaced.id(), 3);
+  EXPECT_EQ(control_.recycled->options.request_id, uuid(7));
+  EXPECT_EQ(control_.recycled->options.reason, "it leaks");
   recycle.set_name("apps/web");
   EXPECT_EQ(
       Details(call(workers(), &v1::Workers::Stub::RecycleWorker, recycle, &replaced)).fields(),

@@ -40,6 +40,7 @@ class FakeControl final : public reconcile::Control {
   std::optional<std::string> backed_up;
   std::optional<reconcile::RestoreState> restored;
   std::optional<reconcile::CancelOperation> cancelled;
+  std::optional<reconcile::RecycleWorker> recycled;
   std::optional<std::string> reopened;
   std::optional<reconcile::Upgrade> upgrade_to;
   std::optional<reconcile::Shutdown> shut_down;
@@ -129,10 +130,10 @@ class FakeControl final : public reconcile::Control {
     restored = request;
     answer(reply, state.apps);
   }
-  void recycle_worker(std::string app, std::int32_t worker,
-                      Reply<model::WorkerView> reply) override {
+  void recycle_worker(reconcile::RecycleWorker request, Reply<model::WorkerView> reply) override {
+    recycled = request;
     for (const model::WorkerView& known : state.workers) {
-      if (known.app == app && known.id == worker) return answer(reply, known);
+      if (known.app == request.app && known.id == request.worker) return answer(reply, known);
     }
     reply(Error{ErrorCode::NotFound, "WORKER_NOT_FOUND", "there is none"});
   }
