@@ -32,6 +32,8 @@ void fields(Archive& a, T& m) {
   } else if constexpr (std::same_as<M, Fork> || std::same_as<M, Drain> || std::same_as<M, Kill> ||
                        std::same_as<M, TakeStacks>) {
     a(m.worker);
+  } else if constexpr (std::same_as<M, CancelRequest>) {
+    a(m.worker, m.number);
   } else if constexpr (std::same_as<M, Tune>) {
     a(m.settings);
   } else if constexpr (std::same_as<M, Quit> || std::same_as<M, Reopen>) {

@@ -5,12 +5,12 @@
 // Descriptors travel beside it (SCM_RIGHTS). Decoding checks every length: a peer that sends
 // garbage gets an Error, never a crash.
 //
-//   appd  ── Load, Stage, Fork, Drain, Kill, TakeStacks, Tune, Reopen, Quit ──▶ zygote ── Drain,
-//   Tune ──▶ worker appd  ◀── Hello, Loaded, LoadFailed, Forked, ForkFailed, Ready, BootFailed,
-//   Tuned, Stacks,
-//             Exited ── zygote
-//                                                    zygote ◀── Ready, BootFailed, Tuned, Stuck ──
-//                                                    worker
+//   appd    ── Load, Stage, Fork, Drain, Kill, TakeStacks, CancelRequest, Tune, Reopen, Quit ──▶
+//              zygote
+//   zygote  ── Hello, Loaded, LoadFailed, Forked, ForkFailed, Ready, BootFailed, Tuned, Stacks,
+//              RunningOnce, RunOnceFailed, Exited ──▶ appd
+//   zygote  ── Drain, CancelRequest, Tune, Reopen ──▶ worker
+//   worker  ── Ready, BootFailed, Tuned, Stuck ──▶ zygote
 #pragma once
 
 #include <array>
@@ -28,7 +28,7 @@ namespace appd::message {
 inline constexpr std::size_t kMaxMessage = 128 * 1024;
 inline constexpr std::size_t kMaxTraceback = 32 * 1024;
 inline constexpr std::size_t kMaxDescriptors = 64;
-inline constexpr std::uint32_t kProtocolVersion = 7;
+inline constexpr std::uint32_t kProtocolVersion = 8;
 
 enum class Preload : std::uint8_t { Auto, On, Off };
 
@@ -115,6 +115,10 @@ struct Kill {
 };
 struct TakeStacks {  // answered by Stacks
   std::uint32_t worker = 0;
+};
+struct CancelRequest {  // also zygote → worker; of a loop's requests in hand
+  std::uint32_t worker = 0;
+  std::uint32_t number = 0;  // as on the scoreboard
 };
 struct Tune {  // also zygote → worker
   Settings settings;
@@ -253,7 +257,7 @@ struct Exited {
 
 using Message = std::variant<Load, Fork, Drain, Kill, Tune, Quit, Hello, Loaded, LoadFailed, Forked,
                              ForkFailed, Ready, BootFailed, Tuned, Stuck, Exited, RunningOnce,
-                             RunOnceFailed, Reopen, TakeStacks, Stacks, Stage>;
+                             RunOnceFailed, Reopen, TakeStacks, Stacks, Stage, CancelRequest>;
 
 std::string encode(const Message& message);
 Result<Message> decode(std::span<const std::byte> bytes);

@@ -85,8 +85,9 @@ std::uint64_t errors(const Counts& counts);
 // One request in hand. Written as the slot is; a reader may catch it half written.
 struct RequestInHand {
   std::atomic<std::uint64_t> started_ns;  // CLOCK_MONOTONIC, 0: the entry is free
+  std::atomic<std::uint32_t> number;      // the worker's own, from 1, in all stages the same
   char method[16];                        // NUL-terminated
-  char path[167];
+  char path[163];
   std::atomic<RequestStage> stage;
 };
 
@@ -105,10 +106,11 @@ struct alignas(64) ScoreboardSlot {
   std::atomic<std::uint32_t> receiving;  // requests by their stage, as `busy` is of InApp
   std::atomic<std::uint32_t> sending;
   std::atomic<std::uint32_t> websockets;  // and sockets that a gateway has taken over
-  Counters before;           // what the counters were when the worker began; the zygote's
-  RequestInHand in_hand[8];  // of more than these only the figures by stage tell
+  Counters before;  // what the counters were when the worker began; the zygote's
+  // Of those inside the app the oldest. Of more than these only the figures by stage tell.
+  RequestInHand in_hand[16];
 };
-static_assert(sizeof(ScoreboardSlot) == 3072);
+static_assert(sizeof(ScoreboardSlot) == 4608);
 inline constexpr std::size_t kShownInHand = std::size(ScoreboardSlot{}.in_hand);
 
 // Of the shown requests inside the app the one that began last; nullptr: none.
@@ -134,7 +136,7 @@ struct LogLoss {
 
 struct ScoreboardHeader {
   static constexpr std::uint32_t kMagic = 0x61707064;  // "appd"
-  static constexpr std::uint32_t kLayoutVersion = 3;
+  static constexpr std::uint32_t kLayoutVersion = 4;
   std::uint32_t magic;
   std::uint32_t layout_version;
   std::uint32_t slots;

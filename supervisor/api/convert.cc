@@ -219,6 +219,16 @@ void to_proto(const model::WorkerView& worker, v1::Worker& out) {
   out.set_memory(worker.memory);
 }
 
+void to_proto(const model::RequestView& request, v1::RequestInHand& out) {
+  out.set_name(request_name(request.app, request.worker, request.number));
+  out.set_pid(request.pid);
+  out.set_method(request.method);
+  out.set_path(request.path);
+  to_proto(request.age, *out.mutable_age());
+  out.set_stage(to_proto(request.stage));
+  out.set_cancellable(request.cancellable);
+}
+
 void to_proto(const model::Operation& operation, v1::Operation& out) {
   // Empty: there was nothing to do (DeleteApp with allow_missing).
   if (!operation.id.empty()) out.set_name(operation_name(operation.id));

@@ -7,6 +7,7 @@
 #include "appd/v1/system.pb.h"
 #include "appd/v1/workers.pb.h"
 #include "supervisor/model/observed.h"
+#include "supervisor/model/request.h"
 
 namespace appd::api {
 
@@ -22,7 +23,10 @@ void to_proto(model::Milliseconds duration, google::protobuf::Duration& out);
 void to_proto(const model::Failure& failure, v1::Failure& out);
 void to_proto(const model::AppView& app, v1::App& out);
 void to_proto(const model::WorkerView& worker, v1::Worker& out);
-// death_convert.cc. `full`: with what is long.
+void to_proto(const model::RequestView& request, v1::RequestInHand& out);
+// death_convert.cc.
+v1::Death::Request::Stage to_proto(model::RequestStage stage);
+// `full`: with what is long.
 void to_proto(const model::Death& death, bool full, v1::Death& out);
 void to_proto(const std::string& app, const model::Cut& cut, v1::Cut& out);
 void to_proto(const model::Operation& operation, v1::Operation& out);

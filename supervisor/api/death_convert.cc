@@ -33,23 +33,11 @@ v1::Death::Cause proto_of(model::DeathCause cause) {
   return v1::Death::CAUSE_UNSPECIFIED;
 }
 
-v1::Death::Request::Stage proto_of(model::RequestStage stage) {
-  switch (stage) {
-    case model::RequestStage::InApp:
-      return v1::Death::Request::IN_APP;
-    case model::RequestStage::Receiving:
-      return v1::Death::Request::RECEIVING;
-    case model::RequestStage::Sending:
-      return v1::Death::Request::SENDING;
-  }
-  return v1::Death::Request::STAGE_UNSPECIFIED;
-}
-
 void fill(const model::LostRequest& request, v1::Death::Request& out) {
   out.set_method(request.method);
   out.set_path(request.path);
   to_proto(request.age, *out.mutable_age());
-  out.set_stage(proto_of(request.stage));
+  out.set_stage(to_proto(request.stage));
 }
 
 void fill(const model::LastFigures& figures, v1::Death& out) {
@@ -66,6 +54,18 @@ void fill(const model::LastFigures& figures, v1::Death& out) {
 }
 
 }  // namespace
+
+v1::Death::Request::Stage to_proto(model::RequestStage stage) {
+  switch (stage) {
+    case model::RequestStage::InApp:
+      return v1::Death::Request::IN_APP;
+    case model::RequestStage::Receiving:
+      return v1::Death::Request::RECEIVING;
+    case model::RequestStage::Sending:
+      return v1::Death::Request::SENDING;
+  }
+  return v1::Death::Request::STAGE_UNSPECIFIED;
+}
 
 void to_proto(const std::string& app, const model::Cut& cut, v1::Cut& out) {
   out.set_workers(cut.workers);

@@ -81,6 +81,7 @@ std::size_t fill(google::rpc::BadRequest& request, const std::vector<model::Viol
 std::string resource_type(const std::string& reason) {
   if (reason == "WORKER_NOT_FOUND") return "appd.v1.Worker";
   if (reason == "DEATH_NOT_FOUND") return "appd.v1.Death";
+  if (reason == "REQUEST_NOT_FOUND") return "appd.v1.RequestInHand";
   if (reason == "OPERATION_NOT_FOUND") return "appd.v1.Operation";
   if (reason == "REVISION_NOT_FOUND") return "appd.v1.Revision";
   if (reason == "SERVICE_NOT_FOUND") return "grpc.Service";

@@ -15,26 +15,29 @@ namespace {
 constexpr std::string_view kApps = "apps/";
 constexpr std::string_view kWorkers = "/workers/";
 constexpr std::string_view kDeaths = "/deaths/";
+constexpr std::string_view kRequests = "/requests/";
 constexpr std::string_view kOperations = "operations/";
 
 Rejection bad_name(const char* field, std::string_view name, const std::string& form) {
   return request_invalid(field, "must be " + form + ", but got " + model::in_quotes(name));
 }
 
-// "apps/web/workers/3" at `middle`. Number is written as to_string() does: "03" and "-0" are none.
+// Written as to_string() does: "03" and "-0" are none.
+template <typename Number>
+bool parse_number(std::string_view text, Number& number) {
+  const char* end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, number);
+  return error == std::errc{} && stop == end && number >= 0 && std::to_string(number) == text;
+}
+
+// "apps/web/workers/3" at `middle`.
 template <typename Name>
 std::optional<Name> split_name(std::string_view name, std::string_view middle) {
   const std::size_t at = name.find(middle);
   if (at == std::string_view::npos) return std::nullopt;
   const auto app = parse_app_name(name.substr(0, at), "");
-  const std::string_view number = name.substr(at + middle.size());
   Name parsed;
-  const char* end = number.data() + number.size();
-  const auto [stop, error] = std::from_chars(number.data(), end, parsed.id);
-  if (!app || error != std::errc{} || stop != end || parsed.id < 0 ||
-      std::to_string(parsed.id) != number) {
-    return std::nullopt;
-  }
+  if (!app || !parse_number(name.substr(at + middle.size()), parsed.id)) return std::nullopt;
   parsed.app = app.value();
   return parsed;
 }
@@ -52,6 +55,9 @@ std::string worker_name(std::string_view app, std::int32_t id) {
 }
 std::string death_name(std::string_view app, std::int64_t id) {
   return app_name(app).append(kDeaths).append(std::to_string(id));
+}
+std::string request_name(std::string_view app, std::int32_t worker, std::uint32_t number) {
+  return worker_name(app, worker).append(kRequests).append(std::to_string(number));
 }
 std::string operation_name(std::string_view id) { return std::string(kOperations).append(id); }
 std::string revision_name(std::string_view app, std::int64_t number) {
@@ -75,6 +81,20 @@ Answer<WorkerName> parse_worker_name(std::string_view name, const char* field) {
 Answer<DeathName> parse_death_name(std::string_view name, const char* field) {
   if (auto parsed = split_name<DeathName>(name, kDeaths)) return *std::move(parsed);
   return bad_name(field, name, "\"apps/{id}/deaths/{number}\"");
+}
+
+Answer<RequestName> parse_request_name(std::string_view name, const char* field) {
+  const std::size_t at = name.find(kRequests);
+  RequestName parsed;
+  if (at != std::string_view::npos &&
+      parse_number(name.substr(at + kRequests.size()), parsed.number)) {
+    if (auto worker = split_name<WorkerName>(name.substr(0, at), kWorkers)) {
+      parsed.app = std::move(worker->app);
+      parsed.worker = worker->id;
+      return parsed;
+    }
+  }
+  return bad_name(field, name, "\"apps/{id}/workers/{number}/requests/{number}\"");
 }
 
 Answer<std::string> parse_operation_name(std::string_view name, const char* field) {

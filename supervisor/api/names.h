@@ -15,8 +15,10 @@ using reconcile::Rejection;
 // INVALID_ARGUMENT / REQUEST_INVALID with one field violation.
 Rejection request_invalid(std::string field, std::string description);
 
-std::string app_name(std::string_view id);                             // "apps/web"
-std::string worker_name(std::string_view app, std::int32_t id);        // "apps/web/workers/3"
+std::string app_name(std::string_view id);                       // "apps/web"
+std::string worker_name(std::string_view app, std::int32_t id);  // "apps/web/workers/3"
+// "apps/web/workers/3/requests/17"
+std::string request_name(std::string_view app, std::int32_t worker, std::uint32_t number);
 std::string operation_name(std::string_view id);                       // "operations/UUID"
 std::string revision_name(std::string_view app, std::int64_t number);  // "apps/web/revisions/3"
 std::string death_name(std::string_view app, std::int64_t id);         // "apps/web/deaths/3"
@@ -33,6 +35,12 @@ struct DeathName {
   std::int64_t id = 0;
 };
 Answer<DeathName> parse_death_name(std::string_view name, const char* field);
+struct RequestName {
+  std::string app;
+  std::int32_t worker = 0;
+  std::uint32_t number = 0;
+};
+Answer<RequestName> parse_request_name(std::string_view name, const char* field);
 Answer<std::string> parse_operation_name(std::string_view name, const char* field);
 
 // Empty, or a UUID (answered in lower case).

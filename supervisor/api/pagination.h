@@ -17,7 +17,8 @@ enum class ListKind : char {
   Workers = 'w',
   Operations = 'o',
   Revisions = 'r',
-  Deaths = 'd'
+  Deaths = 'd',
+  Requests = 'q'
 };
 
 // How many items this page may have. 0 means 100; more than 1000 means 1000.

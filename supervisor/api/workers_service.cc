@@ -1,6 +1,7 @@
 // Workers: a view of the core's snapshot, and the certificates of those that ended.
 #include <algorithm>
 #include <cstdio>
+#include <tuple>
 
 #include "supervisor/api/change_options.h"
 #include "supervisor/api/pagination.h"
@@ -155,6 +156,58 @@ void recycle_worker(reconcile::Control& control,
                          call.then<model::WorkerView>(answer));
 }
 
+// Oldest first, and the same while requests grow older.
+bool began_before(const model::RequestView& a, const model::RequestView& b) {
+  return std::tie(a.started, a.app, a.worker, a.number) <
+         std::tie(b.started, b.app, b.worker, b.number);
+}
+
+// Sorts in this order.
+std::string key_of_request(const model::RequestView& request) {
+  char started[32];
+  std::snprintf(started, sizeof(started), "%019lld",
+                static_cast<long long>(request.started.time_since_epoch().count()));
+  char number[32];
+  std::snprintf(number, sizeof(number), "%010d %010u", request.worker, request.number);
+  return started + (" " + request.app) + " " + number;
+}
+
+void list_requests(reconcile::Control& control,
+                   UnaryCall<v1::ListRequestsRequest, v1::ListRequestsResponse>& call) {
+  const auto app = parse_parent(call);
+  if (!app) return;
+  const auto answer = [](auto& done, model::RequestsView requests) {
+    std::sort(requests.named.begin(), requests.named.end(), began_before);
+    const auto page = sorted_page(ListKind::Requests, requests.named, key_of_request,
+                                  done.request().page_size(), done.request().page_token());
+    if (!page) return done.reject(page.rejection());
+    v1::ListRequestsResponse response;
+    for (const model::RequestView* request : page.value().items) {
+      to_proto(*request, *response.add_requests());
+    }
+    response.set_next_page_token(page.value().next_page_token);
+    response.set_unnamed(requests.unnamed);
+    response.set_websockets(requests.websockets);
+    done.finish(response);
+  };
+  control.requests(*app, call.then<model::RequestsView>(answer));
+}
+
+void cancel_request(reconcile::Control& control,
+                    UnaryCall<v1::CancelRequestRequest, v1::RequestInHand>& call) {
+  const auto name = parse_request_name(call.request().name(), "name");
+  if (!name) return call.reject(name.rejection());
+  call.about("resource", call.request().name());
+  const auto answer = [](auto& done, const model::RequestView& request) {
+    v1::RequestInHand response;
+    to_proto(request, response);
+    done.finish(response);
+  };
+  control.cancel_request(
+      {name.value().app, name.value().worker, name.value().number, call.caller()},
+      call.then<model::RequestView>(answer));
+}
+
 }  // namespace
 
 void WorkersService::serve(CallHost& host) {
@@ -166,6 +219,10 @@ void WorkersService::serve(CallHost& host) {
               [this](auto& call) { dump_stacks(control_, call); });
   serve_unary(host, service_, &Workers::RequestRecycleWorker,
               [this](auto& call) { recycle_worker(control_, call); });
+  serve_unary(host, service_, &Workers::RequestListRequests,
+              [this](auto& call) { list_requests(control_, call); });
+  serve_unary(host, service_, &Workers::RequestCancelRequest,
+              [this](auto& call) { cancel_request(control_, call); });
   serve_unary(host, service_, &Workers::RequestGetDeath,
               [this](auto& call) { get_death(control_, call); });
   serve_unary(host, service_, &Workers::RequestListDeaths,

@@ -13,6 +13,7 @@
 
 #include "common/result.h"
 #include "supervisor/model/measurement.h"
+#include "supervisor/model/request.h"
 #include "supervisor/model/revision.h"
 #include "supervisor/runtime/log_reader.h"
 
@@ -104,6 +105,13 @@ struct RestoreState {
   CallOptions options;
 };
 
+struct CancelRequest {
+  std::string app;
+  std::int32_t worker = 0;
+  std::uint32_t number = 0;
+  model::Caller caller;
+};
+
 // Why a call was refused: the error, and each field that breaks a rule.
 struct Rejection {
   Error error;  // reason is a name of errors.proto's ErrorReason
@@ -179,6 +187,10 @@ class Control {
   virtual void backup_state(BackupState request, Reply<BackupMade> reply) = 0;
   // All apps of such a copy, or none; replies with them as they begin.
   virtual void restore_state(RestoreState request, Reply<std::vector<model::AppView>> reply) = 0;
+  // What workers have in hand now, of all apps or of one.
+  virtual void requests(std::optional<std::string> app, Reply<model::RequestsView> reply) = 0;
+  // Has a request in hand ended; replies with what it was as soon as its worker was told.
+  virtual void cancel_request(CancelRequest request, Reply<model::RequestView> reply) = 0;
   virtual void operation(std::string id, Reply<model::Operation> reply) = 0;
   virtual void operations(std::string app, Reply<std::vector<model::Operation>> reply) = 0;
   virtual void cancel_operation(CancelOperation request, Reply<model::Operation> reply) = 0;

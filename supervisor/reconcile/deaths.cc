@@ -5,50 +5,31 @@
 #include <spdlog/fmt/fmt.h>
 
 #include <algorithm>
-#include <cstring>
 
 #include "supervisor/model/text.h"
+#include "supervisor/reconcile/in_hand.h"
 #include "supervisor/reconcile/reconciler.h"
 
 namespace appd::reconcile {
 namespace {
 
-std::string printable(const char* text, std::size_t size) {
-  std::string out(text, ::strnlen(text, size));
-  for (char& c : out) {
-    auto byte = static_cast<unsigned char>(c);
-    if (byte < 0x20 || byte >= 0x7f) c = '?';
-  }
-  return out;
-}
+// As many are named, of those inside the app and of those that waited for their clients.
+constexpr int kNamedInApp = 8;
+constexpr int kNamedWaiting = 4;
 
-model::RequestStage stage_of(const RequestInHand& request) {
-  switch (request.stage.load(std::memory_order_relaxed)) {
-    case RequestStage::Receiving:
-      return model::RequestStage::Receiving;
-    case RequestStage::Sending:
-      return model::RequestStage::Sending;
-    case RequestStage::InApp:
-      break;
+std::vector<model::LostRequest> lost_requests(const ScoreboardSlot& slot,
+                                              std::chrono::steady_clock::time_point end) {
+  std::vector<model::LostRequest> lost;
+  int in_app = 0;
+  int waiting = 0;
+  for (model::RequestView& request : requests_in_hand(slot, end)) {
+    const bool named = request.stage == model::RequestStage::InApp ? in_app++ < kNamedInApp
+                                                                   : waiting++ < kNamedWaiting;
+    if (!named) continue;
+    lost.push_back(
+        {std::move(request.method), std::move(request.path), request.age, request.stage});
   }
-  return model::RequestStage::InApp;
-}
-
-std::vector<model::LostRequest> requests_in_hand(const ScoreboardSlot& slot,
-                                                 std::chrono::steady_clock::time_point end) {
-  std::vector<model::LostRequest> found;
-  for (const RequestInHand& request : slot.in_hand) {
-    auto started = static_cast<std::int64_t>(request.started_ns.load(std::memory_order_relaxed));
-    if (started == 0) continue;
-    auto age = end.time_since_epoch() - std::chrono::nanoseconds(started);
-    found.push_back(
-        {printable(request.method, sizeof(request.method)),
-         printable(request.path, sizeof(request.path)),
-         std::max(std::chrono::duration_cast<model::Milliseconds>(age), model::Milliseconds(0)),
-         stage_of(request)});
-  }
-  std::sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.age > b.age; });
-  return found;
+  return lost;
 }
 
 }  // namespace
@@ -68,7 +49,7 @@ model::LastFigures last_figures(const ScoreboardSlot* slot, std::int32_t pid,
   figures.bytes_out = static_cast<std::int64_t>(counts.bytes_out);
   figures.busy = static_cast<std::int32_t>(slot->busy.load(relaxed));
   figures.connections = static_cast<std::int32_t>(slot->connections.load(relaxed));
-  figures.in_hand = requests_in_hand(*slot, end);
+  figures.in_hand = lost_requests(*slot, end);
   figures.receiving = static_cast<std::int32_t>(slot->receiving.load(relaxed));
   figures.sending = static_cast<std::int32_t>(slot->sending.load(relaxed));
   figures.websockets = static_cast<std::int32_t>(slot->websockets.load(relaxed));

@@ -64,6 +64,8 @@ class Reconciler : public Control {
   void recycle_worker(RecycleWorker request, Reply<model::WorkerView> reply) override;
   void backup_state(BackupState request, Reply<BackupMade> reply) override;
   void restore_state(RestoreState request, Reply<std::vector<model::AppView>> reply) override;
+  void requests(std::optional<std::string> app, Reply<model::RequestsView> reply) override;
+  void cancel_request(CancelRequest request, Reply<model::RequestView> reply) override;
   void operation(std::string id, Reply<model::Operation> reply) override;
   void operations(std::string app, Reply<std::vector<model::Operation>> reply) override;
   void cancel_operation(CancelOperation request, Reply<model::Operation> reply) override;
@@ -203,6 +205,10 @@ class Reconciler : public Control {
   void restore_tallies();
   void keep_tallies();
   void count_ended(const std::vector<model::Operation>& stored);
+
+  // requests.cc: what workers have in hand.
+  model::RequestsView requests_of(const AppEntry& app, core::RolloutKey key, core::WorkerId id,
+                                  const core::Worker& worker, core::Time now) const;
 
   // publish.cc: what watchers and the log see.
   void publish(const std::string& app, decltype(model::Event::what) what);

@@ -198,6 +198,13 @@ bool Runtime::take_stacks(core::RolloutKey key, core::WorkerId id) {
   return true;
 }
 
+bool Runtime::cancel_request(core::RolloutKey key, core::WorkerId id, std::uint32_t number) {
+  auto it = zygotes_.find(key);
+  if (it == zygotes_.end() || !it->second.link->connected()) return false;
+  it->second.link->send(message::CancelRequest{id, number});
+  return true;
+}
+
 // A log that cannot be opened harms nobody: the keeper goes on trying.
 void Runtime::give_access_log(Zygote& zygote, const std::string& app,
                               const message::Settings& settings) {

@@ -62,6 +62,8 @@ class Runtime {
   void kill_worker(core::RolloutKey key, core::WorkerId id);
   // False: it has no zygote that could ask it. The answer is the event StacksTaken.
   bool take_stacks(core::RolloutKey key, core::WorkerId id);
+  // False: it has no zygote that could tell it.
+  bool cancel_request(core::RolloutKey key, core::WorkerId id, std::uint32_t number);
   // Where the workers are to write an access log, it is there for them before they begin.
   void tune(core::RolloutKey key, const std::string& app, const message::Settings& settings);
   // Duplicates of these, as of open_logs(), take the place of the log files that it has.

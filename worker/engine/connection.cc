@@ -64,7 +64,7 @@ void Connection::begin_wait(RequestStage stage, const http::RequestHead& head) {
   end_wait();
   stage_ = stage;
   net::TimePoint begun = stage == RequestStage::Sending ? begun_ : shared_.now;
-  place_ = shared_.stats.begin_wait(stage, head.method, head.target, begun);
+  place_ = shared_.stats.begin_wait(stage, number(), head.method, head.target, begun);
 }
 
 bool Connection::note_events(std::uint32_t events) {
@@ -475,6 +475,7 @@ Connection::Outcome Connection::after_output() {
     return input_expected ? linger() : Outcome::Closed;
   }
   phase_ = Phase::Reading;
+  number_ = 0;
   if (!has_stored() && !stored_.empty()) {
     stored_.clear();
     stored_at_ = 0;

@@ -112,6 +112,11 @@ class Connection : public Waiter, public net::ListLink<TurnTag> {
   // The request's place on the scoreboard.
   std::uint8_t place() const { return place_; }
   void set_place(std::uint8_t place) { place_ = place; }
+  // What it is called there.
+  std::uint32_t number() {
+    if (number_ == 0) number_ = shared_.stats.number();
+    return number_;
+  }
   // The answer in the making is the last one here.
   bool says_goodbye() const {
     return shared_.parting() &&
@@ -168,6 +173,7 @@ class Connection : public Waiter, public net::ListLink<TurnTag> {
   RequestStage stage_ = RequestStage::InApp;  // on the scoreboard; InApp is the engine's business
   bool look_at_first_ = false;
   std::uint8_t place_ = 0;
+  std::uint32_t number_ = 0;  // 0: none yet
   http::RequestCodec codec_;
   std::string stored_;  // received, not yet parsed from stored_at_ on
   std::size_t stored_at_ = 0;

@@ -196,11 +196,24 @@ Exchange* Engine::next(Lane& lane) {
     if (outcome == Connection::Outcome::Request) {
       in_hand_.push_back(*connection);
       const http::RequestHead& head = connection->exchange().request();
-      connection->set_place(shared_.stats.begin(head.method, head.target, connection->begun(),
-                                                oldest_in_hand()->begun()));
+      connection->set_place(shared_.stats.begin(connection->number(), head.method, head.target,
+                                                connection->begun(), oldest_in_hand()->begun()));
       return &connection->exchange();
     }
     settle(*connection, outcome);
+  }
+}
+
+// So that those that are shown are the oldest; hence this one is found behind as many at most.
+void Engine::uncover() {
+  const auto hidden = [](const Connection& each) { return each.place() == Stats::kNotShown; };
+  while (shared_.stats.hides_some()) {
+    Connection* found = overdue_.find_if(hidden);
+    if (found == nullptr) found = in_hand_.find_if(hidden);
+    if (found == nullptr) return;
+    const http::RequestHead& head = found->exchange().request();
+    found->set_place(
+        shared_.stats.uncover(found->number(), head.method, head.target, found->begun()));
   }
 }
 
@@ -221,6 +234,13 @@ Exchange* Engine::next_overdue() {
 
 net::Nanoseconds Engine::oldest_overdue() const {
   return overdue_.empty() ? net::Nanoseconds(0) : shared_.now - overdue_.front()->begun();
+}
+
+Exchange* Engine::find_in_hand(std::uint32_t number) {
+  const auto is_it = [number](Connection& each) { return each.number() == number; };
+  Connection* found = in_hand_.find_if(is_it);
+  if (found == nullptr) found = overdue_.find_if(is_it);
+  return found == nullptr ? nullptr : &found->exchange();
 }
 
 void Engine::finish(Exchange& exchange) {
@@ -256,6 +276,7 @@ void Engine::end_request(Exchange& exchange, int status) {
   shared_.stats.end(connection.place(), status, connection.waited(),
                     shared_.now - connection.begun(),
                     oldest == nullptr ? net::TimePoint() : oldest->begun());
+  uncover();
   if (shared_.access_log.on() && status != 0) log_request(exchange, status);
 }
 
@@ -301,6 +322,7 @@ void Engine::collect() {
   for (int i = 0; i < event_count_; ++i) collect_event(events_[static_cast<std::size_t>(i)]);
   woken_.store(false, std::memory_order_relaxed);
   if (parking_->has_given()) bury_given();
+  uncover();  // clients that were waited for have perhaps left room
   if (shared_.drain_requested.load(std::memory_order_relaxed)) drain();
   // Nothing is due before the deadline that was published last.
   if (ticks(shared_.now) >= deadline_.load(std::memory_order_relaxed)) run_timeouts();

@@ -85,6 +85,8 @@ class Engine {
   Exchange* next_overdue();
   // How long the oldest of those has been in hand; zero when there is none.
   net::Nanoseconds oldest_overdue() const;
+  // The request in hand that the scoreboard calls so; nullptr: it is over.
+  Exchange* find_in_hand(std::uint32_t number);
   // The answer, 101, has been sent: the connection stays with the gateway until close_upgraded(),
   // but the request is over.
   void upgrade(Exchange& exchange);
@@ -138,6 +140,7 @@ class Engine {
   void watch_again(const Connection& connection);
   Connection* find(std::uint64_t id);
   Connection* oldest_in_hand() const;
+  void uncover();
   void publish_deadline();
   void take_events(int count);
   void arm_timer(std::int64_t deadline);

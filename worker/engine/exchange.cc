@@ -22,7 +22,7 @@ void Exchange::begin(const http::RequestHead& request) {
   request_ = &request;
   response_.clear();
   body_complete_ = true;
-  head_sent_ = gone_ = held_ = ended_ = keep_alive_ = overdue_ = false;
+  head_sent_ = gone_ = held_ = ended_ = keep_alive_ = overdue_ = cancelled_ = false;
   owed_ = excess_ = body_sent_ = 0;
 }
 
@@ -155,7 +155,7 @@ void Exchange::fail(int status, std::string_view detail) {
     gone_ = true;
     return;
   }
-  if (overdue_) status = 504;
+  if (overdue_) status = cancelled_ ? 503 : 504;
   std::string phrase = std::to_string(status) + " ";
   phrase += http::reason_phrase(status);
   response_.start(phrase);

@@ -27,7 +27,8 @@ struct ExchangeObserver {
   // After Engine::upgrade(): it was waited long enough, for the time to ping or for a pong.
   virtual void on_ping_due() {}
   virtual void on_pong_late() {}
-  // It has been in hand for longer than request_timeout: see Engine::next_overdue().
+  // It is to be ended: it has been in hand for longer than request_timeout
+  // (Engine::next_overdue()), or is cancelled.
   virtual void on_overdue() {}
 
  protected:
@@ -67,6 +68,9 @@ class Exchange {
   // It is over request_timeout: whatever fails from now on is a 504.
   bool overdue() const { return overdue_; }
   void note_overdue() { overdue_ = true; }
+  // Somebody wants it ended: the same, but a 503.
+  bool cancelled() const { return cancelled_; }
+  void note_cancelled() { overdue_ = cancelled_ = true; }
 
   // After Engine::upgrade(), bytes of the other protocol. What has come, without waiting; it may be
   // changed in place, and is good until the lane is used again. Empty: nothing now, or
@@ -144,6 +148,7 @@ class Exchange {
   bool keep_alive_ = false;
   bool ended_ = false;
   bool overdue_ = false;
+  bool cancelled_ = false;
   std::uint64_t owed_ = 0;  // of Framing::Length
   std::uint64_t excess_ = 0;
   std::uint64_t body_sent_ = 0;

@@ -25,20 +25,35 @@ class Stats {
   // The loop turns.
   void beat(net::TimePoint now) { set(slot_.beat_ns, nanoseconds(now)); }
 
-  // Where the request is shown, for end(). `oldest` is the start of the oldest request in hand.
-  std::uint8_t begin(std::string_view method, std::string_view path, net::TimePoint begun,
-                     net::TimePoint oldest) {
+  // A number for a request, none twice.
+  std::uint32_t number() { return ++last_number_; }
+
+  // Where the request is shown, for end(); or kNotShown. `oldest` is the start of the oldest
+  // request in hand.
+  std::uint8_t begin(std::uint32_t number, std::string_view method, std::string_view path,
+                     net::TimePoint begun, net::TimePoint oldest) {
     add(slot_.busy, 1U);
     set(slot_.started_ns, nanoseconds(oldest));
+    ++hidden_;
+    return uncover(number, method, path, begun);
+  }
+  // A request inside the app is not shown, and there is room for it.
+  bool hides_some() const { return hidden_ > 0 && free_ != 0; }
+  // As begin(), of such a one.
+  std::uint8_t uncover(std::uint32_t number, std::string_view method, std::string_view path,
+                       net::TimePoint begun) {
     if (free_ == 0) return kNotShown;
+    --hidden_;
     auto place = static_cast<std::uint8_t>(std::countr_zero(free_));
-    show(place, method, path, begun);
+    show(place, number, method, path, begun);
     return place;
   }
   // `oldest` is the start of the oldest request that is still in hand, or the epoch.
   void end(std::uint8_t place, int status, net::Nanoseconds waited, net::Nanoseconds took,
            net::TimePoint oldest) {
-    if (place != kNotShown) {
+    if (place == kNotShown) {
+      --hidden_;
+    } else {
       set<std::uint64_t>(slot_.in_hand[place].started_ns, 0);
       free_ |= 1U << place;
     }
@@ -67,14 +82,14 @@ class Stats {
 
   // A request that waits for its client, before it comes to the app (Receiving) or after (Sending).
   // Where it is shown, for end_wait(): in few places, so that slow clients hide nothing else.
-  std::uint8_t begin_wait(RequestStage stage, std::string_view method, std::string_view path,
-                          net::TimePoint begun) {
+  std::uint8_t begin_wait(RequestStage stage, std::uint32_t number, std::string_view method,
+                          std::string_view path, net::TimePoint begun) {
     add(waiting(stage), 1U);
     std::uint32_t free = free_ & kForWaiting;
     if (free == 0) return kNotShown;
     auto place = static_cast<std::uint8_t>(std::bit_width(free) - 1);
     set(slot_.in_hand[place].stage, stage);
-    show(place, method, path, begun);
+    show(place, number, method, path, begun);
     return place;
   }
   void end_wait(RequestStage stage, std::uint8_t place) {
@@ -88,11 +103,14 @@ class Stats {
   void websocket_opened() { add(slot_.websockets, 1U); }
   void websocket_closed() { add(slot_.websockets, -1U); }
 
+  static constexpr std::uint8_t kNotShown = 0xff;
+
  private:
-  void show(std::uint8_t place, std::string_view method, std::string_view path,
-            net::TimePoint begun) {
+  void show(std::uint8_t place, std::uint32_t number, std::string_view method,
+            std::string_view path, net::TimePoint begun) {
     free_ &= ~(1U << place);
     RequestInHand& shown = slot_.in_hand[place];
+    set(shown.number, number);
     copy(shown.method, method);
     copy(shown.path, path);
     set(shown.started_ns, nanoseconds(begun));
@@ -128,12 +146,13 @@ class Stats {
                                  N - 1);
   }
 
-  static constexpr std::uint8_t kNotShown = 0xff;
-  static constexpr std::uint32_t kForWaiting = 0xf0;  // half of the places
+  static constexpr std::uint32_t kForWaiting = 0xff00;  // half of the places
 
   ScoreboardSlot& slot_;
   Counters& counters_ = slot_.counters;
   std::uint32_t free_ = (1U << kShownInHand) - 1;  // places of slot_.in_hand
+  std::uint32_t hidden_ = 0;                       // requests inside the app without one
+  std::uint32_t last_number_ = 0;
 };
 
 }  // namespace appd::engine

@@ -41,6 +41,14 @@ void LoopHost::end_overdue() {
   if (hopeless && !std::exchange(hopeless_noted_, true)) on_hopeless(engine_.oldest_overdue());
 }
 
+void LoopHost::cancel(std::uint32_t number) {
+  engine::Exchange* exchange = engine_.find_in_hand(number);
+  if (exchange == nullptr || exchange->observer() == nullptr) return;
+  exchange->note_cancelled();
+  exchange->observer()->on_overdue();
+  if (!in_tick_) engine_.wake();  // for what was deferred
+}
+
 void LoopHost::set_limit(std::uint32_t worker_connections) {
   limit_ = worker_connections;
   note_room();

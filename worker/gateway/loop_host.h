@@ -55,6 +55,9 @@ class LoopHost {
   void set_limit(std::uint32_t worker_connections);
   // The loop's descriptor is readable.
   void tick();
+  // Ends the request in hand with this number as if it were over request_timeout; nothing: it is
+  // over.
+  void cancel(std::uint32_t number);
   // The answer is complete.
   void finish(engine::Exchange& exchange);
   // The request has become another protocol's; close_upgraded() ends it, and it counts as held.

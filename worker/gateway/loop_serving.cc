@@ -65,6 +65,8 @@ class LoopServing final : public Serving {
     monitor_.set_timeout(stuck_limit(settings, grace), false);
   }
 
+  void cancel(std::uint32_t number) override { host_.cancel(number); }
+
   // The loop turns, or it is stuck.
   void held_up() override { engine_.wake(); }
   void relieve() override { engine_.give_away(); }

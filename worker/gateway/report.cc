@@ -26,11 +26,13 @@ void report_exception(std::uint32_t worker, const engine::Exchange* exchange) {
 }
 
 void report_overdue(std::uint32_t worker, const engine::Exchange& exchange) {
-  net::LogLine("warn", "request_timeout")
+  net::LogLine("warn", exchange.cancelled() ? "request_cancelled" : "request_timeout")
       .add("worker", worker)
       .add("method", exchange.request().method)
       .add("path", exchange.request().target)
-      .add("answer", exchange.head_sent() ? "broken off" : "504");
+      .add("answer", exchange.head_sent()   ? "broken off"
+                     : exchange.cancelled() ? "503"
+                                            : "504");
 }
 
 PyObject* request_timeout() {

@@ -12,7 +12,7 @@ namespace appd::gateway {
 // be nullptr.
 void report_exception(std::uint32_t worker, const engine::Exchange* exchange);
 
-// A request has been in hand for longer than request_timeout and is being ended.
+// A request has been in hand for longer than request_timeout, or is cancelled, and is being ended.
 void report_overdue(std::uint32_t worker, const engine::Exchange& exchange);
 // What is thrown into a greenlet for that: a BaseException, borrowed; nullptr with an exception
 // set. First called while no exception is set.

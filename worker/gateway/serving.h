@@ -48,6 +48,8 @@ class Serving {
   virtual ServingEnd serve() = 0;
   // New settings are in the engine.
   virtual void tune() = 0;
+  // Somebody wants the request in hand with this number ended. Threads cannot be.
+  virtual void cancel(std::uint32_t) {}
   // In the monitor's thread, without the interpreter's lock: somebody is held up in the app.
   virtual void held_up() = 0;
   // The same, and clients are waiting.

@@ -46,6 +46,14 @@ class IntrusiveList {
 
   bool empty() const { return ring_.next_ == &ring_; }
   T* front() const { return empty() ? nullptr : static_cast<T*>(ring_.next_); }
+  // The first entry that the predicate is true for; nullptr: none.
+  template <typename Predicate>
+  T* find_if(Predicate predicate) const {
+    for (ListLink<Tag>* link = ring_.next_; link != &ring_; link = link->next_) {
+      if (predicate(*static_cast<T*>(link))) return static_cast<T*>(link);
+    }
+    return nullptr;
+  }
   // Moves the entry here if it was elsewhere.
   void push_back(T& entry) {
     ListLink<Tag>& link = entry;

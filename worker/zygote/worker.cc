@@ -156,6 +156,8 @@ class Worker {
         engine_->apply(tuned->settings);
         serving_->tune();
         tell(message::Tuned{setup_.worker, engine_->settings().revision});
+      } else if (auto* cancel = std::get_if<message::CancelRequest>(&received->message)) {
+        serving_->cancel(cancel->number);
       } else if (std::holds_alternative<message::Reopen>(received->message)) {
         net::take_log_files(setup_.log_files.get());
       }

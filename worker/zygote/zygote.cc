@@ -349,6 +349,10 @@ void Zygote::take(message::Received received) {
                    child->stacks_for_appd = true;
                    child->take_stacks(net::steady_now());
                  },
+                 [&](const message::CancelRequest& wanted) {
+                   const Child* child = find(wanted.worker);
+                   if (child != nullptr && !child->command) (void)child->channel.send(wanted);
+                 },
                  [&](const message::Tune& wanted) { tune(wanted); },
                  [&](const message::Stage& stage) { stage_ = stage; },
                  [&](const message::Quit&) { drain_all(); },

@@ -4,6 +4,9 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include <memory>
+#include <set>
+#include <string>
 #include <vector>
 
 #include "tests/support/eventually.h"
@@ -129,6 +132,49 @@ TEST(EngineLoop, KeepsSeveralRequestsInHandAndAnswersThemInAnyOrder) {
   EXPECT_EQ(second.receive().value_or(Answer{}).body, "2");
   EXPECT_EQ(first.receive().value_or(Answer{}).body, "1");
   EXPECT_EQ(loop.slot().busy, 0U);
+}
+
+TEST(EngineLoop, ShowsTheOldestOfManyRequestsAndFindsEachByItsNumber) {
+  Loop loop;
+  const std::size_t more = 2;
+  std::vector<std::unique_ptr<HttpClient>> clients;
+  std::vector<Exchange*> exchanges;
+  for (std::size_t i = 0; i < kShownInHand + more; ++i) {
+    clients.push_back(std::make_unique<HttpClient>(loop.port));
+    ASSERT_TRUE(clients.back()->send("GET /" + std::to_string(i) + " HTTP/1.1\r\nHost: a\r\n\r\n"));
+    exchanges.push_back(loop.take());
+    ASSERT_NE(exchanges.back(), nullptr);
+    EXPECT_EQ(loop.engine->find_in_hand(static_cast<std::uint32_t>(i + 1)), exchanges.back());
+  }
+  const auto shown = [&] {
+    std::set<std::string> paths;
+    for (const RequestInHand& request : loop.slot().in_hand) {
+      if (request.started_ns != 0) paths.insert(request.path);
+    }
+    return paths;
+  };
+  const std::string first_hidden = "/" + std::to_string(kShownInHand);
+  EXPECT_EQ(shown().size(), kShownInHand);
+  EXPECT_FALSE(shown().contains(first_hidden));
+  loop.answer(*exchanges[3], "");
+  EXPECT_EQ(shown().size(), kShownInHand);
+  EXPECT_TRUE(shown().contains(first_hidden)) << "the oldest of those that were not";
+  EXPECT_EQ(loop.engine->find_in_hand(4), nullptr);
+  exchanges.erase(exchanges.begin() + 3);
+  for (Exchange* exchange : exchanges) loop.answer(*exchange, "");
+  EXPECT_TRUE(shown().empty());
+}
+
+TEST(EngineLoop, WhatIsCancelledIsA503) {
+  Loop loop;
+  HttpClient client(loop.port);
+  ASSERT_TRUE(client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
+  Exchange* exchange = loop.take();
+  ASSERT_NE(exchange, nullptr);
+  exchange->note_cancelled();
+  exchange->fail(500);
+  loop.engine->finish(*exchange);
+  EXPECT_EQ(client.receive().value_or(Answer{}).status, 503);
 }
 
 TEST(EngineLoop, HandsARequestOutBeforeItsBodyAndReadsThatWhenAsked) {

@@ -296,6 +296,7 @@ TEST(EngineServe, WritesTheScoreboard) {
   EXPECT_EQ(engine.slot().started_ns, 0U);
   EXPECT_STREQ(engine.slot().in_hand[0].method, "GET");
   EXPECT_STREQ(engine.slot().in_hand[0].path, "/bad");
+  EXPECT_EQ(engine.slot().in_hand[0].number, 2U) << "the worker's second";
   EXPECT_GT(engine.slot().counters.bytes_in, 0U);
   EXPECT_GT(engine.slot().counters.bytes_out, 0U);
   std::uint64_t counted = 0;

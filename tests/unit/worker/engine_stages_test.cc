@@ -35,6 +35,31 @@ TEST(EngineStages, ABodyThatIsStillToComeIsShownUntilItIsThere) {
   EXPECT_TRUE(shown(engine.slot(), RequestStage::Receiving).empty());
 }
 
+TEST(EngineStages, ARequestKeepsItsNumberAndTheNextHasAnother) {
+  std::string large(8 << 20, 'x');
+  EngineHarness engine([&](Exchange& exchange) {
+    EngineHarness::start(exchange, "200 OK");
+    exchange.send_whole(large);
+  });
+  const auto number = [&]() -> std::uint32_t {
+    for (const RequestInHand& request : engine.slot().in_hand) {
+      if (request.started_ns != 0) return request.number;
+    }
+    return 0;
+  };
+  HttpClient slow(engine.port(), 4096);
+  for (std::uint32_t expected = 1; expected <= 2; ++expected) {
+    ASSERT_TRUE(slow.send("POST /up HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nab"));
+    ASSERT_TRUE(eventually([&] { return engine.slot().receiving == 1U; }));
+    EXPECT_EQ(number(), expected);
+    ASSERT_TRUE(slow.send("cd"));
+    ASSERT_TRUE(eventually([&] { return engine.slot().sending == 1U; }));
+    EXPECT_EQ(number(), expected);
+    EXPECT_TRUE(slow.receive().value_or(Answer{}).body == large);
+    ASSERT_TRUE(eventually([&] { return engine.slot().sending == 0U; }));
+  }
+}
+
 TEST(EngineStages, AnAnswerThatNobodyTakesIsShownUntilItIsTaken) {
   std::string large(8 << 20, 'x');
   EngineHarness engine([&](Exchange& exchange) {

@@ -270,6 +270,68 @@ TEST_F(WorkersTest, StacksAndReplacementsAreOfOneWorker) {
       "name");
 }
 
+model::RequestView in_hand(std::int32_t worker, std::uint32_t number, int started) {
+  model::RequestView request;
+  request.app = "web";
+  request.worker = worker;
+  request.number = number;
+  request.method = "GET";
+  request.path = "/slow?ms=5";
+  request.stage = model::RequestStage::Sending;
+  request.started = std::chrono::steady_clock::time_point(std::chrono::seconds(started));
+  request.age = std::chrono::milliseconds(1500);
+  request.cancellable = true;
+  return request;
+}
+
+TEST_F(WorkersTest, ListsRequestsInHandOldestFirstPageByPage) {
+  control_.in_hand.named = {in_hand(1, 7, 30), in_hand(1, 9, 10), in_hand(2, 4, 20)};
+  control_.in_hand.unnamed = 5;
+  control_.in_hand.websockets = 2;
+  v1::ListRequestsRequest request;
+  request.set_parent("apps/web");
+  request.set_page_size(2);
+  std::vector<std::string> names;
+  do {
+    v1::ListRequestsResponse page;
+    ASSERT_TRUE(call(workers(), &v1::Workers::Stub::ListRequests, request, &page).ok());
+    EXPECT_EQ(page.unnamed(), 5);
+    EXPECT_EQ(page.websockets(), 2);
+    for (const v1::RequestInHand& each : page.requests()) names.push_back(each.name());
+    EXPECT_EQ(page.requests(0).age().seconds(), 1);
+    EXPECT_EQ(page.requests(0).age().nanos(), 500'000'000);
+    EXPECT_EQ(page.requests(0).path(), "/slow?ms=5");
+    EXPECT_EQ(page.requests(0).stage(), v1::Death::Request::SENDING);
+    EXPECT_TRUE(page.requests(0).cancellable());
+    request.set_page_token(page.next_page_token());
+  } while (!request.page_token().empty());
+  EXPECT_EQ(names, (std::vector<std::string>{"apps/web/workers/1/requests/9",
+                                             "apps/web/workers/2/requests/4",
+                                             "apps/web/workers/1/requests/7"}));
+}
+
+TEST_F(WorkersTest, CancelsTheRequestThatIsNamedAndTellsTheCoreWhoWantsIt) {
+  control_.in_hand.named = {in_hand(3, 17, 1)};
+  v1::CancelRequestRequest request;
+  request.set_name("apps/web/workers/3/requests/17");
+  v1::RequestInHand was;
+  ASSERT_TRUE(call(workers(), &v1::Workers::Stub::CancelRequest, request, &was).ok());
+  EXPECT_EQ(was.name(), request.name());
+  EXPECT_EQ(control_.cancelled_request->app, "web");
+  EXPECT_EQ(control_.cancelled_request->worker, 3);
+  EXPECT_EQ(control_.cancelled_request->number, 17U);
+  EXPECT_TRUE(control_.cancelled_request->caller.uid.has_value());
+  for (const char* name :
+       {"apps/web", "apps/web/workers/3", "apps/web/workers/3/requests/", "apps/web/requests/17",
+        "apps/web/workers/3/requests/x", "apps/web/workers/x/requests/1",
+        "apps/web/workers/3/requests/017", "apps/web/workers/3/requests/-1"}) {
+    request.set_name(name);
+    EXPECT_EQ(Details(call(workers(), &v1::Workers::Stub::CancelRequest, request, &was)).fields(),
+              "name")
+        << name;
+  }
+}
+
 TEST_F(WorkersTest, ListsDeathsByAppAndNewestFirstPageByPage) {
   control_.dead = {death("a", 2), death("a", 1), death("a-b", 7), death("b", 9)};
   v1::ListDeathsRequest request;

@@ -41,6 +41,9 @@ class FakeControl final : public reconcile::Control {
   std::optional<reconcile::RestoreState> restored;
   std::optional<reconcile::CancelOperation> cancelled;
   std::optional<reconcile::RecycleWorker> recycled;
+
+  model::RequestsView in_hand;
+  std::optional<reconcile::CancelRequest> cancelled_request;
   std::optional<std::string> reopened;
   std::optional<reconcile::Upgrade> upgrade_to;
   std::optional<reconcile::Shutdown> shut_down;
@@ -136,6 +139,13 @@ class FakeControl final : public reconcile::Control {
       if (known.app == request.app && known.id == request.worker) return answer(reply, known);
     }
     reply(Error{ErrorCode::NotFound, "WORKER_NOT_FOUND", "there is none"});
+  }
+  void requests(std::optional<std::string>, Reply<model::RequestsView> reply) override {
+    answer(reply, in_hand);
+  }
+  void cancel_request(reconcile::CancelRequest request, Reply<model::RequestView> reply) override {
+    cancelled_request = request;
+    answer(reply, in_hand.named.front());
   }
   void operation(std::string id, Reply<model::Operation> reply) override {
     for (const model::Operation& known : book) {
