@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "ctl/contexts.h"
+#include "ctl/help.h"
 #include "ctl/tree.h"
 
 namespace appd::ctl {
@@ -40,6 +41,16 @@ std::string did_you_mean(const std::string& word, std::vector<std::string_view> 
   return near.empty() ? "" : "; did you mean '" + std::string(near) + "'?";
 }
 
+// "--grep: 1 required TEXT missing" → "--grep needs TEXT"
+std::string without_value(const std::string& text) {
+  constexpr std::string_view kBefore = ": 1 required ";
+  constexpr std::string_view kBehind = " missing";
+  const std::size_t at = text.find(kBefore);
+  if (at == std::string::npos || !text.ends_with(kBehind)) return text;
+  const std::size_t value = at + kBefore.size();
+  return text.substr(0, at) + " needs " + text.substr(value, text.size() - kBehind.size() - value);
+}
+
 // CLI11's message as one line, with a suggestion where a verb or flag is a near miss.
 std::string explain(const CLI::App& app, const CLI::ParseError& error,
                     const std::vector<std::string>& arguments) {
@@ -48,7 +59,9 @@ std::string explain(const CLI::App& app, const CLI::ParseError& error,
     for (const Verb& verb : verbs()) names.emplace_back(verb.name);
     return "no such verb: '" + word + "'" + did_you_mean(word, names);
   }
-  if (app.get_subcommands().empty() && arguments.empty()) return "what is to be done?";
+  if (app.get_subcommands().empty() && dynamic_cast<const CLI::RequiredError*>(&error) != nullptr) {
+    return "what is to be done? A verb is missing";
+  }
   if (!app.get_subcommands().empty()) {
     // "context" alone: its parts are its verbs.
     const CLI::App* verb = app.get_subcommands().front();
@@ -60,6 +73,7 @@ std::string explain(const CLI::App& app, const CLI::ParseError& error,
   }
   std::string text = error.what();
   std::replace(text.begin(), text.end(), '\n', ' ');
+  if (dynamic_cast<const CLI::ArgumentMismatch*>(&error) != nullptr) return without_value(text);
   if (dynamic_cast<const CLI::ExtrasError*>(&error) == nullptr) return text;
   const CLI::App* command = app.get_subcommands().empty() ? &app : app.get_subcommands().front();
   std::vector<std::string> flags;
@@ -115,9 +129,14 @@ ExitCode run(std::vector<std::string> arguments, const Io& io) {
   if (!arguments.empty() && arguments.front() == kCompleteVerb) {
     return flushed(complete_words(std::span(arguments).subspan(1), io), io);
   }
+  if (!arguments.empty() && arguments.front() == "help") {
+    arguments.erase(arguments.begin());
+    arguments.emplace_back("--help");
+  }
   Globals globals;
   Action action;
   CLI::App app("", "appctl");
+  app.formatter(std::make_shared<HelpFormatter>(io.out_style.width));
   // A millisecond of every start goes into flags that nobody asked about.
   build_tree(app, default_address(io.user, io.environment), globals, action,
              [&arguments](const Verb& verb) {

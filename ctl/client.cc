@@ -18,6 +18,7 @@
 #include "appd/v1/events.grpc.pb.h"
 #include "appd/v1/logs.grpc.pb.h"
 #include "appd/v1/operations.grpc.pb.h"
+#include "appd/v1/stats.grpc.pb.h"
 #include "appd/v1/system.grpc.pb.h"
 #include "appd/v1/workers.grpc.pb.h"
 #include "common/result.h"
@@ -102,6 +103,7 @@ struct Client::Impl {
         operations(v1::Operations::NewStub(channel)),
         events(v1::Events::NewStub(channel)),
         logs(v1::Logs::NewStub(channel)),
+        stats(v1::Stats::NewStub(channel)),
         system(v1::System::NewStub(channel)) {}
 
   CallError decode(const grpc::Status& status) const {
@@ -112,6 +114,9 @@ struct Client::Impl {
     if (!from_appd && error.code == Code::Unavailable) error.unreachable = explain(options.address);
     if (!from_appd && error.code == Code::DeadlineExceeded) {
       error.unreachable = "no answer within the time for a call";
+    }
+    if (!from_appd && error.code == Code::Unimplemented && error.message.empty()) {
+      error.message = "this appd does not know the call; appctl version tells whether it is older";
     }
     return error;
   }
@@ -179,6 +184,7 @@ struct Client::Impl {
   std::unique_ptr<v1::Operations::Stub> operations;
   std::unique_ptr<v1::Events::Stub> events;
   std::unique_ptr<v1::Logs::Stub> logs;
+  std::unique_ptr<v1::Stats::Stub> stats;
   std::unique_ptr<v1::System::Stub> system;
 };
 
@@ -217,6 +223,9 @@ Outcome<v1::DumpStacksResponse> Client::dump_stacks(const v1::DumpStacksRequest&
 }
 Outcome<v1::Worker> Client::recycle_worker(const v1::RecycleWorkerRequest& request) {
   return impl_->call(*impl_->workers, &v1::Workers::Stub::RecycleWorker, request);
+}
+Outcome<v1::RequestInHand> Client::cancel_request(const v1::CancelRequestRequest& request) {
+  return impl_->call(*impl_->workers, &v1::Workers::Stub::CancelRequest, request);
 }
 Outcome<v1::Death> Client::get_death(const v1::GetDeathRequest& request) {
   return impl_->call(*impl_->workers, &v1::Workers::Stub::GetDeath, request);
@@ -267,6 +276,15 @@ Outcome<v1::ListWorkersResponse> Client::list_workers(const std::string& parent)
   return impl_->pages(*impl_->workers, &v1::Workers::Stub::ListWorkers, request,
                       [](v1::ListWorkersResponse& whole, const v1::ListWorkersResponse& page) {
                         whole.mutable_workers()->MergeFrom(page.workers());
+                      });
+}
+
+Outcome<v1::ListRequestsResponse> Client::list_requests(const std::string& parent) {
+  v1::ListRequestsRequest request;
+  request.set_parent(parent);
+  return impl_->pages(*impl_->workers, &v1::Workers::Stub::ListRequests, request,
+                      [](v1::ListRequestsResponse& whole, const v1::ListRequestsResponse& page) {
+                        whole.mutable_requests()->MergeFrom(page.requests());
                       });
 }
 
@@ -329,6 +347,41 @@ CallError WatchStream::error() {
 
 WatchStream Client::watch(const v1::WatchRequest& request) {
   return WatchStream(std::make_unique<WatchStream::Impl>(*impl_, request));
+}
+
+struct StatsStream::Impl {
+  Impl(Client::Impl& owner, const v1::WatchStatsRequest& request)
+      : client(owner), reader(owner.stats->WatchStats(&context, request)) {}
+  Client::Impl& client;
+  grpc::ClientContext context;
+  std::unique_ptr<grpc::ClientReader<v1::WatchStatsResponse>> reader;
+  bool finished = false;
+};
+
+StatsStream::StatsStream(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+StatsStream::StatsStream(StatsStream&&) noexcept = default;
+
+StatsStream::~StatsStream() {
+  if (impl_ == nullptr || impl_->finished) return;
+  impl_->context.TryCancel();
+  impl_->reader->Finish();
+}
+
+bool StatsStream::next(v1::WatchStatsResponse& stats) { return impl_->reader->Read(&stats); }
+void StatsStream::cancel() { impl_->context.TryCancel(); }
+
+CallError StatsStream::error() {
+  impl_->finished = true;
+  const grpc::Status status = impl_->reader->Finish();
+  if (!status.ok()) return impl_->client.decode(status);
+  CallError ended;  // figures have no end of their own, so this is appd on its way out
+  ended.code = Code::Unavailable;
+  ended.message = "appd ended the stream";
+  return ended;
+}
+
+StatsStream Client::watch_stats(const v1::WatchStatsRequest& request) {
+  return StatsStream(std::make_unique<StatsStream::Impl>(*impl_, request));
 }
 
 struct LogEntryStream::Impl {

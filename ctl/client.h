@@ -17,6 +17,7 @@
 #include "appd/v1/events.pb.h"
 #include "appd/v1/logs.pb.h"
 #include "appd/v1/operations.pb.h"
+#include "appd/v1/stats.pb.h"
 #include "appd/v1/system.pb.h"
 #include "appd/v1/workers.pb.h"
 #include "ctl/call_error.h"
@@ -47,6 +48,23 @@ class WatchStream {
   friend class Client;
   struct Impl;
   explicit WatchStream(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+// Figures, in the same way.
+class StatsStream {
+ public:
+  ~StatsStream();
+  StatsStream(StatsStream&&) noexcept;
+  bool next(v1::WatchStatsResponse& stats);
+  void cancel();
+  // Why it ended; call once, after next() was false.
+  CallError error();
+
+ private:
+  friend class Client;
+  struct Impl;
+  explicit StatsStream(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };
 
@@ -83,6 +101,7 @@ class Client {
   Outcome<v1::Operation> rollback_app(const v1::RollbackAppRequest& request);
   Outcome<v1::DumpStacksResponse> dump_stacks(const v1::DumpStacksRequest& request);
   Outcome<v1::Worker> recycle_worker(const v1::RecycleWorkerRequest& request);
+  Outcome<v1::RequestInHand> cancel_request(const v1::CancelRequestRequest& request);
   Outcome<v1::Death> get_death(const v1::GetDeathRequest& request);
   Outcome<v1::Operation> get_operation(const v1::GetOperationRequest& request);
   Outcome<v1::Operation> cancel_operation(const v1::CancelOperationRequest& request);
@@ -99,16 +118,19 @@ class Client {
   // All pages in one answer; revision is the first page's, so a watch from there misses nothing.
   Outcome<v1::ListAppsResponse> list_apps();
   Outcome<v1::ListWorkersResponse> list_workers(const std::string& parent);
+  Outcome<v1::ListRequestsResponse> list_requests(const std::string& parent);
   Outcome<v1::ListDeathsResponse> list_deaths(const v1::ListDeathsRequest& request);
   Outcome<v1::ListOperationsResponse> list_operations(const std::string& app);
   Outcome<v1::ListRevisionsResponse> list_revisions(const std::string& parent);
 
   WatchStream watch(const v1::WatchRequest& request);
+  StatsStream watch_stats(const v1::WatchStatsRequest& request);
   LogEntryStream read_logs(const v1::ReadLogsRequest& request);
 
  private:
   friend class WatchStream;
   friend class LogEntryStream;
+  friend class StatsStream;
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };

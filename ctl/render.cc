@@ -189,7 +189,7 @@ std::string age_text(bool known, const Timestamp& since, WallTime now) {
 // Label and value in two columns, as `get` shows them; the label column fits the longest field
 // name.
 std::string label_line(std::string_view label, std::string_view value) {
-  constexpr std::size_t kLabelWidth = 28;
+  constexpr std::size_t kLabelWidth = 30;
   std::string line = "  " + std::string(label);
   line.resize(std::max(line.size() + 1, kLabelWidth), ' ');
   return line + std::string(value) + "\n";
@@ -249,11 +249,11 @@ std::string render_list(const v1::ListAppsResponse& apps, const Style& style) {
   Table table({{"NAME"},
                {"STATE"},
                {"WORKERS", Right},
-               {"THREADS", Right},
+               {"THREADS", Right, false, 2},
                {"CLASS"},
-               {"ROLLOUT", Right},
+               {"ROLLOUT", Right, false, 3},
                {"BIND", Left, true},
-               {"DIRECTORY", Left, true}});
+               {"DIRECTORY", Left, true, 1}});
   for (const v1::App& app : apps.apps()) {
     const v1::AppSpec spec = with_defaults(app.spec());
     table.add({{std::string(short_name(app.name()))},
@@ -296,14 +296,14 @@ std::string render_status(const v1::ServerInfo& server, const v1::ListAppsRespon
   if (apps.apps().empty()) return out + render_list(apps, style);
   Table table({{"APP"},
                {"STATE"},
-               {"PROCESS"},
+               {"PROCESS", Left, false, 6},
                {"WORKERS", Right},
                {"CLASS"},
-               {"THREADS", Right},
-               {"ROLLOUT", Right},
-               {"REQUESTS", Right},
-               {"ERRORS", Right},
-               {"BUSY", Right}});
+               {"THREADS", Right, false, 4},
+               {"ROLLOUT", Right, false, 5},
+               {"REQUESTS", Right, false, 3},
+               {"ERRORS", Right, false, 1},
+               {"BUSY", Right, false, 2}});
   std::string reasons;
   for (const v1::App& app : apps.apps()) {
     const Totals& sum = totals[app.name()];
@@ -347,10 +347,18 @@ std::string render_status(const v1::ServerInfo& server, const v1::ListAppsRespon
 std::string render_workers(const v1::ListWorkersResponse& workers, bool several, WallTime now,
                            const Style& style) {
   if (workers.workers().empty()) return "no workers\n";
-  std::vector<Column> columns = {{"ID", Right},      {"PID", Right},     {"STATE"},
-                                 {"PROCESS"},        {"ROLLOUT", Right}, {"CLASS"},
-                                 {"THREADS", Right}, {"AGE", Right},     {"REQUESTS", Right},
-                                 {"ERRORS", Right},  {"BUSY", Right},    {"CONNECTIONS", Right}};
+  std::vector<Column> columns = {{"ID", Right},
+                                 {"PID", Right},
+                                 {"STATE"},
+                                 {"PROCESS", Left, false, 9},
+                                 {"ROLLOUT", Right, false, 6},
+                                 {"CLASS", Left, false, 4},
+                                 {"THREADS", Right, false, 7},
+                                 {"AGE", Right, false, 3},
+                                 {"REQUESTS", Right, false, 1},
+                                 {"ERRORS", Right, false, 2},
+                                 {"BUSY", Right, false, 5},
+                                 {"CONNECTIONS", Right, false, 8}};
   if (several) columns.insert(columns.begin(), Column{"APP"});
   Table table(std::move(columns));
   for (const v1::Worker& worker : workers.workers()) {
@@ -380,9 +388,9 @@ std::string render_operations(const v1::ListOperationsResponse& operations, Wall
                {"KIND"},
                {"PHASE"},
                {"AGE", Right},
-               {"TOOK", Right},
-               {"ROLLOUT", Right},
-               {"OPERATION"},
+               {"TOOK", Right, false, 1},
+               {"ROLLOUT", Right, false, 3},
+               {"OPERATION", Left, false, 2},
                {"NOTE", Left, true}});
   for (const v1::Operation& operation : operations.operations()) {
     std::string took = "-";

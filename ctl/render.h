@@ -39,6 +39,10 @@ std::string render_death(const v1::Death& death, WallTime now, const Style& styl
 std::string request_text(const v1::Death::Request& request);
 std::string cut_text(const v1::Cut& cut);
 std::string render_cut(const v1::Cut& cut, const Style& style);
+// "3/1207" of a request in hand: its worker and its number.
+std::string request_id_text(const v1::RequestInHand& request);
+std::string render_requests(const v1::ListRequestsResponse& requests, bool several,
+                            const Style& style);
 std::string render_operations(const v1::ListOperationsResponse& operations, WallTime now,
                               const Style& style);
 // One line; empty for events that say nothing to a person (Synced).

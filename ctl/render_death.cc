@@ -42,9 +42,15 @@ std::string block(std::string_view title, const std::string& text, const Style& 
 std::string render_deaths(const v1::ListDeathsResponse& deaths, bool several, WallTime now,
                           const Style& style) {
   if (deaths.deaths().empty()) return "no worker has died\n";
-  std::vector<Column> columns = {{"ID", Right},         {"AGO", Right},      {"WORKER", Right},
-                                 {"PID", Right},        {"ROLLOUT", Right},  {"CAUSE"},
-                                 {"LIVED", Right},      {"REQUESTS", Right}, {"IN HAND", Right},
+  std::vector<Column> columns = {{"ID", Right},
+                                 {"AGO", Right},
+                                 {"WORKER", Right, false, 1},
+                                 {"PID", Right, false, 5},
+                                 {"ROLLOUT", Right, false, 6},
+                                 {"CAUSE"},
+                                 {"LIVED", Right, false, 3},
+                                 {"REQUESTS", Right, false, 4},
+                                 {"IN HAND", Right, false, 2},
                                  {"REASON", Left, true}};
   if (several) columns.insert(columns.begin(), Column{"APP"});
   Table table(std::move(columns));

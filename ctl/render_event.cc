@@ -17,6 +17,8 @@ std::string clock_text(const google::protobuf::Timestamp& time) {
   return std::string(text.data()) + "." + fraction.substr(1);
 }
 
+constexpr int kWithRevision = 76;  // on a narrower terminal it would be in the way
+
 struct Line {
   std::string app;
   std::string text;
@@ -99,8 +101,11 @@ std::string render_event(const v1::WatchResponse& event, const Style& style) {
     case v1::WatchResponse::EVENT_NOT_SET:
       return "";
   }
-  std::string head = clock_text(event.time()) + "  " + std::to_string(event.revision());
-  head.resize(std::max<std::size_t>(head.size(), 20), ' ');
+  std::string head = clock_text(event.time());
+  if (style.width == 0 || style.width >= kWithRevision) {
+    head += "  " + std::to_string(event.revision());
+    head.resize(std::max<std::size_t>(head.size(), 20), ' ');
+  }
   const std::string text = head + "  " + escape_line(line.app) + "  " + escape_line(line.text);
   const auto room = static_cast<std::size_t>(style.width);
   return paint(style, line.colour, room > 0 ? truncate(text, room) : text) + "\n";

@@ -102,10 +102,10 @@ std::string change_text(const v1::Revision& revision, const v1::Revision* before
 std::string render_history(const v1::ListRevisionsResponse& history, const Style& style) {
   Table table({{"REV", Right},
                {"WHEN"},
-               {"WHO", Left, true},
-               {"CLIENT", Left, true},
+               {"WHO", Left, true, 1},
+               {"CLIENT", Left, true, 3},
                {"CHANGE", Left, true},
-               {"WHY", Left, true},
+               {"WHY", Left, true, 2},
                {"ENDED", Left, true}});
   for (int i = 0; i < history.revisions_size(); ++i) {
     const v1::Revision& revision = history.revisions(i);

@@ -23,6 +23,10 @@ constexpr auto kHints = std::to_array<Hint>({
     {"WORKER_NOT_READY", "`appctl workers APP` shows what it is at."},
     {"BACKUP_FAILED", "Name a new file in a directory of appd's host that appd's user may write."},
     {"BACKUP_UNUSABLE", "Take another backup, or the appd that wrote it."},
+    {"REQUEST_NOT_FOUND", "`appctl requests APP` shows what is in hand now."},
+    {"REQUEST_NOT_CANCELLABLE",
+     "`appctl stacks APP` shows where threads are; `appctl recycle APP WORKER` replaces a worker. "
+     "For all: timeout, request_timeout; for slow clients: client_body_timeout, send_timeout."},
     {"STACKS_NOT_TAKEN", "Try again; `appctl workers APP` shows whether it is still there."},
     {"OPERATION_NOT_FOUND", "`appctl operations` shows those that are kept."},
     {"OPERATION_DONE", "See how it ended: `appctl operations`."},
@@ -37,6 +41,8 @@ constexpr auto kHints = std::to_array<Hint>({
     {"STORE_FAILED", "Nothing was changed. `appctl status` shows the state directory: is it full?"},
     {"SHUTTING_DOWN", "appd is stopping; try again when it is back."},
 });
+
+constexpr std::size_t kIndent = 2;
 
 std::string hint_for(const std::string& reason, const std::string& app) {
   for (const Hint& hint : kHints) {
@@ -54,7 +60,13 @@ std::string hint_for(const std::string& reason, const std::string& app) {
 }
 
 std::string headline(const Style& style, const std::string& text) {
-  return paint(style, Colour::Red, "appctl:") + " " + text + "\n";
+  constexpr std::string_view kName = "appctl:";
+  const std::string line = wrapped(std::string(kName) + " " + text, kIndent, style.width);
+  return paint(style, Colour::Red, kName) + line.substr(kName.size()) + "\n";
+}
+
+std::string detail(const Style& style, const std::string& text) {
+  return std::string(kIndent, ' ') + wrapped(text, kIndent, style.width) + "\n";
 }
 
 std::string workers(std::int32_t number) {
@@ -87,8 +99,9 @@ std::string render_call_error(const CallError& error, const ErrorContext& contex
   if (!error.unreachable.empty()) {
     return headline(style, "cannot reach appd at " + escape_line(context.address) + ": " +
                                escape_line(error.unreachable)) +
-           "  Start it (`systemctl start appd`, or run `appd`), or say where it listens with"
-           " --address or APPD_ADDRESS.\n";
+           detail(style,
+                  "Start it (`systemctl start appd`, or run `appd`), or say where it "
+                  "listens with --address or APPD_ADDRESS.");
   }
   // The message repeats the first violation of a field, and is repeated by that of a state.
   std::vector<FieldViolation> violations = error.violations;
@@ -100,12 +113,12 @@ std::string render_call_error(const CallError& error, const ErrorContext& contex
   for (const FieldViolation& violation : violations) {
     const std::string place =
         context.place ? context.place(violation.field) : flag_of(violation.field);
-    out += "  " + escape_line(place) + ": " + escape_line(violation.description) + "\n";
+    out += detail(style, escape_line(place) + ": " + escape_line(violation.description));
   }
   // Some messages name the command that helps themselves.
   const bool helps = error.message.find("appctl") != std::string::npos;
   const std::string hint = helps ? "" : hint_for(error.reason, context.app);
-  if (!hint.empty()) out += "  " + hint + "\n";
+  if (!hint.empty()) out += detail(style, hint);
   return out;
 }
 
@@ -121,6 +134,8 @@ std::string render_success(const v1::Operation& operation, const ChangeSummary& 
     }
     if (operation.rollout() != 0) out += ", rollout " + std::to_string(operation.rollout());
     out += ", ";
+  } else if (summary.what.empty() && operation.kind() == v1::Operation::SCALE) {
+    out += "stopped, for when it starts, ";
   }
   return out + format_elapsed(summary.elapsed) + "\n";
 }
@@ -141,7 +156,7 @@ std::string render_failure(const v1::Operation& operation, const v1::App* now, c
   switch (operation.phase()) {
     case v1::Operation::ROLLED_BACK:
       out += headline(style, kind + " of " + app + " was rolled back: " + why);
-      out += "  " + serving_text(operation, now) + ". Put the cause right and try again.\n";
+      out += detail(style, serving_text(operation, now) + ". Put the cause right and try again.");
       break;
     case v1::Operation::CANCELLED:
       out += headline(style, kind + " of " + app + " was " + why);
@@ -149,19 +164,19 @@ std::string render_failure(const v1::Operation& operation, const v1::App* now, c
       break;
     case v1::Operation::SUPERSEDED:
       out += headline(style, kind + " of " + app + " was superseded by a later change");
-      out += "  " + hint_for("SUPERSEDED", app) + "\n";
+      out += detail(style, hint_for("SUPERSEDED", app));
       break;
     default:
       out += headline(style, kind + " of " + app + " failed: " + why);
       if (now != nullptr && now->observed().ready_workers() > 0) {
-        out += "  " + serving_text(operation, now) + ".\n";
+        out += detail(style, serving_text(operation, now) + ".");
       }
       if (operation.kind() != v1::Operation::DELETE) {
-        out += "  appd keeps what was asked for; `appctl get " + app +
-               "` shows what it does about it.\n";
+        out += detail(style, "appd keeps what was asked for; `appctl get " + app +
+                                 "` shows what it does about it.");
       }
       if (const std::string hint = hint_for(error.reason, app); !hint.empty()) {
-        out += "  " + hint + "\n";
+        out += detail(style, hint);
       }
   }
   return out;

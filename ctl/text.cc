@@ -13,6 +13,7 @@ namespace {
 
 constexpr std::string_view kEllipsis = "…";
 constexpr std::size_t kNarrowest = 8;  // a flexible column is never cut below this
+constexpr std::size_t kReadable = 16;  // for less of one, others are left out
 
 bool continuation(char c) { return (static_cast<unsigned char>(c) & 0xC0) == 0x80; }
 
@@ -162,6 +163,35 @@ std::string words(std::string_view constant) {
   return out;
 }
 
+std::string bytes_text(std::uint64_t bytes) {
+  constexpr std::array<const char*, 4> kUnits{"KiB", "MiB", "GiB", "TiB"};
+  double value = static_cast<double>(bytes) / 1024;
+  std::size_t unit = 0;
+  while (value >= 1024 && unit + 1 < kUnits.size()) {
+    value /= 1024;
+    ++unit;
+  }
+  std::array<char, 32> text{};
+  std::snprintf(text.data(), text.size(), value < 10 ? "%.1f%s" : "%.0f%s", value, kUnits[unit]);
+  return text.data();
+}
+
+std::string wrapped(const std::string& text, std::size_t indent, int width) {
+  const std::size_t room = width > 0 && static_cast<std::size_t>(width) > indent + 20
+                               ? static_cast<std::size_t>(width) - indent
+                               : std::string::npos;
+  std::string out;
+  std::string rest = text;
+  while (display_width(rest) > room) {
+    std::size_t end = rest.rfind(' ', room);
+    if (end == std::string::npos || end == 0) end = rest.find(' ', room);
+    if (end == std::string::npos) break;
+    out += rest.substr(0, end) + "\n" + std::string(indent, ' ');
+    rest.erase(0, end + 1);
+  }
+  return out + rest;
+}
+
 std::string indent(std::string_view block, std::string_view prefix) {
   std::string out;
   while (!block.empty()) {
@@ -191,7 +221,7 @@ void Table::add(std::vector<Cell> row) {
   rows_.push_back(std::move(row));
 }
 
-std::vector<std::size_t> Table::widths(const Style& style) const {
+std::vector<std::size_t> Table::natural_widths() const {
   std::vector<std::size_t> widths;
   for (const Column& column : columns_) widths.push_back(display_width(column.header));
   for (const auto& row : rows_) {
@@ -199,30 +229,56 @@ std::vector<std::size_t> Table::widths(const Style& style) const {
       widths[i] = std::max(widths[i], display_width(row[i].text));
     }
   }
-  if (style.width <= 0 || widths.empty()) return widths;
-  std::size_t total =
-      std::accumulate(widths.begin(), widths.end(), std::size_t{0}) + 2 * (widths.size() - 1);
-  // The widest flexible column gives way first, one column at a time.
-  while (total > static_cast<std::size_t>(style.width)) {
+  return widths;
+}
+
+std::vector<std::size_t> Table::choose(const std::vector<std::size_t>& widths, int width) const {
+  std::vector<std::size_t> chosen(columns_.size());
+  std::iota(chosen.begin(), chosen.end(), std::size_t{0});
+  const auto needed = [&] {
+    std::size_t sum = 2 * (chosen.size() - 1);
+    for (const std::size_t i : chosen) {
+      sum += columns_[i].flexible ? std::min(widths[i], kReadable) : widths[i];
+    }
+    return sum;
+  };
+  while (width > 0 && !chosen.empty() && needed() > static_cast<std::size_t>(width)) {
+    const auto least = std::max_element(chosen.begin(), chosen.end(), [this](auto a, auto b) {
+      return columns_[a].spare < columns_[b].spare;
+    });
+    if (columns_[*least].spare == 0) break;
+    chosen.erase(least);
+  }
+  return chosen;
+}
+
+// The widest flexible column gives way first, one column at a time.
+void Table::fit(const std::vector<std::size_t>& chosen, int width,
+                std::vector<std::size_t>& widths) const {
+  if (width <= 0 || chosen.empty()) return;
+  std::size_t total = 2 * (chosen.size() - 1);
+  for (const std::size_t i : chosen) total += widths[i];
+  while (total > static_cast<std::size_t>(width)) {
     std::size_t* widest = nullptr;
-    for (std::size_t i = 0; i < widths.size(); ++i) {
+    for (const std::size_t i : chosen) {
       if (!columns_[i].flexible || widths[i] <= kNarrowest) continue;
       if (widest == nullptr || widths[i] > *widest) widest = &widths[i];
     }
     if (widest == nullptr) break;
     --*widest, --total;
   }
-  return widths;
 }
 
 std::string Table::render(const Style& style) const {
-  const std::vector<std::size_t> width = widths(style);
+  std::vector<std::size_t> widths = natural_widths();
+  const std::vector<std::size_t> chosen = choose(widths, style.width);
+  fit(chosen, style.width, widths);
   std::string out;
   const auto append_row = [&](const std::vector<Cell>& row) {
     std::string line;
-    for (std::size_t i = 0; i < row.size(); ++i) {
-      if (i > 0) line += "  ";
-      line += pad(row[i], columns_[i], width[i], i + 1 == row.size(), style);
+    for (const std::size_t i : chosen) {
+      if (i != chosen.front()) line += "  ";
+      line += pad(row[i], columns_[i], widths[i], i == chosen.back(), style);
     }
     line.erase(line.find_last_not_of(' ') + 1);
     out += line + "\n";

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
@@ -32,6 +33,10 @@ std::size_t display_width(std::string_view text);
 std::string truncate(std::string_view text, std::size_t width);
 // "IMPORT_FAILED" → "import failed"
 std::string words(std::string_view constant);
+// "1.5GiB"
+std::string bytes_text(std::uint64_t bytes);
+// In lines of at most `width` columns (0: one line), those behind the first below its beginning.
+std::string wrapped(const std::string& text, std::size_t indent, int width);
 // Every line of the block behind `prefix`; ends with a newline unless the text is empty.
 std::string indent(std::string_view block, std::string_view prefix);
 
@@ -43,6 +48,8 @@ struct Column {
   std::string header;
   Align align = Align::Left;
   bool flexible = false;  // may be cut when the terminal is narrow
+  // Above 0: left out when that is not enough, the largest first.
+  int spare = 0;
 };
 
 struct Cell {
@@ -58,7 +65,11 @@ class Table {
   std::string render(const Style& style) const;
 
  private:
-  std::vector<std::size_t> widths(const Style& style) const;
+  std::vector<std::size_t> natural_widths() const;
+  // The columns that there is room for, and how wide they may be.
+  std::vector<std::size_t> choose(const std::vector<std::size_t>& widths, int width) const;
+  void fit(const std::vector<std::size_t>& chosen, int width,
+           std::vector<std::size_t>& widths) const;
   std::vector<Column> columns_;
   std::vector<std::vector<Cell>> rows_;
 };

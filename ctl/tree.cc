@@ -65,9 +65,7 @@ void build_tree(CLI::App& app, const std::string& default_address, Globals& glob
   app.fallthrough();
   app.require_subcommand(1);
   app.footer(footer());
-  app.get_formatter()->column_width(34);
-  app.get_formatter()->label("REQUIRED", "(required)");
-  app.get_formatter()->label("SUBCOMMAND", "VERB");
+  app.set_help_flag("-h,--help", "print this help");
   add_globals(app, default_address, globals);
   for (const Verb& verb : verbs()) {
     CLI::App* command = app.add_subcommand(verb.name, verb.summary)->group(verb.group);

@@ -93,7 +93,7 @@ void add_events(CLI::App& command, Action& action) {
       .add_option("--since", options->since,
                   "with -f: begin at this revision, not at the present state")
       ->type_name("REVISION")
-      ->check(CLI::PositiveNumber)
+      ->check(positive())
       ->needs(follow);
   command.callback([options, &action] {
     action = [options](Session& session) { return events(session, *options); };

@@ -133,9 +133,7 @@ ExitCode rollback(Session& session, const RollbackOptions& options) {
 
 CLI::Option* add_revision(CLI::App& command, const std::string& flag, std::int64_t& number,
                           const std::string& help) {
-  return command.add_option(flag, number, help)
-      ->type_name("REVISION")
-      ->check(CLI::PositiveNumber.description(""));
+  return command.add_option(flag, number, help)->type_name("REVISION")->check(positive());
 }
 
 }  // namespace

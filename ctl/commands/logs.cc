@@ -133,7 +133,7 @@ void add_filters(CLI::App& command, Options& options) {
       ->type_name("PATTERN");
   command.add_option("--worker", options.worker, "only lines of this worker; needs log_prefix on")
       ->type_name("N")
-      ->check(CLI::PositiveNumber);
+      ->check(positive());
 }
 
 }  // namespace

@@ -13,7 +13,7 @@ using Clock = std::chrono::steady_clock;
 struct Options {
   std::string id;
   SpecFlags flags;
-  bool missing_ok = false;
+  bool allow_missing = false;
   ChangeOptions change;
 };
 
@@ -65,7 +65,7 @@ ExitCode remove(Session& session, const Options& options) {
   request.set_etag(options.change.etag);
   request.set_request_id(options.change.request_id);
   request.set_reason(options.change.reason);
-  request.set_allow_missing(options.missing_ok);
+  request.set_allow_missing(options.allow_missing);
   const Clock::time_point began = Clock::now();
   Outcome<v1::Operation> operation = session.client().delete_app(request);
   if (operation && operation->name().empty()) {
@@ -150,7 +150,8 @@ void add_reload(CLI::App& command, Action& action) {
 
 void add_delete(CLI::App& command, Action& action) {
   const auto options = add_common(command, action, remove);
-  command.add_flag("--missing-ok", options->missing_ok, "deleting what is not there is a success");
+  command.add_flag("--allow-missing", options->allow_missing,
+                   "deleting what is not there is a success");
   add_change_options(command, options->change);
 }
 

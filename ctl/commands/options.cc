@@ -3,6 +3,7 @@
 #include "ctl/commands/options.h"
 
 #include <algorithm>
+#include <charconv>
 
 #include "ctl/client.h"
 #include "ctl/duration.h"
@@ -46,6 +47,17 @@ CLI::Option* add_name(CLI::App& command, std::string& id) {
       .add_option_function<std::string>(
           "NAME", [&id](const std::string& name) { id = short_name(name); }, "the app's name")
       ->type_name("");
+}
+
+CLI::Validator positive() {
+  return {[](const std::string& text) {
+            std::int64_t value = 0;
+            const char* end = text.data() + text.size();
+            const auto [stop, error] = std::from_chars(text.data(), end, value);
+            if (error == std::errc() && stop == end && value > 0) return std::string();
+            return "'" + text + "' is no whole number above 0";
+          },
+          ""};
 }
 
 CLI::Option* add_duration(CLI::App& command, const std::string& flag,

@@ -33,6 +33,8 @@ void add_call_options(CLI::App& command, std::string& request_id, std::string& r
 // A flag for each field named, or for all fields if none is.
 void add_spec_flags(CLI::App& command, SpecFlags& flags,
                     std::initializer_list<std::string_view> names = {});
+// Of counts and numbers that begin at 1.
+CLI::Validator positive();
 // A flag whose value is a duration.
 CLI::Option* add_duration(CLI::App& command, const std::string& flag,
                           std::optional<std::chrono::milliseconds>& value, const std::string& help);

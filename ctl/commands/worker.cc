@@ -88,9 +88,7 @@ ExitCode recycle(Session& session, const Options& options) {
 }
 
 CLI::Option* add_worker(CLI::App& command, Options& options, const char* help) {
-  return command.add_option("WORKER", options.worker, help)
-      ->type_name("")
-      ->check(CLI::PositiveNumber);
+  return command.add_option("WORKER", options.worker, help)->type_name("")->check(positive());
 }
 
 }  // namespace

@@ -48,7 +48,5 @@ std::string checks_json(std::span<const Check> checks);
 
 // The user that a process runs as; nothing: it cannot be found out.
 std::optional<unsigned> user_of(const std::string& root, std::int32_t pid);
-// "1.5GiB"
-std::string bytes_text(std::uint64_t bytes);
 
 }  // namespace appd::ctl

@@ -138,19 +138,6 @@ std::optional<unsigned> user_of(const std::string& root, std::int32_t pid) {
   return status.st_uid;
 }
 
-std::string bytes_text(std::uint64_t bytes) {
-  constexpr std::array<const char*, 4> kUnits{"KiB", "MiB", "GiB", "TiB"};
-  double value = static_cast<double>(bytes) / 1024;
-  std::size_t unit = 0;
-  while (value >= 1024 && unit + 1 < kUnits.size()) {
-    value /= 1024;
-    ++unit;
-  }
-  std::array<char, 32> text{};
-  std::snprintf(text.data(), text.size(), value < 10 ? "%.1f%s" : "%.0f%s", value, kUnits[unit]);
-  return text.data();
-}
-
 Checks check_host(const Known& known, const std::string& root) {
   Checks checks;
   check_appd(known, root, checks);

@@ -34,23 +34,6 @@ std::string padded(std::string text, std::size_t width) {
   return text;
 }
 
-// The text in lines of at most `width` columns, those behind the first below its beginning.
-std::string wrapped(const std::string& text, std::size_t indent, int width) {
-  const std::size_t room = width > 0 && static_cast<std::size_t>(width) > indent + 20
-                               ? static_cast<std::size_t>(width) - indent
-                               : std::string::npos;
-  std::string out;
-  std::string rest = text;
-  while (display_width(rest) > room) {
-    std::size_t end = rest.rfind(' ', room);
-    if (end == std::string::npos || end == 0) end = rest.find(' ', room);
-    if (end == std::string::npos) break;
-    out += rest.substr(0, end) + "\n" + std::string(indent, ' ');
-    rest.erase(0, end + 1);
-  }
-  return out + rest;
-}
-
 }  // namespace
 
 std::string render_checks(std::span<const Check> checks, const Style& style) {

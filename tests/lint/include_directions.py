@@ -123,6 +123,7 @@ RULES = [
         "only reconcile, api and main log: elsewhere functions return errors",
     ),
     Rule(r"CLI/|toml\+\+/|toml\.hpp", r"ctl/|supervisor/[^/]+$", "command lines and TOML are ctl's"),
+    Rule(r"n?curses\.h$", r"ctl/top/terminal", "ncurses stays in top's terminal"),
     Rule(r"nlohmann/", r"supervisor/(store|api)/|ctl/", "JSON stays in store, api and ctl"),
     Rule(
         r"(sys/(socket|un|wait|prctl|pidfd|epoll|mount|ptrace|signalfd)|netinet/.*|arpa/inet|netdb|spawn|sched)\.h$",

@@ -1,8 +1,10 @@
 // Command lines that look, wrong ones, and what happens without appd.
 #include <algorithm>
 #include <atomic>
+#include <sstream>
 
 #include "cli_fixture.h"
+#include "ctl/text.h"
 
 namespace appd::ctl {
 namespace {
@@ -139,6 +141,70 @@ TEST_F(Cli, HelpShowsExamplesAndExitCodes) {
   EXPECT_NE(ran.out.find("Exit codes:"), std::string::npos);
   EXPECT_NE(appctl({"scale", "--help"}).out.find("appctl scale myapp --workers 17"),
             std::string::npos);
+}
+
+TEST_F(Cli, HelpIsAVerbToo) {
+  EXPECT_EQ(appctl({"help"}).out, appctl({"--help"}).out);
+  EXPECT_EQ(appctl({"help", "scale"}).out, appctl({"scale", "--help"}).out);
+}
+
+TEST_F(Cli, WhatIsMissingOrUnknownIsSaidInOurWords) {
+  EXPECT_EQ(appctl({"logs", "myapp", "--grep"}).err,
+            "appctl: --grep needs TEXT\n  See: appctl logs --help\n");
+  EXPECT_NE(appctl({"top", "--sort", "x"}).err.find("'x' is none of name|busy|"),
+            std::string::npos);
+  EXPECT_NE(appctl({"-V"}).err.find("A verb is missing"), std::string::npos);
+}
+
+TEST_F(Cli, AnAppdThatDoesNotKnowACallIsSaidToBeOlder) {
+  appd.start();  // it has no Stats
+  const Ran ran = appctl({"top"});
+  EXPECT_EQ(ran.code, ExitCode::Failed);
+  EXPECT_EQ(ran.err,
+            "appctl: cannot watch the figures: this appd does not know the call; appctl version "
+            "tells whether it is older\n");
+}
+
+TEST_F(Cli, HelpIsFoldedToTheTerminal) {
+  const auto longest = [&](int width, const std::vector<std::string>& arguments) {
+    char* text = nullptr;
+    std::size_t size = 0;
+    Io io;
+    io.out = ::open_memstream(&text, &size);
+    io.err = stderr;
+    io.out_style.width = width;
+    io.environment = [](const char*) { return std::nullopt; };
+    EXPECT_EQ(run(arguments, io), ExitCode::Done);
+    std::fclose(io.out);
+    std::size_t most = 0;
+    std::istringstream lines(text);
+    std::free(text);
+    for (std::string line; std::getline(lines, line);) {
+      // Commands and words that are long themselves are left alone.
+      if (line.find("appctl create") == std::string::npos && !line.starts_with("  --")) {
+        most = std::max(most, display_width(line));
+      }
+    }
+    return most;
+  };
+  for (const std::vector<std::string>& arguments :
+       {std::vector<std::string>{"--help"}, {"create", "--help"}, {"context", "add", "--help"}}) {
+    EXPECT_LE(longest(100, arguments), 100U);
+    EXPECT_LE(longest(80, arguments), 80U);
+    EXPECT_LE(longest(60, arguments), 60U);
+    EXPECT_GT(longest(0, arguments), 60U);
+  }
+}
+
+TEST_F(Cli, HelpSaysNothingOfHowArgumentsAreChecked) {
+  for (const char* verb : {"logs", "events", "stacks", "recycle", "rollback", "requests", "top"}) {
+    const std::string help = appctl({verb, "--help"}).out;
+    for (const char* noise : {"POSITIVE", "Excludes", "Needs", " :"}) {
+      EXPECT_EQ(help.find(noise), std::string::npos) << help;
+    }
+  }
+  EXPECT_EQ(appctl({"recycle", "myapp", "x"}).err,
+            "appctl: WORKER: 'x' is no whole number above 0\n  See: appctl recycle --help\n");
 }
 
 TEST_F(Cli, AFullDiskUnderTheOutputIsAFailure) {

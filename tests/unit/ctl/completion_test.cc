@@ -41,7 +41,7 @@ class Completing : public ::testing::Test {
 };
 
 TEST_F(Completing, VerbsComeFirst) {
-  EXPECT_EQ(next({"re"}), "reload recycle reopen-logs restore");
+  EXPECT_EQ(next({"re"}), "reload recycle requests reopen-logs restore");
   const std::string all = next({""});
   for (const Verb& verb : verbs()) EXPECT_NE(all.find(verb.name), std::string::npos) << verb.name;
   EXPECT_EQ(next({"nonsense", ""}), "");

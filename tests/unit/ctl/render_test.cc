@@ -82,10 +82,10 @@ TEST(RenderApp, ShowsSpecAndObservedAndMarksDefaults) {
   EXPECT_EQ(text.rfind("web  active  17/17 workers ready\nSpec (generation 5, etag W/\"7\")\n", 0),
             0U)
       << text;
-  EXPECT_NE(text.find("\n  workers                   17\n"), std::string::npos) << text;
-  EXPECT_NE(text.find("\n  backlog                   2048  (default)\n"), std::string::npos)
+  EXPECT_NE(text.find("\n  workers                     17\n"), std::string::npos) << text;
+  EXPECT_NE(text.find("\n  backlog                     2048  (default)\n"), std::string::npos)
       << text;
-  EXPECT_NE(text.find("\n  worker class              sync→gthread\n"), std::string::npos) << text;
+  EXPECT_NE(text.find("\n  worker class                sync→gthread\n"), std::string::npos) << text;
   EXPECT_EQ(text.find("Last failure"), std::string::npos);
 }
 
@@ -176,7 +176,7 @@ TEST(RenderDeath, ShowsCausesInATableAndOneInFullEscaped) {
   EXPECT_EQ(render_deaths(deaths, true, kNowTime, {}).rfind("APP  ID", 0), 0U);
   const std::string text = render_death(death, kNowTime, {});
   for (const char* words : {"apps/web/deaths/5  graceful timeout\n", "GET /slow\\n, for 31",
-                            "    one\\x1b[2J\n", "signal                    9\n", "never"}) {
+                            "    one\\x1b[2J\n", "signal                      9\n", "never"}) {
     EXPECT_NE(text.find(words), std::string::npos) << words << " in\n" << text;
   }
 }

@@ -137,6 +137,9 @@ TEST(RenderSuccess, IsOneLineWithFigures) {
   operation.clear_progress();
   EXPECT_EQ(render_success(operation, {"deleted", 17, milliseconds(5)}),
             "myapp: deleted, 0.005s\n");
+  operation.set_kind(v1::Operation::SCALE);
+  EXPECT_EQ(render_success(operation, {"", 0, milliseconds(5)}),
+            "myapp: stopped, for when it starts, 0.005s\n");
 }
 
 TEST(RenderFailure, ShowsTheTracebackAndThatTheOldCodeServes) {

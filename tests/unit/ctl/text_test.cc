@@ -77,6 +77,23 @@ TEST(Table, NeverCutsBelowWhatCanBeRead) {
             "api    3  /srv\n");
 }
 
+TEST(Table, LeavesOutWhatCanBeSparedRatherThanCutTheRestToNothing) {
+  Table table({{"NAME"},
+               {"A", Column::Align::Left, false, 1},
+               {"B", Column::Align::Left, false, 2},
+               {"PATH", Column::Align::Left, true}});
+  table.add({{"web"}, {"aaaa"}, {"bbbb"}, {"/srv/some/long/path/of/it"}});
+  const auto headers = [&](int width) {
+    const std::string text = table.render({width, false});
+    return text.substr(0, text.find('\n'));
+  };
+  EXPECT_EQ(headers(0), "NAME  A     B     PATH");
+  EXPECT_EQ(headers(40), "NAME  A     B     PATH") << "the path is cut";
+  EXPECT_EQ(headers(30), "NAME  A     PATH");
+  EXPECT_EQ(headers(24), "NAME  PATH");
+  EXPECT_EQ(headers(1), "NAME  PATH") << "these cannot be spared";
+}
+
 TEST(Table, EscapesCellsSoThatNoRowCanBeForged) {
   Table table({{"A"}, {"B"}});
   table.add({{"x\ny"}, {"\x1b[31m"}});
