@@ -15,7 +15,7 @@ readonly python=/usr/bin/python3
 readonly packages_build=(
   g++ cmake ninja-build pkg-config ccache
   libgrpc++-dev protobuf-compiler-grpc libprotobuf-dev protobuf-compiler
-  libsqlite3-dev nlohmann-json3-dev libspdlog-dev libcli11-dev libtomlplusplus-dev
+  libsqlite3-dev nlohmann-json3-dev libspdlog-dev libcli11-dev libtomlplusplus-dev libncurses-dev
   node-llhttp zlib1g-dev python3-dev
 )
 # The example that scripts/quickstart runs.
