@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <utility>
 
 #include "ctl/render.h"
 
@@ -104,14 +105,20 @@ void TopFeed::follow(const std::stop_token& stopped, v1::WatchStatsRequest reque
 }
 
 void TopFeed::carry_out(TopWish wish) {
-  threads_.emplace_back(
-      [this, wish = std::move(wish)](const std::stop_token& stopped) { run(stopped, wish); });
+  // Appd is told of changes in the order of the keys; each is waited for on its own.
+  std::promise<void> begun;
+  std::shared_future<void> before = std::exchange(last_begun_, begun.get_future().share());
+  threads_.emplace_back([this, wish = std::move(wish), before = std::move(before),
+                         begun = std::move(begun)](const std::stop_token& stopped) mutable {
+    if (before.valid()) before.wait();
+    run(stopped, wish, begun);
+  });
 }
 
 // Leaving top leaves the change to itself.
-void TopFeed::run(const std::stop_token& stopped, const TopWish& wish) {
+void TopFeed::run(const std::stop_token& stopped, const TopWish& wish, std::promise<void>& begun) {
   const std::string name = "apps/" + wish.app;
-  const auto begun = [&]() -> Outcome<v1::Operation> {
+  const auto begin = [&]() -> Outcome<v1::Operation> {
     if (wish.kind == TopWish::Kind::Scale) {
       v1::ScaleAppRequest request;
       request.set_name(name);
@@ -126,7 +133,8 @@ void TopFeed::run(const std::stop_token& stopped, const TopWish& wish) {
     request.set_reason("appctl top");
     return client_.reload_app(request);
   };
-  Outcome<v1::Operation> operation = begun();
+  Outcome<v1::Operation> operation = begin();
+  begun.set_value();
   while (operation && !operation->done() && !stopped.stop_requested()) {
     operation = client_.wait_operation(operation->name(), kLook);
   }

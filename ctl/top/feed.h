@@ -3,6 +3,7 @@
 #pragma once
 
 #include <condition_variable>
+#include <future>
 #include <memory>
 #include <mutex>
 #include <stop_token>
@@ -49,7 +50,7 @@ class TopFeed {
  private:
   TopFeed(Client& client, UniqueFd bell) : client_(client), bell_(std::move(bell)) {}
   void follow(const std::stop_token& stopped, v1::WatchStatsRequest request);
-  void run(const std::stop_token& stopped, const TopWish& wish);
+  void run(const std::stop_token& stopped, const TopWish& wish, std::promise<void>& begun);
   void tell(TopNews news);
 
   Client& client_;
@@ -57,8 +58,9 @@ class TopFeed {
   std::mutex mutex_;  // guards what follows
   std::condition_variable_any stopping_;
   std::vector<TopNews> news_;
-  StatsStream* stream_ = nullptr;      // the present one, to be cancelled
-  std::vector<std::jthread> threads_;  // of the one thread
+  StatsStream* stream_ = nullptr;        // the present one, to be cancelled
+  std::vector<std::jthread> threads_;    // of the one thread, as is:
+  std::shared_future<void> last_begun_;  // the change that was asked for last has reached appd
 };
 
 }  // namespace appd::ctl
