@@ -120,12 +120,12 @@ def test_shows_what_threads_are_at_and_says_why_it_cannot_end_it(
         assert "appctl recycle web" in refused.stderr
     answer = asked.ended()
     assert answer is not None and answer.status == 200, "nothing was done to it"
-    wait_in_hand(appd)
+    wait_until(lambda: not in_hand(appd, "web"), "it is in hand no more")
 
 
 def test_a_coroutine_is_cancelled_and_the_others_go_on(appd: Appd, port: int, tmp_path: Path) -> None:
     folder = write_app(tmp_path / "web", source=ASGI)
-    appd.create("web", folder, port).expect(DONE)
+    appd.create("web", folder, port, "--graceful-timeout", "1s").expect(DONE)  # the stubborn one stays to the end
     before = appd.ready_pids("web")
     asked = {path: Asked(port, path) for path in ("/one", "/stubborn", "/two")}
     one, stubborn, two = wait_in_hand(appd, *asked)

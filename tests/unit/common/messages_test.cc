@@ -88,9 +88,9 @@ std::vector<Message> samples() {
       RunOnceFailed{"exited with status 1", "no such table\n"},
       Reopen{},
       TakeStacks{13},
-      CancelRequest{13, 70'000},
       Stacks{14, "Thread 0x2"},
       unusual_stage(),
+      CancelRequest{15, 70'000},
   };
 }
 

@@ -53,7 +53,8 @@ TopView view_of(std::initializer_list<v1::AppStats> apps) {
 
 std::string chosen(const TopView& view) {
   for (const TopLine& line : view.screen(200, 20)) {
-    if (line.selected) return line.text.substr(0, line.text.find("  ", 2));
+    if (line.selected)
+      return line.text.substr(0, line.text.find("  ", line.text.find_first_not_of(' ')));
   }
   return "";
 }

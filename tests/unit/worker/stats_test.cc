@@ -14,7 +14,7 @@ using namespace std::chrono_literals;
 class StatsTest : public testing::Test {
  protected:
   Counts after(int status, net::Nanoseconds waited, net::Nanoseconds took) {
-    const std::uint8_t place = stats_.begin("GET", "/", {}, {});
+    const std::uint8_t place = stats_.begin(1, "GET", "/", {}, {});
     stats_.end(place, status, waited, took, {});
     return read(slot_.counters);
   }

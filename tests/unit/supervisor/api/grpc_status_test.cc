@@ -73,6 +73,9 @@ TEST_F(StatusTest, EveryReasonHasItsCodeAndItsDetails) {
        {ErrorCode::FailedPrecondition, grpc::StatusCode::FAILED_PRECONDITION, kPrecondition}},
       {"NOT_CANCELLABLE",
        {ErrorCode::FailedPrecondition, grpc::StatusCode::FAILED_PRECONDITION, kPrecondition}},
+      {"REQUEST_NOT_FOUND", {ErrorCode::NotFound, grpc::StatusCode::NOT_FOUND, kResource}},
+      {"REQUEST_NOT_CANCELLABLE",
+       {ErrorCode::FailedPrecondition, grpc::StatusCode::FAILED_PRECONDITION, kPrecondition}},
       {"SHUTTING_DOWN", {ErrorCode::Unavailable, grpc::StatusCode::UNAVAILABLE, kRetry}},
   };
   const auto* reasons = v1::ErrorReason_descriptor();
