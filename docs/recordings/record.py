@@ -104,15 +104,18 @@ INK = "#e6edf3"
 PAPER = "#0d1117"
 
 
-def runs(line: str) -> Iterator[tuple[int, str, set[int]]]:
-    """Pieces of a line that look the same: column, text, and what is in force."""
-    column = 0
+def runs(screen: str) -> Iterator[tuple[int, int, str, set[int]]]:
+    """Pieces that look the same: row, column, text, and what is in force, which goes on from line to line."""
+    row = column = 0
     active: set[int] = set()
-    for index, piece in enumerate(SGR.split(line)):
+    for index, piece in enumerate(SGR.split(screen)):
         if index % 2 == 0:
-            if piece:
-                yield column, piece, set(active)
-            column += len(piece)
+            for number, text in enumerate(piece.split("\n")):
+                if number > 0:
+                    row, column = row + 1, 0
+                if text:
+                    yield row, column, text, set(active)
+                column += len(text)
             continue
         for code in map(int, piece.split(";") if piece else ["0"]):
             if code == 0:
@@ -127,7 +130,7 @@ def runs(line: str) -> Iterator[tuple[int, str, set[int]]]:
                 active.add(code)
 
 
-def paint(column: int, row: int, text: str, look: set[int]) -> str:
+def paint(row: int, column: int, text: str, look: set[int]) -> str:
     ink = next((COLOURS[one] for one in look if one in COLOURS), INK)
     x, y, width = column * CELL, row * LINE, len(text) * CELL
     box = ""
@@ -154,16 +157,13 @@ def as_svg(recording: Recording) -> str:
         hidden = "0%{visibility:hidden}" if index else ""
         style += f"@keyframes k{index}{{{hidden}{begin:.2f}%{{visibility:visible}}{end:.2f}%{{visibility:hidden}}}}"
         style += f"#f{index}{{animation:k{index} {whole:.1f}s step-end infinite}}\n"
-        pieces = "".join(
-            paint(column, row, text, look)
-            for row, line in enumerate(screen.splitlines())
-            for column, text, look in runs(line)
-        )
-        body += f'<g id="f{index}" visibility="hidden">{pieces}</g>\n'
+        pieces = "".join(paint(*run) for run in runs(screen))
+        visibility = "" if index + 1 == len(begins) else ' visibility="hidden"'  # where nothing moves, the last one
+        body += f'<g id="f{index}"{visibility}>{pieces}</g>\n'
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="-10 -10 {width + 20:.0f} {height + 20}">\n'
         f"<title>{html.escape(recording.title)}</title>\n<style>\n"
-        "text{font:14px ui-monospace,'DejaVu Sans Mono',Menlo,Consolas,monospace;white-space:pre}\n"
+        "text{font-size:14px;font-family:ui-monospace,'DejaVu Sans Mono',Menlo,Consolas,monospace;white-space:pre}\n"
         f"{style}</style>\n"
         f'<rect x="-10" y="-10" width="{width + 20:.0f}" height="{height + 20}" rx="8" fill="{PAPER}"/>\n{body}</svg>\n'
     )
@@ -185,7 +185,7 @@ def load(port: int, path: str, connections: int, think: int) -> subprocess.Popen
 def record_top() -> None:
     loads = [load(8000, "/slow?ms=15", 6, 40), load(8001, "/", 4, 30)]
     try:
-        with Recording("top", "appctl top: workers, a pool that grows, a reload under load") as seen:
+        with Recording("top", "appctl top: workers, a pool that grows, a reload under load", 112, 16) as seen:
             seen.terminal.press("appctl top", "Enter")
             seen.until(lambda screen: "req/s" in screen, "there are figures")
             seen.stay(2)
