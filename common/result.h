@@ -17,6 +17,7 @@ enum class ErrorCode {
   NotFound,
   AlreadyExists,
   PermissionDenied,
+  Unauthenticated,
   Aborted,
   FailedPrecondition,
   OutOfRange,

@@ -27,7 +27,10 @@ std::string unknown_verb(const CLI::App& app, const std::vector<std::string>& ar
   if (!app.get_subcommands().empty()) return "";
   for (std::size_t i = 0; i < arguments.size(); ++i) {
     const std::string& word = arguments[i];
-    if (word == "--address" || word == "--context" || word == "-o" || word == "--output") {
+    const bool takes_value = word == "--address" || word == "--context" || word == "-o" ||
+                             word == "--output" || word == "--ca" || word == "--cert" ||
+                             word == "--key" || word == "--token-file";
+    if (takes_value) {
       ++i;
     } else if (!word.empty() && word.front() != '-') {
       return word;
@@ -143,7 +146,8 @@ ExitCode run(std::vector<std::string> arguments, const Io& io) {
                return std::find(arguments.begin(), arguments.end(), verb.name) != arguments.end();
              });
   const Verb* verb = nullptr;
-  std::string address;
+  Target target;
+  Credentials credentials;
   try {
     std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
     app.parse(reversed);
@@ -151,10 +155,13 @@ ExitCode run(std::vector<std::string> arguments, const Io& io) {
     verb = &*std::find_if(verbs().begin(), verbs().end(),
                           [&](const Verb& each) { return each.name == chosen; });
     if (!verb->local) {
-      const Result<std::string> found =
-          choose_address(globals.address, globals.context, io.user, io.environment);
+      const Result<Target> found =
+          choose_target(globals.target, globals.context, io.user, io.environment);
       if (!found) throw CLI::ValidationError(found.error().message);
-      address = *found;
+      target = *found;
+      const Result<Credentials> read = read_credentials(target);
+      if (!read) throw CLI::ValidationError(read.error().message);
+      credentials = *read;
     }
   } catch (const CLI::CallForHelp&) {
     std::fputs(tidy(help_of(app)).c_str(), io.out);
@@ -166,7 +173,7 @@ ExitCode run(std::vector<std::string> arguments, const Io& io) {
     return flushed(usage(app, error, arguments, io), io);
   }
   const Format format = globals.format == "json" ? Format::Json : Format::Text;
-  Session session(io, address, format);
+  Session session(io, target.address, format, std::move(credentials));
   if (verb->changes) session.guard_change();
   return flushed(action(session), io);
 }

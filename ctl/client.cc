@@ -3,7 +3,9 @@
 #include "ctl/client.h"
 
 #include <google/protobuf/util/time_util.h>
+#include <grpc/support/log.h>
 #include <grpcpp/grpcpp.h>
+#include <grpcpp/security/credentials.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -12,6 +14,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <mutex>
 #include <thread>
 
 #include "appd/v1/apps.grpc.pb.h"
@@ -20,6 +23,7 @@
 #include "appd/v1/operations.grpc.pb.h"
 #include "appd/v1/stats.grpc.pb.h"
 #include "appd/v1/system.grpc.pb.h"
+#include "appd/v1/tokens.grpc.pb.h"
 #include "appd/v1/workers.grpc.pb.h"
 #include "common/result.h"
 #include "common/unique_fd.h"
@@ -34,7 +38,34 @@ constexpr milliseconds kFirstDelay{50};
 constexpr milliseconds kLongestDelay{1'000};
 constexpr std::int32_t kPageSize = 1000;
 
-std::shared_ptr<grpc::Channel> open_channel(const std::string& address) {
+// gRPC writes to standard error what appctl says better itself; of a connection that did not come
+// about, only there it says why.
+std::mutex handshake_mutex;
+std::string failed_handshake;  // guarded by it
+
+void take_grpc_log() {
+  ::gpr_set_log_function([](gpr_log_func_args* line) {
+    const std::string_view text = line->message;
+    constexpr std::string_view kFailed = "Handshake failed with fatal error ";
+    if (!text.starts_with(kFailed)) return;
+    const std::lock_guard lock(handshake_mutex);
+    failed_handshake = text.substr(kFailed.size());
+  });
+}
+
+std::string last_handshake_error() {
+  const std::lock_guard lock(handshake_mutex);
+  return failed_handshake;
+}
+
+std::shared_ptr<grpc::ChannelCredentials> channel_credentials(const ClientOptions& options) {
+  if (is_unix_address(options.address)) return grpc::InsecureChannelCredentials();
+  const Credentials& own = options.credentials;
+  return grpc::SslCredentials({own.ca, own.key, own.cert});
+}
+
+std::shared_ptr<grpc::Channel> open_channel(const ClientOptions& options) {
+  take_grpc_log();
   grpc::ChannelArguments arguments;
   arguments.SetUserAgentPrefix("appctl/" APPD_VERSION);
   // Calls are repeated here, where the request_id is known; and a local socket needs neither a
@@ -47,7 +78,9 @@ std::shared_ptr<grpc::Channel> open_channel(const std::string& address) {
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 100);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1'000);
   arguments.SetMaxReceiveMessageSize(64 << 20);
-  return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
+  const bool is_unix = is_unix_address(options.address);
+  return grpc::CreateCustomChannel(is_unix ? options.address : "dns:///" + options.address,
+                                   channel_credentials(options), arguments);
 }
 
 // Connects once by hand to learn the errno that gRPC hides in a sentence; 0: somebody listens.
@@ -62,7 +95,42 @@ int probe(const std::string& path) {
   return errno == EAGAIN ? 0 : errno;  // a full backlog is a listener too
 }
 
-std::string explain(const std::string& address) {
+// What a TLS connection did not come about for; `said` is how gRPC puts it.
+std::string explain_tcp(const ClientOptions& options, std::string said) {
+  constexpr std::string_view kLast = "last error: ";
+  if (const auto at = said.find(kLast); at != std::string::npos) said.erase(0, at + kLast.size());
+  const std::string handshake = last_handshake_error();
+  const std::string why = handshake.empty() ? said : handshake;
+  if (why.find("Connection refused") != std::string::npos) {
+    return "connection refused; no appd listens there";
+  }
+  if (why.find("certificate verify failed") != std::string::npos) {
+    return "its certificate is none that is trusted here: " +
+           std::string(options.credentials.ca.empty()
+                           ? "say who has signed it by --ca FILE"
+                           : "it must be signed by --ca, be valid now, and be for the name in the "
+                             "address");
+  }
+  if (why.find("Hostname Verification Check failed") != std::string::npos) {
+    return "its certificate is for another name than the address has";
+  }
+  if (why.find("WRONG_VERSION_NUMBER") != std::string::npos ||
+      why.find("wrong version number") != std::string::npos) {
+    return "what listens there speaks no TLS, so it is no appd";
+  }
+  if (why.find("Socket closed") != std::string::npos || why.find("alert") != std::string::npos ||
+      why.find("Connection reset") != std::string::npos) {
+    return std::string("it ended the connection: ") +
+           (options.credentials.cert.empty()
+                ? "it may want a certificate of yours (--cert FILE --key FILE)"
+                : "it may not trust who has signed --cert");
+  }
+  return why;
+}
+
+std::string explain(const ClientOptions& options, const std::string& said) {
+  if (!is_unix_address(options.address)) return explain_tcp(options, said);
+  const std::string& address = options.address;
   const std::string path = address.substr(address.find(':') + 1);
   switch (const int why = probe(path)) {
     case 0:
@@ -97,21 +165,30 @@ bool has_request_id(const google::protobuf::Message& request) {
 struct Client::Impl {
   explicit Impl(ClientOptions given)
       : options(std::move(given)),
-        channel(open_channel(options.address)),
+        channel(open_channel(options)),
         apps(v1::Apps::NewStub(channel)),
         workers(v1::Workers::NewStub(channel)),
         operations(v1::Operations::NewStub(channel)),
         events(v1::Events::NewStub(channel)),
         logs(v1::Logs::NewStub(channel)),
         stats(v1::Stats::NewStub(channel)),
-        system(v1::System::NewStub(channel)) {}
+        system(v1::System::NewStub(channel)),
+        tokens(v1::Tokens::NewStub(channel)) {}
+
+  // What every call brings along.
+  void identify(grpc::ClientContext& context) const {
+    const std::string& token = options.credentials.token;
+    if (!token.empty()) context.AddMetadata("authorization", "Bearer " + token);
+  }
 
   CallError decode(const grpc::Status& status) const {
     CallError error =
         decode_call_error(status.error_code(), status.error_message(), status.error_details());
     // An answer of appd's own carries a reason; what carries none was made up by gRPC on the way.
     const bool from_appd = !error.reason.empty();
-    if (!from_appd && error.code == Code::Unavailable) error.unreachable = explain(options.address);
+    if (!from_appd && error.code == Code::Unavailable) {
+      error.unreachable = explain(options, status.error_message());
+    }
     if (!from_appd && error.code == Code::DeadlineExceeded) {
       error.unreachable = "no answer within the time for a call";
     }
@@ -131,6 +208,7 @@ struct Client::Impl {
     milliseconds delay = kFirstDelay;
     for (bool first = true;; first = false) {
       grpc::ClientContext context;
+      identify(context);
       context.set_deadline(std::chrono::system_clock::now() + timeout);
       Response response;
       const grpc::Status status = (stub.*method)(&context, request, &response);
@@ -186,6 +264,7 @@ struct Client::Impl {
   std::unique_ptr<v1::Logs::Stub> logs;
   std::unique_ptr<v1::Stats::Stub> stats;
   std::unique_ptr<v1::System::Stub> system;
+  std::unique_ptr<v1::Tokens::Stub> tokens;
 };
 
 Client::Client(ClientOptions options) : impl_(std::make_unique<Impl>(std::move(options))) {}
@@ -254,6 +333,21 @@ Outcome<v1::ShutdownResponse> Client::shutdown(const v1::ShutdownRequest& reques
   return impl_->call(*impl_->system, &v1::System::Stub::Shutdown, request);
 }
 
+Outcome<v1::CreateTokenResponse> Client::create_token(const v1::CreateTokenRequest& request) {
+  return impl_->call(*impl_->tokens, &v1::Tokens::Stub::CreateToken, request);
+}
+
+Outcome<v1::DeleteTokenResponse> Client::delete_token(const v1::DeleteTokenRequest& request) {
+  return impl_->call(*impl_->tokens, &v1::Tokens::Stub::DeleteToken, request);
+}
+
+Outcome<v1::ListTokensResponse> Client::list_tokens() {
+  return impl_->pages(*impl_->tokens, &v1::Tokens::Stub::ListTokens, v1::ListTokensRequest(),
+                      [](v1::ListTokensResponse& whole, const v1::ListTokensResponse& page) {
+                        whole.mutable_tokens()->MergeFrom(page.tokens());
+                      });
+}
+
 Outcome<v1::Operation> Client::wait_operation(const std::string& name, milliseconds timeout) {
   v1::WaitOperationRequest request;
   request.set_name(name);
@@ -315,8 +409,10 @@ Outcome<v1::ListRevisionsResponse> Client::list_revisions(const std::string& par
 }
 
 struct WatchStream::Impl {
-  Impl(Client::Impl& owner, const v1::WatchRequest& request)
-      : client(owner), reader(owner.events->Watch(&context, request)) {}
+  Impl(Client::Impl& owner, const v1::WatchRequest& request) : client(owner) {
+    owner.identify(context);
+    reader = owner.events->Watch(&context, request);
+  }
   Client::Impl& client;
   grpc::ClientContext context;
   std::unique_ptr<grpc::ClientReader<v1::WatchResponse>> reader;
@@ -350,8 +446,10 @@ WatchStream Client::watch(const v1::WatchRequest& request) {
 }
 
 struct StatsStream::Impl {
-  Impl(Client::Impl& owner, const v1::WatchStatsRequest& request)
-      : client(owner), reader(owner.stats->WatchStats(&context, request)) {}
+  Impl(Client::Impl& owner, const v1::WatchStatsRequest& request) : client(owner) {
+    owner.identify(context);
+    reader = owner.stats->WatchStats(&context, request);
+  }
   Client::Impl& client;
   grpc::ClientContext context;
   std::unique_ptr<grpc::ClientReader<v1::WatchStatsResponse>> reader;
@@ -385,8 +483,10 @@ StatsStream Client::watch_stats(const v1::WatchStatsRequest& request) {
 }
 
 struct LogEntryStream::Impl {
-  Impl(Client::Impl& owner, const v1::ReadLogsRequest& request)
-      : client(owner), reader(owner.logs->ReadLogs(&context, request)) {}
+  Impl(Client::Impl& owner, const v1::ReadLogsRequest& request) : client(owner) {
+    owner.identify(context);
+    reader = owner.logs->ReadLogs(&context, request);
+  }
   Client::Impl& client;
   grpc::ClientContext context;
   std::unique_ptr<grpc::ClientReader<v1::LogEntry>> reader;

@@ -19,13 +19,16 @@
 #include "appd/v1/operations.pb.h"
 #include "appd/v1/stats.pb.h"
 #include "appd/v1/system.pb.h"
+#include "appd/v1/tokens.pb.h"
 #include "appd/v1/workers.pb.h"
 #include "ctl/call_error.h"
+#include "ctl/credentials.h"
 
 namespace appd::ctl {
 
 struct ClientOptions {
-  std::string address;  // "unix:PATH"
+  std::string address;  // "unix:PATH" or "HOST:PORT", which is TLS
+  Credentials credentials;
   std::chrono::milliseconds call_timeout{30'000};
   // How long a call that was cut off is repeated.
   std::chrono::milliseconds retry_for{10'000};
@@ -112,6 +115,9 @@ class Client {
   // Is cut off by its own success, and answered by the new appd.
   Outcome<v1::UpgradeResponse> upgrade(const v1::UpgradeRequest& request);
   Outcome<v1::ShutdownResponse> shutdown(const v1::ShutdownRequest& request);
+  Outcome<v1::CreateTokenResponse> create_token(const v1::CreateTokenRequest& request);
+  Outcome<v1::ListTokensResponse> list_tokens();
+  Outcome<v1::DeleteTokenResponse> delete_token(const v1::DeleteTokenRequest& request);
   // Answers when the operation is done or `timeout` is over. Outlasts a restart of appd.
   Outcome<v1::Operation> wait_operation(const std::string& name, std::chrono::milliseconds timeout);
 

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <array>
 #include <cctype>
 #include <cerrno>
 #include <filesystem>
@@ -23,6 +24,13 @@ constexpr std::size_t kLargestFile = std::size_t{1} << 20;
 Error wrong(const std::string& path, const std::string& what) {
   return {ErrorCode::InvalidArgument, "CONTEXTS_INVALID", path + ": " + what, 0};
 }
+
+// The keys of a context that are paths.
+constexpr auto kFiles = std::to_array<std::pair<const char*, std::string Target::*>>(
+    {{"ca", &Target::ca},
+     {"cert", &Target::cert},
+     {"key", &Target::key},
+     {"token_file", &Target::token_file}});
 
 }  // namespace
 
@@ -60,13 +68,17 @@ Result<Contexts> read_contexts(const std::string& path) {
   if (table == nullptr) return contexts;
   for (auto&& [key, value] : *table) {
     const std::string name(key.str());
-    const std::string given =
-        value.is_table() ? (*value.as_table())["address"].value_or(std::string()) : std::string();
-    const Result<std::string> address = parse_address(given);
+    const auto entry = [&context = value](const char* name_of_entry) {
+      return context.is_table() ? (*context.as_table())[name_of_entry].value_or(std::string())
+                                : std::string();
+    };
+    const Result<std::string> address = parse_address(entry("address"));
     if (!valid_context_name(name) || !address) {
-      return wrong(path, "the context '" + name + "' needs an address: unix:PATH");
+      return wrong(path, "the context '" + name + "' needs an address: unix:PATH or HOST:PORT");
     }
-    contexts.addresses[name] = *address;
+    Target& target = contexts.targets[name];
+    target.address = *address;
+    for (const auto& [file, member] : kFiles) target.*member = entry(file);
   }
   return contexts;
 }
@@ -78,8 +90,12 @@ Result<void> write_contexts(const std::string& path, const Contexts& contexts) {
   std::filesystem::create_directories(std::filesystem::path(path).parent_path(), error);
   if (error) return wrong(path, error.message());
   toml::table table;
-  for (const auto& [name, address] : contexts.addresses) {
-    table.insert(name, toml::table{{"address", address}});
+  for (const auto& [name, target] : contexts.targets) {
+    toml::table one{{"address", target.address}};
+    for (const auto& [file, member] : kFiles) {
+      if (!(target.*member).empty()) one.insert(file, target.*member);
+    }
+    table.insert(name, std::move(one));
   }
   toml::table whole;
   if (!contexts.current.empty()) whole.insert("current", contexts.current);
@@ -89,28 +105,47 @@ Result<void> write_contexts(const std::string& path, const Contexts& contexts) {
   return write_private(path, text.str());
 }
 
-Result<std::string> choose_address(const std::string& given, const std::string& context,
-                                   unsigned user, const Environment& environment) {
-  if (!given.empty()) return given;
+namespace {
+
+Result<Target> find_target(const Target& given, const std::string& context, unsigned user,
+                           const Environment& environment) {
+  if (!given.address.empty()) return given;
   const std::string from_environment = environment("APPD_ADDRESS").value_or("");
+  Target target;
   if (context.empty() && !from_environment.empty()) {
     Result<std::string> parsed = parse_address(from_environment);
     if (!parsed) return std::move(parsed).error().context("APPD_ADDRESS");
-    return parsed;
+    target.address = *std::move(parsed);
+    return target;
   }
   const std::string path = contexts_path(environment);
   const Contexts contexts = TRY(read_contexts(path));
   const std::string& name = context.empty() ? contexts.current : context;
-  if (name.empty()) return default_address(user, environment);
-  const auto found = contexts.addresses.find(name);
-  if (found != contexts.addresses.end()) return found->second;
+  if (name.empty()) {
+    target.address = default_address(user, environment);
+    return target;
+  }
+  const auto found = contexts.targets.find(name);
+  if (found != contexts.targets.end()) return found->second;
   std::vector<std::string_view> names;
-  for (const auto& each : contexts.addresses) names.emplace_back(each.first);
+  for (const auto& each : contexts.targets) names.emplace_back(each.first);
   const std::string_view near = closest(name, names);
   return wrong("--context",
                "there is no context '" + name + "'" +
                    (near.empty() ? "" : "; did you mean '" + std::string(near) + "'?") +
                    "; appctl context list shows them");
+}
+
+}  // namespace
+
+Result<Target> choose_target(const Target& given, const std::string& context, unsigned user,
+                             const Environment& environment) {
+  Target target = TRY(find_target(given, context, user, environment));
+  for (const auto& [file, member] : kFiles) {
+    if (!(given.*member).empty()) target.*member = given.*member;
+  }
+  add_from_environment(target, environment);
+  return target;
 }
 
 }  // namespace appd::ctl

@@ -14,7 +14,8 @@ struct Unit {
   std::string_view name;
   std::int64_t milliseconds;
 };
-constexpr std::array<Unit, 4> kUnits = {{{"h", 3'600'000}, {"m", 60'000}, {"s", 1'000}, {"ms", 1}}};
+constexpr std::array<Unit, 5> kUnits = {
+    {{"d", 86'400'000}, {"h", 3'600'000}, {"m", 60'000}, {"s", 1'000}, {"ms", 1}}};
 // A century: far below overflow, far above any sense.
 constexpr std::int64_t kLongest = std::int64_t{100} * 365 * 24 * 3'600'000;
 
@@ -116,7 +117,7 @@ std::string format_duration(std::chrono::milliseconds duration) {
   if (left < 0) return "-" + format_duration(-duration);
   if (left < 1000) return std::to_string(left) + "ms";
   std::string text;
-  for (const Unit& unit : {kUnits[0], kUnits[1]}) {
+  for (const Unit& unit : {kUnits[1], kUnits[2]}) {
     if (left < unit.milliseconds) continue;
     text += std::to_string(left / unit.milliseconds) + std::string(unit.name);
     left %= unit.milliseconds;

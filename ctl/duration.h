@@ -11,7 +11,7 @@
 
 namespace appd::ctl {
 
-// Accepts h, m, s and ms, largest first, each once, with decimals ("1.5s"). Never negative.
+// Accepts d, h, m, s and ms, largest first, each once, with decimals ("1.5s"). Never negative.
 Result<std::chrono::milliseconds> parse_duration(std::string_view text);
 // "10m": that long ago; or "2026-11-25T09:30:00Z", "2026-11-25 09:30", "2026-11-25", which are
 // local time unless they end with Z.

@@ -117,6 +117,9 @@ std::string manual(const CLI::App& tree) {
   text += heading("OPTIONS") + flags(tree);
   text += heading("ENVIRONMENT");
   text += item("\\fBAPPD_ADDRESS\\fR", "where appd listens, unless --address or --context says so");
+  text += item("\\fBAPPD_TOKEN\\fR", "the caller's token, unless --token-file says where it is");
+  text += item("\\fBAPPD_CA, APPD_CERT, APPD_KEY, APPD_TOKEN_FILE\\fR",
+               "as the options of these names, unless the option or the context says so");
   text += item("\\fBNO_COLOR\\fR", "if set, no colours");
   text += heading("FILES");
   text += item("\\fI" + escaped("~/.config/appd/appctl.toml") + "\\fR",

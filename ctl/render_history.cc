@@ -26,6 +26,7 @@ std::string time_text(const google::protobuf::Timestamp& time, const Style& styl
 
 std::string who(const v1::Revision& revision) {
   if (revision.method().empty() && !revision.has_caller()) return "appd";
+  if (!revision.caller().identity().empty()) return revision.caller().identity();
   if (!revision.caller().user().empty()) return revision.caller().user();
   return revision.caller().has_uid() ? "uid " + std::to_string(revision.caller().uid()) : "-";
 }

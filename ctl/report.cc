@@ -6,6 +6,7 @@
 #include "ctl/duration.h"
 #include "ctl/render.h"
 #include "ctl/spec_fields.h"
+#include "ctl/surroundings.h"
 
 namespace appd::ctl {
 namespace {
@@ -39,6 +40,7 @@ constexpr auto kHints = std::to_array<Hint>({
     {"REVISION_NOT_FOUND", "`appctl history APP` shows those that are kept."},
     {"SUPERSEDED", "See what it is now: `appctl get APP`."},
     {"STORE_FAILED", "Nothing was changed. `appctl status` shows the state directory: is it full?"},
+    {"TOKEN_NOT_FOUND", "`appctl token list` shows those that there are."},
     {"SHUTTING_DOWN", "appd is stopping; try again when it is back."},
 });
 
@@ -100,8 +102,11 @@ std::string render_call_error(const CallError& error, const ErrorContext& contex
     return headline(style, "cannot reach appd at " + escape_line(context.address) + ": " +
                                escape_line(error.unreachable)) +
            detail(style,
-                  "Start it (`systemctl start appd`, or run `appd`), or say where it "
-                  "listens with --address or APPD_ADDRESS.");
+                  is_unix_address(context.address)
+                      ? "Start it (`systemctl start appd`, or run `appd`), or say where it "
+                        "listens with --address or APPD_ADDRESS."
+                      : "See where it listens (appd's --listen), and --address, --ca, --cert and "
+                        "--key here.");
   }
   // The message repeats the first violation of a field, and is repeated by that of a state.
   std::vector<FieldViolation> violations = error.violations;

@@ -41,13 +41,17 @@ Io standard_io() {
   return io;
 }
 
-Session::Session(const Io& io, std::string address, Format format)
-    : io_(io), address_(std::move(address)), format_(format) {}
+Session::Session(const Io& io, std::string address, Format format, Credentials credentials)
+    : io_(io),
+      address_(std::move(address)),
+      format_(format),
+      credentials_(std::move(credentials)) {}
 
 Client& Session::client() {
   if (client_ == nullptr) {
     ClientOptions options;
     options.address = address_;
+    options.credentials = credentials_;
     options.notice = [this](std::string_view text) { note(text); };
     client_ = std::make_unique<Client>(std::move(options));
   }

@@ -40,7 +40,7 @@ enum class Format { Text, Json };
 // Main thread only.
 class Session {
  public:
-  Session(const Io& io, std::string address, Format format);
+  Session(const Io& io, std::string address, Format format, Credentials credentials = {});
 
   const Io& io() const { return io_; }
   bool json() const { return format_ == Format::Json; }
@@ -71,6 +71,7 @@ class Session {
   const Io& io_;
   std::string address_;
   Format format_;
+  Credentials credentials_;
   std::unique_ptr<Client> client_;
   std::optional<InterruptNotice> interrupts_;
 };

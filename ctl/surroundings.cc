@@ -3,6 +3,9 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+#include <cctype>
+#include <charconv>
 #include <cstdlib>
 #include <filesystem>
 
@@ -16,7 +19,27 @@ bool executable(const fs::path& path) {
   return fs::is_regular_file(path, ignored) && ::access(path.c_str(), X_OK) == 0;
 }
 
+constexpr std::string_view kScheme = "unix:";
+
+// "HOST:PORT" or "[IPV6]:PORT": what comes before the last colon may be a name.
+bool is_tcp_address(std::string_view text) {
+  const std::size_t colon = text.rfind(':');
+  if (colon == std::string_view::npos || colon == 0 || is_unix_address(text)) return false;
+  const std::string_view host = text.substr(0, colon);
+  const std::string_view port = text.substr(colon + 1);
+  const bool bracketed = host.front() == '[' && host.back() == ']' && host.size() > 2;
+  const bool name = std::all_of(host.begin(), host.end(), [](unsigned char c) {
+    return std::isalnum(c) != 0 || c == '-' || c == '.' || c == '_';
+  });
+  int number = 0;
+  const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), number);
+  return (bracketed || name) && error == std::errc() && end == port.data() + port.size() &&
+         number >= 1 && number <= 65535;
+}
+
 }  // namespace
+
+bool is_unix_address(std::string_view address) { return address.starts_with(kScheme); }
 
 std::optional<std::string> process_environment(const char* name) {
   const char* value = std::getenv(name);
@@ -32,14 +55,15 @@ std::string default_address(unsigned user, const Environment& environment) {
 }
 
 Result<std::string> parse_address(std::string_view text) {
-  constexpr std::string_view kScheme = "unix:";
+  if (is_tcp_address(text)) return std::string(text);
   std::string_view path = text;
-  if (path.substr(0, kScheme.size()) == kScheme) path.remove_prefix(kScheme.size());
+  if (is_unix_address(path)) path.remove_prefix(kScheme.size());
   // "unix:///run/x" is how URLs write it.
   if (path.substr(0, 3) == "///") path.remove_prefix(2);
   if (path.empty() || (path.size() == text.size() && path.find('/') == std::string_view::npos)) {
     return Error{ErrorCode::InvalidArgument, "ADDRESS_INVALID",
-                 "'" + std::string(text) + "' is no address of appd; write unix:/PATH/TO/appd.sock",
+                 "'" + std::string(text) +
+                     "' is no address of appd; write unix:/PATH/TO/appd.sock or HOST:PORT",
                  0};
   }
   return std::string(kScheme) + std::string(path);

@@ -19,8 +19,10 @@ std::optional<std::string> process_environment(const char* name);
 // Where appd listens unless told otherwise: root's in /run/appd, a user's in $XDG_RUNTIME_DIR/appd,
 // or in /tmp/appd-UID.
 std::string default_address(unsigned user, const Environment& environment);
-// Accepts "unix:PATH" and a bare path; answers "unix:PATH".
+// Accepts "unix:PATH", a bare path, and "HOST:PORT" ("[IPV6]:PORT"); answers "unix:PATH" or
+// "HOST:PORT".
 Result<std::string> parse_address(std::string_view text);
+bool is_unix_address(std::string_view address);
 
 // `path` against `base`, which is absolute. Symbolic links stay: a venv's python is one. Only "."
 // and leading ".." are taken out, because ".." after a link would mean another place.

@@ -41,13 +41,14 @@ void add_globals(CLI::App& app, const std::string& default_address, Globals& glo
                                   const Result<std::string> parsed = parse_address(text);
                                   if (!parsed)
                                     throw CLI::ValidationError("--address", parsed.error().message);
-                                  globals.address = *parsed;
+                                  globals.target.address = *parsed;
                                 },
-                                "where appd listens: unix:PATH")
+                                "where appd listens: unix:PATH or HOST:PORT")
                              ->type_name("ADDRESS (" + default_address + ")");
   app.add_option("--context", globals.context, "the appd of this name, see context")
       ->type_name("CONTEXT")
       ->excludes(address);
+  add_credentials(app, globals.target);
   app.add_option("-o,--output", globals.format, "text, or json with the API's field names")
       ->type_name("text|json")
       ->check(CLI::IsMember({"text", "json"}).description(""));
@@ -55,6 +56,19 @@ void add_globals(CLI::App& app, const std::string& default_address, Globals& glo
 }
 
 }  // namespace
+
+void add_credentials(CLI::App& app, Target& target) {
+  app.add_option("--ca", target.ca,
+                 "who has signed appd's certificate, for HOST:PORT (default: whom the system "
+                 "trusts)")
+      ->type_name("FILE");
+  app.add_option("--cert", target.cert, "the caller's certificate, for HOST:PORT")
+      ->type_name("FILE");
+  app.add_option("--key", target.key, "its private key")->type_name("FILE");
+  app.add_option("--token-file", target.token_file,
+                 "where the caller's token is, or it is in APPD_TOKEN")
+      ->type_name("FILE");
+}
 
 std::span<const ExitMeaning> exit_meanings() { return kExitMeanings; }
 std::span<const char* const> examples() { return kExamples; }

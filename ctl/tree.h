@@ -7,13 +7,14 @@
 #include <span>
 #include <string>
 
+#include "ctl/credentials.h"
 #include "ctl/verbs.h"
 
 namespace appd::ctl {
 
 // Options that may stand before or after the verb.
 struct Globals {
-  std::string address;  // empty: not given
+  Target target;
   std::string context;
   std::string format = "text";
 };
@@ -24,6 +25,9 @@ struct ExitMeaning {
 };
 std::span<const ExitMeaning> exit_meanings();
 std::span<const char* const> examples();
+
+// --ca, --cert, --key, --token-file.
+void add_credentials(CLI::App& app, Target& target);
 
 // `default_address` is for the help. Verbs that are not `wanted` have a name and no arguments: each
 // costs time. What a parse finds goes to `globals` and `action`, which must outlive the tree.

@@ -69,6 +69,8 @@ constexpr auto kVerbs = std::to_array<Verb>({
      "appctl upgrade --binary /opt/appd-2/bin/appd", add_upgrade},
     {"shutdown", kDaemon, true, "drain all apps and end appd, or keep them serving without it",
      "appctl shutdown --keep-apps", add_shutdown},
+    {"token", kDaemon, false, "secrets by which callers from elsewhere prove who they are",
+     "appctl token create ci --role deployer --app web --expires 30d > ci.token", add_token},
     {"context", kSelf, false, "names for the appds of several hosts",
      "appctl context add shop unix:/run/shop/appd.sock", add_context, true},
     {"completion", kSelf, false, "completions for bash, zsh or fish, as a script",

@@ -60,5 +60,6 @@ void add_man(CLI::App& command, Action& action);
 void add_version(CLI::App& command, Action& action);
 void add_upgrade(CLI::App& command, Action& action);
 void add_shutdown(CLI::App& command, Action& action);
+void add_token(CLI::App& command, Action& action);
 
 }  // namespace appd::ctl

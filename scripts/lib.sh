@@ -14,7 +14,7 @@ readonly python=/usr/bin/python3
 # What appd and its worker are built from, and run with.
 readonly packages_build=(
   g++ cmake ninja-build pkg-config ccache
-  libgrpc++-dev protobuf-compiler-grpc libprotobuf-dev protobuf-compiler
+  libgrpc++-dev libssl-dev protobuf-compiler-grpc libprotobuf-dev protobuf-compiler
   libsqlite3-dev nlohmann-json3-dev libspdlog-dev libcli11-dev libtomlplusplus-dev libncurses-dev
   node-llhttp zlib1g-dev python3-dev
 )
@@ -26,6 +26,7 @@ readonly packages_test=(
   python3-django python3-cherrypy3 python3-starlette python3-fastapi python3-multipart
   python3-gevent python3-eventlet python3-tornado python3-uvloop python3-uvicorn
   python3-websockets python3-grpcio python3-redis redis-server chromium faketime tmux man-db zsh fish
+  openssl
   python3-grpcio python3-protobuf prometheus
 )
 readonly packages_lint=(clang-format clang-tidy shellcheck)

@@ -87,9 +87,20 @@ void watch_signals(std::shared_ptr<reconcile::Reconciler> reconciler, bool keep_
   }).detach();
 }
 
+Result<api::AccessRules> access_rules(const Options& options) {
+  api::AccessRules rules;
+  for (const std::string& client : options.clients) {
+    rules.clients.push_back(TRY(model::parse_client_rule(client)));
+  }
+  rules.changes_per_second = options.change_rate;
+  return rules;
+}
+
 // Whether this binary could go on where another one is: what an upgrade asks first.
-Result<void> check(const runtime::Paths& paths) {
+Result<void> check(const runtime::Paths& paths, const Options& options) {
   TRY(check_worker(paths));
+  TRY(api::check_entrances(options.listen));
+  TRY(access_rules(options));
   TRY(store::Store::rehearse(paths.database()));
   std::printf("appd %s schema=%d protocol=%u\n", APPD_VERSION, store::Store::newest_schema(),
               message::kProtocolVersion);
@@ -110,7 +121,8 @@ Result<void> run(const Options& options, runtime::Invocation self) {
   ::signal(SIGPIPE, SIG_IGN);
   TRY(failpoints::check());
   runtime::Paths paths{options.state_dir, options.runtime_dir, bootstrap_path(), options.cgroup};
-  if (options.check) return check(paths);
+  if (options.check) return check(paths, options);
+  api::AccessRules rules = TRY(access_rules(options));
   auto inherited = runtime::Inheritance::take();
   sigset_t signals = waited_signals();
   ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);  // before there is any other thread
@@ -135,7 +147,7 @@ Result<void> run(const Options& options, runtime::Invocation self) {
   TRY(reconciler->load());
   watch_signals(reconciler, options.keep_on_term, log);
   auto server = TRY(api::Server::start(*reconciler, info, log, api::Server::kLinger,
-                                       std::move(inherited.entrances)));
+                                       std::move(inherited.entrances), std::move(rules)));
   reconciler->prepare_succession(std::move(self),
                                  {lock.fd(), server->entrances(), APPD_VERSION, "", ""});
   reconciler->note_succession(inherited);

@@ -56,8 +56,20 @@ ParsedOptions parse_options(int argc, char** argv) {
          "--listen", options.listen,
          "where the API listens: unix:PATH[,role=viewer|deployer|admin][,mode=0660][,owner=USER]"
          "[,group=GROUP] (default: appd.sock in the runtime directory, role admin, mode "
-         "0600); may be repeated")
+         "0600), or with TLS HOST:PORT,cert=FILE,key=FILE[,client_ca=FILE][,role=ROLE]; may be "
+         "repeated")
       ->type_name("ADDRESS");
+  app.add_option("--client", options.clients,
+                 "what the owner of a certificate that client_ca has signed may do: "
+                 "NAME=ROLE[:APP,APP], NAME being a URI or DNS name of the certificate, or its "
+                 "common name if it has none of them; may be repeated")
+      ->type_name("RULE");
+  app.add_option("--change-rate", options.change_rate,
+                 "how many changes a second each caller of the API may make, ten seconds' worth of "
+                 "them at once; 0: no limit")
+      ->check(CLI::Range(0.0, 1e6))
+      ->capture_default_str()
+      ->type_name("NUMBER");
   app.add_option("--metrics-listen", options.metrics_listen,
                  "where Prometheus' metrics are served, at /metrics, to whoever can connect: "
                  "HOST:PORT or unix:PATH (default: nowhere); may be repeated")

@@ -11,6 +11,8 @@ struct Options {
   std::string state_dir;    // root: /var/lib/appd; else $XDG_STATE_HOME/appd
   std::string runtime_dir;  // root: /run/appd; else $XDG_RUNTIME_DIR/appd
   std::vector<std::string> listen;
+  std::vector<std::string> clients;         // "NAME=ROLE[:APP,APP]"
+  double change_rate = 100;                 // changes a second of each caller; 0: no limit
   std::vector<std::string> metrics_listen;  // empty: metrics are not served
   std::string statsd_host;                  // empty: nothing is sent
   std::string statsd_prefix = "{app}";

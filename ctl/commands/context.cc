@@ -5,6 +5,7 @@
 #include "ctl/commands/options.h"
 #include "ctl/contexts.h"
 #include "ctl/json.h"
+#include "ctl/tree.h"
 #include "ctl/verbs.h"
 
 namespace appd::ctl {
@@ -12,7 +13,7 @@ namespace {
 
 struct Options {
   std::string name;
-  std::string address;
+  Target target;
 };
 
 ExitCode fail(Session& session, const std::string& message) {
@@ -45,24 +46,31 @@ ExitCode add(Session& session, const Options& options) {
                        "' is no name of a context: letters, digits, '-', '_' and '.', at most 63",
                    0};
     }
-    contexts.addresses[options.name] = TRY(parse_address(options.address));
+    Target target = options.target;
+    target.address = TRY(parse_address(target.address));
+    // From wherever appctl is called then.
+    for (std::string* path : {&target.ca, &target.cert, &target.key, &target.token_file}) {
+      if (!path->empty()) *path = absolute_path(*path, session.io().directory);
+    }
+    TRY(read_credentials(target));
+    contexts.targets[options.name] = target;
     if (contexts.current.empty()) contexts.current = options.name;
-    return options.name + ": " + contexts.addresses[options.name] +
+    return options.name + ": " + target.address +
            (contexts.current == options.name ? " (used from now on)" : "");
   });
 }
 
 ExitCode use(Session& session, const Options& options) {
   return edit(session, [&](Contexts& contexts) -> Result<std::string> {
-    if (!contexts.addresses.contains(options.name)) return unknown(options.name);
+    if (!contexts.targets.contains(options.name)) return unknown(options.name);
     contexts.current = options.name;
-    return options.name + " is used from now on: " + contexts.addresses[options.name];
+    return options.name + " is used from now on: " + contexts.targets[options.name].address;
   });
 }
 
 ExitCode remove(Session& session, const Options& options) {
   return edit(session, [&](Contexts& contexts) -> Result<std::string> {
-    if (contexts.addresses.erase(options.name) == 0) return unknown(options.name);
+    if (contexts.targets.erase(options.name) == 0) return unknown(options.name);
     if (contexts.current != options.name) return options.name + ": removed";
     contexts.current.clear();
     return options.name + ": removed; appd's default address is used from now on";
@@ -76,18 +84,24 @@ ExitCode list(Session& session, const Options&) {
     nlohmann::ordered_json out;
     out["current"] = contexts->current;
     out["contexts"] = nlohmann::ordered_json::object();
-    for (const auto& [name, address] : contexts->addresses) {
-      out["contexts"][name] = {{"address", address}};
+    for (const auto& [name, target] : contexts->targets) {
+      nlohmann::ordered_json one{{"address", target.address}};
+      if (!target.ca.empty()) one["ca"] = target.ca;
+      if (!target.cert.empty()) one["cert"] = target.cert;
+      if (!target.key.empty()) one["key"] = target.key;
+      if (!target.token_file.empty()) one["token_file"] = target.token_file;
+      out["contexts"][name] = std::move(one);
     }
     return session.print_json(Result<std::string>(out.dump(2)));
   }
-  if (contexts->addresses.empty()) {
+  if (contexts->targets.empty()) {
     session.print("no contexts; appctl context add NAME ADDRESS\n");
     return ExitCode::Done;
   }
-  Table table({{""}, {"NAME"}, {"ADDRESS", Column::Align::Left, true}});
-  for (const auto& [name, address] : contexts->addresses) {
-    table.add({{name == contexts->current ? "*" : " "}, {name}, {address}});
+  Table table({{""}, {"NAME"}, {"AS"}, {"ADDRESS", Column::Align::Left, true}});
+  for (const auto& [name, target] : contexts->targets) {
+    const char* as = !target.token_file.empty() ? "token" : !target.cert.empty() ? "cert" : "-";
+    table.add({{name == contexts->current ? "*" : " "}, {name}, {as}, {target.address}});
   }
   session.print(table.render(session.io().out_style));
   return ExitCode::Done;
@@ -116,9 +130,10 @@ void add_context(CLI::App& command, Action& action) {
   CLI::App* adding =
       add_part(command, action, options, "add", "name an appd; the first one is used at once", add);
   add_context_name(*adding, *options);
-  adding->add_option("ADDRESS", options->address, "where it listens: unix:PATH")
+  adding->add_option("ADDRESS", options->target.address, "where it listens: unix:PATH or HOST:PORT")
       ->type_name("")
       ->required();
+  add_credentials(*adding, options->target);
   add_context_name(*add_part(command, action, options, "use",
                              "the appd that is meant when nothing else is said", use),
                    *options);

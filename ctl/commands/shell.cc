@@ -40,9 +40,10 @@ ExitCode man(Session& session, const std::string& name) {
 // A person waits with a finger on the key: what does not come soon is left out.
 class AppdNames {
  public:
-  AppdNames(const Io& io, std::string address) : io_(io) {
+  AppdNames(const Io& io, std::string address, Credentials credentials) : io_(io) {
     ClientOptions options;
     options.address = std::move(address);
+    options.credentials = std::move(credentials);
     options.call_timeout = std::chrono::seconds(1);
     options.retry_for = std::chrono::milliseconds(0);
     client_ = std::make_unique<Client>(std::move(options));
@@ -121,7 +122,7 @@ class AppdNames {
     std::vector<Candidate> out;
     const Result<Contexts> found = read_contexts(contexts_path(io_.environment));
     if (!found) return out;
-    for (const auto& [name, address] : found->addresses) out.push_back({name, address});
+    for (const auto& [name, target] : found->targets) out.push_back({name, target.address});
     return out;
   }
 
@@ -147,12 +148,21 @@ ExitCode complete_words(std::span<const std::string> words, const Io& io) {
   build_tree(tree, "", globals, none, [&words](const Verb& verb) {
     return std::find(words.begin(), words.end(), verb.name) != words.end();
   });
-  const Result<std::string> given = parse_address(value_of(words, "--address"));
-  const Result<std::string> address =
-      choose_address(given ? *given : "", value_of(words, "--context"), io.user, io.environment);
+  Target given;
+  if (auto address = parse_address(value_of(words, "--address"))) given.address = *address;
+  given.ca = value_of(words, "--ca");
+  given.cert = value_of(words, "--cert");
+  given.key = value_of(words, "--key");
+  given.token_file = value_of(words, "--token-file");
+  const Result<Target> target =
+      choose_target(given, value_of(words, "--context"), io.user, io.environment);
   std::unique_ptr<AppdNames> names;
   const auto source = [&](NameKind kind, const std::string& app) -> std::vector<Candidate> {
-    if (!names) names = std::make_unique<AppdNames>(io, address ? *address : "unix:/");
+    if (!names) {
+      const Result<Credentials> read = target ? read_credentials(*target) : Credentials();
+      names = std::make_unique<AppdNames>(io, target && read ? target->address : "unix:/",
+                                          read ? *read : Credentials());
+    }
     return names->of(kind, app);
   };
   std::fputs(completion_lines(complete(tree, words, source)).c_str(), io.out);

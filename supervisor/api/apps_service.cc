@@ -84,7 +84,8 @@ void list_apps(reconcile::Control& control,
   const auto answer = [](auto& done, const reconcile::Snapshot& snapshot) {
     const auto page = sorted_page(
         ListKind::Apps, snapshot.apps, [](const auto& app) { return app.record.id; },
-        done.request().page_size(), done.request().page_token());
+        done.request().page_size(), done.request().page_token(),
+        [&](const auto& app) { return done.covers(app.record.id); });
     if (!page) return done.reject(page.rejection());
     v1::ListAppsResponse response;
     for (const model::AppView* app : page.value().items) to_proto(*app, *response.add_apps());

@@ -9,7 +9,7 @@ Call::Call(CallHost& host, std::string method) : host_(host), method_(std::move(
 }
 
 model::Caller Call::caller() {
-  model::Caller caller = host_.peer(context_.peer()).caller;
+  model::Caller caller = identity_.caller;
   const auto& metadata = context_.client_metadata();
   if (const auto agent = metadata.find("user-agent"); agent != metadata.end()) {
     caller.client = model::client_text({agent->second.data(), agent->second.size()});
@@ -23,7 +23,7 @@ void Call::end(const grpc::Status& status) {
   finish_with(status);
 }
 
-bool Call::begin(bool ok, const google::protobuf::Descriptor& request) {
+bool Call::begin(bool ok, const google::protobuf::Message& request) {
   if (!ok) {  // the server is shutting down: nothing has begun, and no other tag will come
     host_.drop(this);
     return false;
@@ -33,9 +33,18 @@ bool Call::begin(bool ok, const google::protobuf::Descriptor& request) {
     reject(shutting_down());
     return false;
   }
-  const auto denied = check_role(host_.peer(context_.peer()).role, request);
-  if (denied) reject(*denied);
-  return !denied;
+  auto admitted = host_.admit(context_, request);
+  if (!admitted) {
+    reject(admitted.rejection());
+    return false;
+  }
+  identity_ = admitted.value();
+  return true;
+}
+
+void Call::recheck(const Guard& guard, model::WallTime now) {
+  if (!begun_ || ended_) return;
+  if (const auto denied = guard.recheck(identity_, now)) reject(*denied);
 }
 
 void Call::finished(bool) { let_go(); }

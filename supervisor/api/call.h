@@ -16,6 +16,7 @@
 
 #include "supervisor/api/access.h"
 #include "supervisor/api/grpc_status.h"
+#include "supervisor/api/guard.h"
 #include "supervisor/api/mailbox.h"
 #include "supervisor/api/names.h"
 #include "supervisor/reconcile/control.h"
@@ -23,12 +24,6 @@
 namespace appd::api {
 
 class Call;
-
-// Who is at the other end of a connection. Nobody in particular may only look.
-struct Peer {
-  model::Caller caller;  // without the client program, which each call tells
-  model::Role role = model::Role::Viewer;
-};
 
 // Who keeps the calls: the engine.
 class CallHost {
@@ -39,8 +34,11 @@ class CallHost {
   virtual void drop(Call* call) = 0;  // may delete it
   // Whether no call is served any more.
   virtual bool closing() const = 0;
-  // Of what ServerContext::peer() says.
-  virtual Peer peer(const std::string& name) = 0;
+  // Who makes a call, if they may.
+  virtual Answer<Identity> admit(const grpc::ServerContext& context,
+                                 const google::protobuf::Message& request) = 0;
+  // Tokens have been deleted, or have expired: the calls that came with them are ended.
+  virtual void end_revoked() = 0;
   // A call of the method has ended.
   virtual void count(const std::string& method, grpc::StatusCode code) = 0;
 
@@ -61,6 +59,18 @@ class Call : public std::enable_shared_from_this<Call> {
   // What its errors are about: "resource" and what else the message names.
   void about(std::string key, std::string value) { about_[std::move(key)] = std::move(value); }
   model::Caller caller();
+  // Whether the caller's rights are for this app, too.
+  bool covers(std::string_view app) const { return identity_.rights.covers(app); }
+  bool is_limited() const { return !identity_.rights.apps.empty(); }
+  Rejection not_covered(const std::string& what) const {
+    return app_not_allowed(identity_.rights, identity_.caller.identity, what);
+  }
+  // Ends it if its caller would not be let in any more.
+  void recheck(const Guard& guard, model::WallTime now);
+  // When its caller's token expires; nothing: never, or it has ended.
+  std::optional<model::WallTime> expires() const {
+    return ended_ ? std::nullopt : identity_.expire_time;
+  }
 
  protected:
   // `method`: "appd.v1.Apps/GetApp"
@@ -69,7 +79,7 @@ class Call : public std::enable_shared_from_this<Call> {
   // To be called in this order by what derives: begin() when the request has come (false: it never
   // will, or has been rejected, and this may be gone), finishing() before the last operation, whose
   // tag is last_tag().
-  bool begin(bool ok, const google::protobuf::Descriptor& request);
+  bool begin(bool ok, const google::protobuf::Message& request);
   bool ended() const { return ended_; }
   void finishing(grpc::StatusCode code) {
     ended_ = true;
@@ -97,6 +107,7 @@ class Call : public std::enable_shared_from_this<Call> {
   MemberTag<Call> finished_{this, &Call::finished};
   MemberTag<Call> done_{this, &Call::done};
   const std::string method_;
+  Identity identity_;
   Metadata about_;
   bool begun_ = false;
   bool ended_ = false;
@@ -168,7 +179,7 @@ class UnaryCall final : public Call {
 
   void asked(bool ok) {
     if (ok && !host_.closing()) serve(host_, method_);
-    if (begin(ok, *Request::descriptor())) method_->handle(*this);
+    if (begin(ok, request_)) method_->handle(*this);
   }
   void finish_with(const grpc::Status& status) override {
     writer_.FinishWithError(status, last_tag());

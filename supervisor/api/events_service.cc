@@ -1,6 +1,8 @@
 // Events: the present state, then changes as they are published. A watcher is a cursor into the
 // core's ring and one message in flight; it costs the same however slowly its client reads.
+#include <algorithm>
 #include <deque>
+#include <iterator>
 
 #include "supervisor/api/services.h"
 #include "supervisor/api/stream_call.h"
@@ -43,6 +45,8 @@ class WatchCall final : public StreamCall<v1::WatchRequest, v1::WatchResponse> {
     if (ended()) return;
     if (!answer) return reject(answer.rejection());
     state_ = answer.value();
+    std::erase_if(state_.apps, [this](const auto& app) { return !covers(app.record.id); });
+    std::erase_if(state_.workers, [this](const auto& worker) { return !covers(worker.app); });
     state_left_ = true;
     subscribe(state_.revision + 1);
   }
@@ -65,13 +69,15 @@ class WatchCall final : public StreamCall<v1::WatchRequest, v1::WatchResponse> {
       write_state(message);
       return true;
     }
-    if (events_.empty() && subscription_ != nullptr) {
+    while (events_.empty() && subscription_ != nullptr) {
       auto next = subscription_->next(kBatch);
       if (!next) {
         fail(std::move(next).error());
         return false;
       }
-      events_.assign(next->begin(), next->end());
+      if (next->empty()) break;
+      std::copy_if(next->begin(), next->end(), std::back_inserter(events_),
+                   [this](const auto& event) { return covers(event->app); });
     }
     if (events_.empty()) return false;  // the core wakes us up
     to_proto(*events_.front(), message);

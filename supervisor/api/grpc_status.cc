@@ -27,6 +27,8 @@ grpc::StatusCode to_grpc(ErrorCode code) {
       return grpc::StatusCode::ALREADY_EXISTS;
     case ErrorCode::PermissionDenied:
       return grpc::StatusCode::PERMISSION_DENIED;
+    case ErrorCode::Unauthenticated:
+      return grpc::StatusCode::UNAUTHENTICATED;
     case ErrorCode::Aborted:
       return grpc::StatusCode::ABORTED;
     case ErrorCode::FailedPrecondition:
@@ -85,6 +87,7 @@ std::string resource_type(const std::string& reason) {
   if (reason == "OPERATION_NOT_FOUND") return "appd.v1.Operation";
   if (reason == "REVISION_NOT_FOUND") return "appd.v1.Revision";
   if (reason == "SERVICE_NOT_FOUND") return "grpc.Service";
+  if (reason == "TOKEN_NOT_FOUND") return "appd.v1.Token";
   return "appd.v1.App";
 }
 
@@ -125,7 +128,7 @@ grpc::Status to_status(const reconcile::Rejection& rejection, const Metadata& me
     violation->set_description(details.message());
     details.add_details()->PackFrom(failure);
   }
-  if (error.code == ErrorCode::Unavailable) {
+  if (error.code == ErrorCode::Unavailable || error.reason == "RATE_LIMITED") {
     google::rpc::RetryInfo retry;
     retry.mutable_retry_delay()->set_seconds(1);
     details.add_details()->PackFrom(retry);

@@ -15,6 +15,8 @@ constexpr std::chrono::seconds kDefaultWait{60};
 constexpr std::chrono::hours kLongestWait{1};
 
 const auto kAnswer = [](auto& call, const model::Operation& operation) {
+  if (!call.covers(operation.app))
+    return call.reject(call.not_covered("this is about another app"));
   v1::Operation response;
   to_proto(operation, response);
   call.finish(response);
@@ -65,7 +67,8 @@ void list_operations(reconcile::Control& control,
     if (!id) return call.reject(id.rejection());
     app = id.value();
   }
-  const auto answer = [](auto& done, const std::vector<model::Operation>& operations) {
+  const auto answer = [](auto& done, std::vector<model::Operation> operations) {
+    std::erase_if(operations, [&](const auto& operation) { return !done.covers(operation.app); });
     const auto page = page_of(operations, done.request());
     if (!page) return done.reject(page.rejection());
     v1::ListOperationsResponse response;
@@ -104,8 +107,16 @@ void cancel_operation(reconcile::Control& control,
   if (!id) return;
   auto options = options_of(call);
   if (!options) return;
-  control.cancel_operation({*std::move(id), *std::move(options)},
-                           call.then<model::Operation>(kAnswer));
+  if (!call.is_limited()) {
+    return control.cancel_operation({*std::move(id), *std::move(options)},
+                                    call.then<model::Operation>(kAnswer));
+  }
+  // The name does not tell whose it is.
+  const auto cancel = [&control, options = *options](auto& done, const model::Operation& found) {
+    if (!done.covers(found.app)) return kAnswer(done, found);  // which rejects it
+    control.cancel_operation({found.id, options}, done.template then<model::Operation>(kAnswer));
+  };
+  control.operation(*std::move(id), call.then<model::Operation>(cancel));
 }
 
 }  // namespace

@@ -18,7 +18,8 @@ enum class ListKind : char {
   Operations = 'o',
   Revisions = 'r',
   Deaths = 'd',
-  Requests = 'q'
+  Requests = 'q',
+  Tokens = 't'
 };
 
 // How many items this page may have. 0 means 100; more than 1000 means 1000.
@@ -34,10 +35,11 @@ struct Page {
   std::string next_page_token;
 };
 
-// The page after `token` of a list that is sorted by key. Stable while items come and go.
-template <typename T, typename KeyOf>
+// The page after `token` of a list that is sorted by key, of those items that it shows. Stable
+// while items come and go.
+template <typename T, typename KeyOf, typename Shows>
 Answer<Page<T>> sorted_page(ListKind kind, const std::vector<T>& list, KeyOf key_of,
-                            std::int32_t page_size, std::string_view token) {
+                            std::int32_t page_size, std::string_view token, Shows shows) {
   const auto size = parse_page_size(page_size);
   if (!size) return size.rejection();
   const auto after = parse_page_token(kind, token);
@@ -48,11 +50,18 @@ Answer<Page<T>> sorted_page(ListKind kind, const std::vector<T>& list, KeyOf key
                                                  return key < key_of(candidate);
                                                });
   Page<T> page;
-  for (; item != list.end() && page.items.size() < size.value(); ++item) {
-    page.items.push_back(&*item);
+  const auto to_shown = [&] { item = std::find_if(item, list.end(), shows); };
+  for (to_shown(); item != list.end() && page.items.size() < size.value(); to_shown()) {
+    page.items.push_back(&*item++);
   }
   if (item != list.end()) page.next_page_token = make_page_token(kind, key_of(*page.items.back()));
   return page;
+}
+
+template <typename T, typename KeyOf>
+Answer<Page<T>> sorted_page(ListKind kind, const std::vector<T>& list, KeyOf key_of,
+                            std::int32_t page_size, std::string_view token) {
+  return sorted_page(kind, list, key_of, page_size, token, [](const T&) { return true; });
 }
 
 }  // namespace appd::api

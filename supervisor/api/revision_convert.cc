@@ -20,6 +20,8 @@ void fill(const model::Caller& caller, v1::Caller& out) {
   out.set_pid(caller.pid);
   out.set_user(caller.user);
   out.set_client(caller.client);
+  out.set_identity(caller.identity);
+  out.set_address(caller.address);
 }
 
 // The number in a token; beyond every revision for the first page.

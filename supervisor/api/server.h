@@ -1,17 +1,24 @@
-// Server: the control API on its unix sockets. No gRPC header is needed to use it.
+// Server: the control API at its entrances. No gRPC header is needed to use it.
 #pragma once
 
 #include <spdlog/logger.h>
 
 #include <chrono>
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "common/result.h"
 #include "common/unique_fd.h"
+#include "supervisor/api/guard.h"
 #include "supervisor/model/observed.h"
 #include "supervisor/reconcile/control.h"
 
 namespace appd::api {
+
+// Whether each address is well written (model::parse_entrance) and its certificates are fit for
+// use. Opens nothing.
+Result<void> check_entrances(const std::vector<std::string>& listen);
 
 // Owns the listening sockets, a thread that accepts clients and, while there are any, gRPC and its
 // threads: without clients nothing of it wakes up. Borrows the core, which must outlive it. Made,
@@ -26,7 +33,8 @@ class Server {
   static Result<std::unique_ptr<Server>> start(reconcile::Control& control, model::ServerInfo info,
                                                std::shared_ptr<spdlog::logger> log,
                                                std::chrono::milliseconds linger = kLinger,
-                                               std::vector<UniqueFd> inherited = {});
+                                               std::vector<UniqueFd> inherited = {},
+                                               AccessRules rules = {});
   ~Server();
 
   // Its listening sockets, for the appd after this one.

@@ -13,6 +13,7 @@
 #include "appd/v1/operations.grpc.pb.h"
 #include "appd/v1/stats.grpc.pb.h"
 #include "appd/v1/system.grpc.pb.h"
+#include "appd/v1/tokens.grpc.pb.h"
 #include "appd/v1/workers.grpc.pb.h"
 #include "grpc/health/v1/health.grpc.pb.h"
 #include "supervisor/api/call.h"
@@ -98,6 +99,17 @@ class SystemService {
   const model::ServerInfo& info_;
   spdlog::logger& log_;
   v1::System::AsyncService service_;
+};
+
+class TokensService {
+ public:
+  explicit TokensService(reconcile::Control& control) : control_(control) {}
+  grpc::Service& generated() { return service_; }
+  void serve(CallHost& host);
+
+ private:
+  reconcile::Control& control_;
+  v1::Tokens::AsyncService service_;
 };
 
 // gRPC's own health service on our queue: the one that gRPC brings would start two threads that

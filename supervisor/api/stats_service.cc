@@ -1,10 +1,9 @@
 // Stats: measurements at intervals, and what came between two of them. A watcher keeps the last
 // measurement that it has sent; it is measured for when it has room for the next.
-#include <grpcpp/alarm.h>
-
 #include <algorithm>
 #include <cmath>
 
+#include "supervisor/api/ring.h"
 #include "supervisor/api/services.h"
 #include "supervisor/api/stream_call.h"
 #include "supervisor/core/canary.h"
@@ -115,8 +114,9 @@ void fill(const model::MeasuredWorker& worker, const model::MeasuredWorker* befo
   out.set_recycling(view.recycling);
 }
 
-// `before` may be null.
-void fill(const Measurement& now, const Measurement* before, const std::string& only,
+// `before` may be null. `shows`: whether an app, by its id, is to be in it.
+template <typename Shows>
+void fill(const Measurement& now, const Measurement* before, Shows shows,
           v1::WatchStatsResponse& out) {
   to_proto(now.time, *out.mutable_time());
   double over = 0;
@@ -125,31 +125,13 @@ void fill(const Measurement& now, const Measurement* before, const std::string& 
     put(over, *out.mutable_over());
   }
   for (const model::MeasuredApp& app : now.apps) {
-    if (only.empty() || app.id == only) fill(app, find(before, app), over, *out.add_apps());
+    if (shows(app.id)) fill(app, find(before, app), over, *out.add_apps());
   }
   for (const model::MeasuredWorker& worker : now.workers) {
-    if (!only.empty() && worker.view.app != only) continue;
+    if (!shows(worker.view.app)) continue;
     fill(worker, find(before, worker), over, *out.add_workers());
   }
 }
-
-// Rings once, unless it is stopped. Its own owner until the queue has given it back.
-class Ring final : public Tag {
- public:
-  Ring(grpc::CompletionQueue& queue, system_clock::time_point at, std::function<void()> ring)
-      : ring_(std::move(ring)) {
-    alarm_.Set(&queue, at, static_cast<Tag*>(this));
-  }
-  void stop() { alarm_.Cancel(); }
-  void run(bool ok) override {
-    if (ok) ring_();
-    delete this;
-  }
-
- private:
-  std::function<void()> ring_;
-  grpc::Alarm alarm_;
-};
 
 class WatchStatsCall final : public StreamCall<v1::WatchStatsRequest, v1::WatchStatsResponse> {
  public:
@@ -195,7 +177,10 @@ class WatchStatsCall final : public StreamCall<v1::WatchStatsRequest, v1::WatchS
 
   bool write_more(v1::WatchStatsResponse& message) override {
     if (next_ == nullptr) return false;
-    fill(*next_, last_.get(), app_, message);
+    const auto shows = [this](const std::string& app) {
+      return (app_.empty() || app == app_) && covers(app);
+    };
+    fill(*next_, last_.get(), shows, message);
     last_ = std::exchange(next_, nullptr);
     set_ring();
     return true;

@@ -56,7 +56,7 @@ class StreamCall : public Call {
  private:
   void asked(bool ok) {
     if (ok && !host_.closing()) serve(host_, method_);
-    if (begin(ok, *Request::descriptor())) started();
+    if (begin(ok, request_)) started();
   }
   void written(bool ok) {
     writing_ = false;

@@ -60,7 +60,8 @@ void list_workers(reconcile::Control& control,
   if (!app) return;
   const auto answer = [](auto& done, const reconcile::Snapshot& snapshot) {
     const auto page = sorted_page(ListKind::Workers, snapshot.workers, key_of,
-                                  done.request().page_size(), done.request().page_token());
+                                  done.request().page_size(), done.request().page_token(),
+                                  [&](const auto& worker) { return done.covers(worker.app); });
     if (!page) return done.reject(page.rejection());
     v1::ListWorkersResponse response;
     for (const model::WorkerView* worker : page.value().items) {
@@ -112,7 +113,8 @@ void list_deaths(reconcile::Control& control,
     std::int32_t size = done.request().page_size();
     if (full && (size == 0 || size > kFullPage)) size = kFullPage;
     const auto page =
-        sorted_page(ListKind::Deaths, deaths, key_of_death, size, done.request().page_token());
+        sorted_page(ListKind::Deaths, deaths, key_of_death, size, done.request().page_token(),
+                    [&](const auto& death) { return done.covers(death.app); });
     if (!page) return done.reject(page.rejection());
     v1::ListDeathsResponse response;
     for (const model::Death* death : page.value().items) {

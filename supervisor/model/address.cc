@@ -145,4 +145,21 @@ SocketAddress to_socket_address(const Address& address) {
   return out;
 }
 
+std::string describe_peer(const sockaddr_storage& peer) {
+  char text[INET6_ADDRSTRLEN] = {};
+  if (peer.ss_family == AF_INET) {
+    sockaddr_in in{};
+    std::memcpy(&in, &peer, sizeof(in));
+    ::inet_ntop(AF_INET, &in.sin_addr, text, sizeof(text));
+    return std::string(text) + ":" + std::to_string(ntohs(in.sin_port));
+  }
+  if (peer.ss_family != AF_INET6) return "";
+  sockaddr_in6 in{};
+  std::memcpy(&in, &peer, sizeof(in));
+  ::inet_ntop(AF_INET6, &in.sin6_addr, text, sizeof(text));
+  std::string host = text;
+  if (in.sin6_scope_id != 0) host += "%" + std::to_string(in.sin6_scope_id);
+  return "[" + host + "]:" + std::to_string(ntohs(in.sin6_port));
+}
+
 }  // namespace appd::model

@@ -45,4 +45,8 @@ struct SocketAddress {
 };
 SocketAddress to_socket_address(const Address& address);
 
+// Who is at the other end, of what accept(2) and getpeername(2) say: "10.0.0.7:53230",
+// "[fe80::1%2]:53230"; empty if it is neither IPv4 nor IPv6.
+std::string describe_peer(const sockaddr_storage& peer);
+
 }  // namespace appd::model

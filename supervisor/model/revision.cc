@@ -4,9 +4,12 @@
 namespace appd::model {
 
 std::string describe(const Caller& caller) {
-  std::string text = caller.uid ? "uid " + std::to_string(*caller.uid) : "an unknown user";
+  std::string text = caller.identity;
+  if (text.empty() && !caller.uid) text = "an unknown user";
+  if (caller.uid) text += (text.empty() ? "uid " : " uid ") + std::to_string(*caller.uid);
   if (caller.pid != 0) text += " pid " + std::to_string(caller.pid);
   if (!caller.user.empty()) text += " user " + caller.user;
+  if (!caller.address.empty()) text += " from " + caller.address;
   if (!caller.client.empty()) text += " client " + caller.client;
   return text;
 }

@@ -14,13 +14,16 @@ namespace appd::model {
 struct Caller {
   std::optional<std::int64_t> uid;  // absent: not known, or nobody (appd itself)
   std::int32_t pid = 0;
-  std::string user;    // the uid's name; empty if the host knows none
-  std::string client;  // the program, in its own words (user-agent)
+  std::string user;      // the uid's name; empty if the host knows none
+  std::string client;    // the program, in its own words (user-agent)
+  std::string identity;  // what it has proved: "token ci", "certificate ci.example"; may be empty
+  std::string address;   // where it came from by TCP, "10.0.0.7:53230"; else empty
 
   bool operator==(const Caller&) const = default;
 };
 
-// "uid 0 pid 4242 user root client appctl/0.1.0", for a log: what is not known is left out.
+// "uid 0 pid 4242 user root client appctl/0.1.0" or "token ci from 10.0.0.7:53230 client …", for a
+// log: what is not known is left out.
 std::string describe(const Caller& caller);
 
 // Text that a client sent, fit to be stored and shown: printable ASCII, the rest as '?', at most

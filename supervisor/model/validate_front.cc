@@ -75,10 +75,11 @@ void check_access_log_format(Checker& check, const std::string& format) {
     rest.remove_prefix(at);
     const std::string_view atom = leading_atom(rest);
     if (atom.empty()) {
-      check.refuse(kField, "must be \"json\" or text with gunicorn's atoms, but has " +
-                               in_quotes(rest.substr(0, rest.find(' '))) +
-                               ": use %(X)s where X is one of h l u t r m U q H s B b f a T D M L "
-                               "p, trace_id, {NAME}i, {NAME}o or {NAME}e, and %% for a percent sign");
+      check.refuse(kField,
+                   "must be \"json\" or text with gunicorn's atoms, but has " +
+                       in_quotes(rest.substr(0, rest.find(' '))) +
+                       ": use %(X)s where X is one of h l u t r m U q H s B b f a T D M L "
+                       "p, trace_id, {NAME}i, {NAME}o or {NAME}e, and %% for a percent sign");
       return;
     }
     rest.remove_prefix(atom.size());

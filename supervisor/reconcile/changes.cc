@@ -111,6 +111,10 @@ template std::optional<Answer<model::WorkerView>> Reconciler::replayed(
     const CallOptions&, const std::function<model::WorkerView(const store::Replay&)>&);
 template std::optional<Answer<std::vector<model::AppView>>> Reconciler::replayed(
     const CallOptions&, const std::function<std::vector<model::AppView>(const store::Replay&)>&);
+template std::optional<Answer<model::Token>> Reconciler::replayed(
+    const CallOptions&, const std::function<model::Token(const store::Replay&)>&);
+template std::optional<Answer<std::string>> Reconciler::replayed(
+    const CallOptions&, const std::function<std::string(const store::Replay&)>&);
 
 // The app as it is now, with the operation that the request began.
 model::AppView Reconciler::replayed_view(const store::Replay& replay) const {

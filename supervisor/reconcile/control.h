@@ -15,6 +15,7 @@
 #include "supervisor/model/measurement.h"
 #include "supervisor/model/request.h"
 #include "supervisor/model/revision.h"
+#include "supervisor/model/token.h"
 #include "supervisor/runtime/log_reader.h"
 
 namespace appd::reconcile {
@@ -110,6 +111,15 @@ struct CancelRequest {
   std::int32_t worker = 0;
   std::uint32_t number = 0;
   model::Caller caller;
+};
+
+struct CreateToken {
+  model::Token token;
+  CallOptions options;
+};
+struct DeleteToken {
+  std::string id;
+  CallOptions options;
 };
 
 // Why a call was refused: the error, and each field that breaks a rule.
@@ -214,6 +224,12 @@ class Control {
   virtual void upgrade(Upgrade request, Reply<Upgraded> reply) = 0;
   // Replies at once; what follows takes as long as the slowest app drains.
   virtual void shutdown(Shutdown request, Reply<ShuttingDown> reply) = 0;
+  // A repetition (by request_id) replaces the hash: whoever repeats it has not got the secret.
+  virtual void create_token(CreateToken request, Reply<model::Token> reply) = 0;
+  // The id of what has been deleted.
+  virtual void delete_token(DeleteToken request, Reply<std::string> reply) = 0;
+  // By id, those that have expired among them. Any thread, at once.
+  virtual std::shared_ptr<const std::vector<model::Token>> tokens() const = 0;
   virtual std::int64_t revision() const = 0;
   // The first one that can still be subscribed from.
   virtual std::int64_t oldest_revision() const = 0;

@@ -80,6 +80,7 @@ Result<void> Reconciler::load() {
   }
   book_.load(TRY(store_->operations()));
   TRY(load_last_deaths());
+  TRY(load_tokens());
   TRY(start_log_threads());
   for (runtime::Adopted& adopted : runtime_.adopt()) adopt(std::move(adopted));
   for (auto& [id, app] : apps_) take_places(app);

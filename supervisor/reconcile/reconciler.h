@@ -79,6 +79,9 @@ class Reconciler : public Control {
   void reopen_logs(std::string app, Reply<std::int32_t> reply) override;
   void upgrade(Upgrade request, Reply<Upgraded> reply) override;
   void shutdown(Shutdown request, Reply<ShuttingDown> reply) override;
+  void create_token(CreateToken request, Reply<model::Token> reply) override;
+  void delete_token(DeleteToken request, Reply<std::string> reply) override;
+  std::shared_ptr<const std::vector<model::Token>> tokens() const override;
   std::int64_t revision() const override { return hub_->revision(); }
   std::int64_t oldest_revision() const override { return hub_->oldest_revision(); }
   void count_call(const std::string& method, const std::string& code) override;
@@ -210,6 +213,14 @@ class Reconciler : public Control {
   model::RequestsView requests_of(const AppEntry& app, core::RolloutKey key, core::WorkerId id,
                                   const core::Worker& worker, core::Time now) const;
 
+  // tokens.cc
+  Result<void> load_tokens();
+  void set_tokens(std::vector<model::Token> tokens);
+  Answer<model::Token> do_create_token(const CreateToken& request);
+  Answer<std::string> do_delete_token(const DeleteToken& request);
+  Result<void> commit_tokens(store::Change change, const std::string& words, const std::string& id,
+                             const CallOptions& options);
+
   // publish.cc: what watchers and the log see.
   void publish(const std::string& app, decltype(model::Event::what) what);
   void publish_app(AppEntry& app);
@@ -240,6 +251,9 @@ class Reconciler : public Control {
   };
   std::vector<StacksWait> stacks_waits_;
   std::optional<core::Time> waits_deadline_;
+
+  mutable std::mutex tokens_mutex_;  // guards tokens_
+  std::shared_ptr<const std::vector<model::Token>> tokens_;
 
   std::mutex mutex_;  // guards calls_ and ended_
   bool ended_ = false;

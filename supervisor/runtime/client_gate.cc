@@ -1,19 +1,14 @@
-// Binding without a moment of wider permissions, accepting within bounds, and noticing departures.
+// Accepting within bounds, and noticing departures.
 #include "supervisor/runtime/client_gate.h"
 
 #include <fcntl.h>
 #include <pwd.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
-
-#include "supervisor/runtime/identity.h"
 
 namespace appd::runtime {
 namespace {
@@ -21,54 +16,6 @@ namespace {
 using std::chrono::steady_clock;
 
 constexpr std::chrono::seconds kRetryAccept{1};
-constexpr int kBacklog = 128;
-
-Error refused(const std::string& message) {
-  return Error{ErrorCode::FailedPrecondition, "LISTEN_FAILED", message};
-}
-
-Result<UniqueFd> stream_socket() {
-  UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (!fd) return sys_error("LISTEN_FAILED", "create socket", errno);
-  return fd;
-}
-
-// Makes room at the path, unless what is there is not ours to remove.
-Result<void> clear_path(const model::Address& address) {
-  const std::string& path = address.path;
-  struct stat status {};
-  if (::lstat(path.c_str(), &status) != 0) {
-    if (errno == ENOENT) return {};
-    return sys_error("LISTEN_FAILED", path, errno);
-  }
-  if (!S_ISSOCK(status.st_mode)) {
-    return refused(path + ": is there and is no socket: remove it or listen elsewhere");
-  }
-  UniqueFd probe = TRY(stream_socket());
-  const model::SocketAddress where = model::to_socket_address(address);
-  // EAGAIN: somebody listens, and is busy.
-  if (::connect(probe.get(), where.get(), where.length) == 0 || errno == EAGAIN) {
-    return refused(path + ": another process listens there: end it or listen elsewhere");
-  }
-  if (errno != ECONNREFUSED && errno != ENOENT) return sys_error("LISTEN_FAILED", path, errno);
-  if (::unlink(path.c_str()) != 0 && errno != ENOENT) {
-    return sys_error("LISTEN_FAILED", path + ": remove the socket that nobody listens on", errno);
-  }
-  return {};
-}
-
-bool is_bound_to(int fd, const std::string& path) {
-  sockaddr_un name{};
-  socklen_t size = sizeof(name);
-  return ::getsockname(fd, reinterpret_cast<sockaddr*>(&name), &size) == 0 &&
-         name.sun_family == AF_UNIX && path == name.sun_path;
-}
-
-Result<void> give(const model::Entrance& entrance) {
-  auto given = give_file(entrance.path, entrance.owner, entrance.group, entrance.mode);
-  if (!given) return std::move(given).error().context("listen on " + entrance.path);
-  return {};
-}
 
 // Empty if the host knows no such user. On this thread a slow directory service holds up new
 // clients only.
@@ -81,146 +28,148 @@ std::string user_name(uid_t uid) {
 }
 
 model::Caller who_is(int fd) {
+  model::Caller caller;
   ucred peer{};
   socklen_t size = sizeof(peer);
-  if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return {};
-  return {peer.uid, peer.pid, user_name(peer.uid), ""};
+  if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return caller;
+  caller.uid = peer.uid;
+  caller.pid = peer.pid;
+  caller.user = user_name(peer.uid);
+  return caller;
+}
+
+// "10.0.0.7:53230", "[fe80::1%2]:53230"; empty: it has gone.
+std::string where_from(int fd) {
+  sockaddr_storage storage{};
+  socklen_t size = sizeof(storage);
+  if (::getpeername(fd, reinterpret_cast<sockaddr*>(&storage), &size) != 0) return "";
+  return model::describe_peer(storage);
 }
 
 }  // namespace
 
-Result<ClientGate::Entrance> ClientGate::open_entrance(const std::string& text,
-                                                       std::vector<UniqueFd>& inherited) {
-  const model::Entrance wanted = TRY(model::parse_entrance(text));
-  const model::Address address{model::AddressFamily::Unix, "", 0, wanted.path};
-  struct stat status {};
-  for (UniqueFd& socket : inherited) {
-    if (!socket || !is_bound_to(socket.get(), wanted.path)) continue;
-    if (::lstat(wanted.path.c_str(), &status) != 0) break;  // somebody has removed the file
-    TRY(give(wanted));
-    return Entrance{wanted.path, wanted.role, std::move(socket), status.st_ino};
-  }
-  TRY(clear_path(address));
-  Entrance entrance{wanted.path, wanted.role, TRY(stream_socket())};
-  const model::SocketAddress where = model::to_socket_address(address);
-  // On Linux bind(2) gives the file the mode of the socket (less the umask), so that there is no
-  // moment in which somebody else could connect.
-  if (::fchmod(entrance.socket.get(), 0600) != 0 ||
-      ::bind(entrance.socket.get(), where.get(), where.length) != 0) {
-    return sys_error("LISTEN_FAILED", "listen on " + entrance.path, errno);
-  }
-  if (auto given = give(wanted); !given) {
-    ::unlink(entrance.path.c_str());
-    return std::move(given).error();
-  }
-  if (::lstat(entrance.path.c_str(), &status) != 0 ||
-      ::listen(entrance.socket.get(), kBacklog) != 0) {
-    return sys_error("LISTEN_FAILED", "listen on " + entrance.path, errno);
-  }
-  entrance.inode = status.st_ino;
-  return entrance;
-}
-
-Result<std::unique_ptr<ClientGate>> ClientGate::open(const std::vector<std::string>& addresses,
+Result<std::unique_ptr<ClientGate>> ClientGate::open(const std::vector<model::Entrance>& addresses,
                                                      std::chrono::milliseconds linger,
                                                      std::vector<UniqueFd> inherited) {
   std::unique_ptr<ClientGate> gate(new ClientGate(TRY(Poller::create()), linger));
-  for (const std::string& address : addresses) {
-    gate->entrances_.push_back(TRY(open_entrance(address, inherited)));
+  for (const model::Entrance& address : addresses) {
+    gate->doors_.push_back({TRY(Entrance::open(address, inherited)), 0, {}});
   }
   return gate;
 }
 
-ClientGate::~ClientGate() {
-  for (const Entrance& entrance : entrances_) {
-    struct stat status {};
-    const bool ours =
-        ::lstat(entrance.path.c_str(), &status) == 0 && status.st_ino == entrance.inode;
-    if (ours) ::unlink(entrance.path.c_str());
-  }
-}
-
 std::vector<int> ClientGate::entrances() const {
   std::vector<int> all;
-  for (const Entrance& entrance : entrances_) all.push_back(entrance.socket.get());
+  for (const Door& door : doors_) all.push_back(door.entrance.fd());
   return all;
 }
 
-void ClientGate::listen_for_clients(bool yes) {
-  for (const Entrance& entrance : entrances_) {
-    poller_->change(entrance.socket.get(), yes ? std::uint32_t{EPOLLIN} : 0u);
-  }
+void ClientGate::pause(Door& door, Poller::Time until) {
+  poller_->change(door.entrance.fd(), 0);
+  door.retry_at = until;
 }
 
-void ClientGate::watch(UniqueFd witness) {
+void ClientGate::depart(int witness) {
+  poller_->remove(witness);
+  const auto gone = clients_.extract(witness);
+  if (gone.empty()) return;
+  Door& door = doors_[gone.mapped().connection->entrance];
+  --door.clients;
+  if (door.retry_at) door.retry_at = steady_clock::now();
+  if (clients_.empty()) deserted_at_ = steady_clock::now() + linger_;
+}
+
+void ClientGate::watch(UniqueFd witness, ConnectionPtr connection) {
   const int fd = witness.get();
   deserted_at_.reset();
-  witnesses_[fd] = std::move(witness);
+  ++doors_[connection->entrance].clients;
+  if (connection->tls) {
+    unproven_.push_back({steady_clock::now() + kProofTime, fd, connection});
+  }
+  clients_[fd] = {std::move(witness), std::move(connection)};
   // No interest in data: only the end of the peer, or of our own side, wakes this thread.
-  auto added = poller_->add(fd, EPOLLRDHUP, [this, fd](std::uint32_t) {
-    poller_->remove(fd);
-    witnesses_.erase(fd);
-    if (witnesses_.empty()) deserted_at_ = steady_clock::now() + linger_;
-    if (retry_at_) retry_at_ = steady_clock::now();
-  });
-  if (!added) witnesses_.erase(fd);
+  auto added = poller_->add(fd, EPOLLRDHUP, [this, fd](std::uint32_t) { depart(fd); });
+  if (!added) depart(fd);
 }
 
-void ClientGate::accept_all(const Entrance& entrance, const Handlers& handlers) {
+void ClientGate::accept_all(std::size_t index, const Handlers& handlers) {
+  Door& door = doors_[index];
+  const model::Entrance& settings = door.entrance.settings();
   while (true) {
-    const bool full = witnesses_.size() >= kMostClients;
-    UniqueFd client(
-        full ? -1
-             : ::accept4(entrance.socket.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+    if (door.clients >= (settings.is_tls() ? kMostTlsClients : kMostClients)) {
+      return pause(door, Poller::Time::max());  // until one goes
+    }
+    UniqueFd client(::accept4(door.entrance.fd(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+    if (!client && (errno == EINTR || errno == ECONNABORTED)) continue;
+    if (!client && errno == EAGAIN) return;
     UniqueFd witness(client ? ::fcntl(client.get(), F_DUPFD_CLOEXEC, 0) : -1);
-    if (!witness) {
-      if (!full && !client && (errno == EINTR || errno == ECONNABORTED)) continue;
-      if (!full && !client && errno == EAGAIN) return;
-      // Full, or no descriptor left. The rest waits in the backlog: a level-triggered entrance
-      // would spin.
-      listen_for_clients(false);
-      retry_at_ = steady_clock::now() + kRetryAccept;
-      if (full) retry_at_ = Poller::Time::max();  // until one goes
-      return;
+    // No descriptor left. The rest waits in the backlog: a level-triggered entrance would spin.
+    if (!witness) return pause(door, steady_clock::now() + kRetryAccept);
+    const auto connection = std::make_shared<Connection>();
+    connection->entrance = index;
+    connection->tls = settings.is_tls();
+    connection->most = settings.role;
+    if (connection->tls) {
+      connection->caller.address = where_from(client.get());
+      if (connection->caller.address.empty()) continue;
+      watch(std::move(witness), connection);
+      handlers.arrived(std::move(client), connection);
+      continue;
     }
     // Kept with it, so that there is a descriptor for it when the client speaks.
     auto kept = std::make_shared<UniqueFd>(std::move(witness));
     waiting_.hold(std::move(client), steady_clock::now(),
-                  [this, kept, &entrance, &handlers](UniqueFd speaking) {
-                    model::Caller who = who_is(speaking.get());
-                    watch(std::move(*kept));
-                    handlers.arrived(std::move(speaking), std::move(who), entrance.role);
+                  [this, kept, connection, &handlers](UniqueFd speaking) {
+                    connection->caller = who_is(speaking.get());
+                    watch(std::move(*kept), connection);
+                    handlers.arrived(std::move(speaking), connection);
                   });
   }
 }
 
+// What has gone, or has proved itself, is passed over when its time comes.
+void ClientGate::end_unproven(Poller::Time now) {
+  for (; !unproven_.empty() && unproven_.front().until <= now; unproven_.pop_front()) {
+    const ConnectionPtr connection = unproven_.front().connection.lock();
+    const auto client = clients_.find(unproven_.front().witness);
+    if (client == clients_.end() || client->second.connection != connection) continue;
+    // gRPC's own descriptor sees it too, and closes.
+    if (!connection->proven) ::shutdown(client->first, SHUT_RDWR);
+  }
+}
+
+std::optional<Poller::Time> ClientGate::next_deadline() {
+  std::optional<Poller::Time> deadline = deserted_at_;
+  const auto by = [&deadline](Poller::Time time) {
+    if (time != Poller::Time::max()) deadline = std::min(deadline.value_or(time), time);
+  };
+  for (const Door& door : doors_) by(door.retry_at.value_or(Poller::Time::max()));
+  if (!unproven_.empty()) by(unproven_.front().until);
+  by(waiting_.expire(steady_clock::now()).value_or(Poller::Time::max()));
+  return deadline;
+}
+
 void ClientGate::run(const Handlers& handlers) {
-  for (const Entrance& entrance : entrances_) {
-    auto added = poller_->add(entrance.socket.get(), EPOLLIN, [this, &entrance, &handlers](auto) {
-      accept_all(entrance, handlers);
-    });
+  for (std::size_t door = 0; door < doors_.size(); ++door) {
+    auto added = poller_->add(doors_[door].entrance.fd(), EPOLLIN,
+                              [this, door, &handlers](auto) { accept_all(door, handlers); });
     APPD_CHECK(added.has_value());
   }
   while (!stopping_) {
-    std::optional<Poller::Time> deadline = deserted_at_;
-    if (retry_at_ && *retry_at_ != Poller::Time::max()) {
-      deadline = std::min(deadline.value_or(*retry_at_), *retry_at_);
-    }
-    if (const auto silent = waiting_.expire(steady_clock::now())) {
-      deadline = std::min(deadline.value_or(*silent), *silent);
-    }
-    poller_->wait(deadline);
+    poller_->wait(next_deadline());
     const auto now = steady_clock::now();
-    if (retry_at_ && *retry_at_ <= now) {
-      retry_at_.reset();
-      listen_for_clients(true);
+    for (Door& door : doors_) {
+      if (!door.retry_at || *door.retry_at > now) continue;
+      door.retry_at.reset();
+      poller_->change(door.entrance.fd(), EPOLLIN);
     }
+    end_unproven(now);
     if (deserted_at_ && *deserted_at_ <= now) {
       deserted_at_.reset();
       handlers.deserted();
     }
   }
-  for (const Entrance& entrance : entrances_) poller_->remove(entrance.socket.get());
+  for (const Door& door : doors_) poller_->remove(door.entrance.fd());
 }
 
 void ClientGate::stop() {

@@ -1,8 +1,9 @@
-// ClientGate: the unix sockets on which the API's clients arrive, and who is connected now.
+// ClientGate: where the API's clients arrive, and who is connected now.
 #pragma once
 
 #include <atomic>
 #include <chrono>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -13,37 +14,45 @@
 #include "common/result.h"
 #include "common/unique_fd.h"
 #include "supervisor/model/access.h"
-#include "supervisor/model/address.h"
 #include "supervisor/model/revision.h"
+#include "supervisor/runtime/entrance.h"
 #include "supervisor/runtime/poller.h"
 #include "supervisor/runtime/waiting_room.h"
 
 namespace appd::runtime {
 
-// Owns the listening sockets and their files, which it removes at the end. Knows when a client has
-// gone although the connection is somebody else's by then: it keeps a duplicate of each that it
-// never reads. One thread runs it; it sleeps until a client comes or goes.
+// One client, for as long as anybody speaks of it. Only `proven` ever changes.
+struct Connection {
+  model::Caller caller;  // what the kernel knows: of a unix socket the process, else the address
+  std::size_t entrance = 0;  // in the order of the addresses
+  bool tls = false;
+  model::Role most = model::Role::Viewer;  // that the entrance allows
+  std::atomic<bool> proven = false;        // a call of it has said who it is, and been believed
+};
+using ConnectionPtr = std::shared_ptr<Connection>;
+
+// Owns the listening sockets. Knows when a client has gone although the connection is somebody
+// else's by then: it keeps a duplicate of each that it never reads. One thread runs it; it sleeps
+// until a client comes or goes, or has not proved in time who it is.
 class ClientGate {
  public:
+  // Of one entrance, each for itself: whoever fills one keeps nobody out of another.
   static constexpr std::size_t kMostClients = 256;
+  static constexpr std::size_t kMostTlsClients = 128;
+  // From the connection's begin, TLS's handshake included, until a first call has been believed.
+  static constexpr std::chrono::seconds kProofTime{10};
 
   struct Handlers {
-    // A nonblocking connection on which a client has begun to speak, the kernel's word on who is
-    // behind it, and what they may do.
-    std::function<void(UniqueFd, model::Caller who, model::Role role)> arrived;
+    // A nonblocking connection, of a unix socket once its client has begun to speak.
+    std::function<void(UniqueFd, ConnectionPtr)> arrived;
     // Nobody has been connected for `linger`.
     std::function<void()> deserted;
   };
 
-  // Opens every address (model::parse_entrance) or none. The files have mode 0600 until they belong
-  // to whom they should, and nobody can connect before they have their own. Refuses a path
-  // where somebody listens, and one that holds anything but a socket that nobody listens on.
-  // `inherited`: sockets of the appd before us, which take the places of those that would be
-  // opened.
-  static Result<std::unique_ptr<ClientGate>> open(const std::vector<std::string>& addresses,
+  // Opens every address or none. `inherited`: as Entrance::open() has it.
+  static Result<std::unique_ptr<ClientGate>> open(const std::vector<model::Entrance>& addresses,
                                                   std::chrono::milliseconds linger,
                                                   std::vector<UniqueFd> inherited = {});
-  ~ClientGate();
 
   // For the appd after us.
   std::vector<int> entrances() const;
@@ -54,27 +63,38 @@ class ClientGate {
   void stop();
 
  private:
-  struct Entrance {
-    std::string path;
-    model::Role role;
-    UniqueFd socket;
-    std::uint64_t inode = 0;
+  struct Door {
+    Entrance entrance;
+    std::size_t clients = 0;
+    // Accepting has stopped: too many clients, or no descriptor left. Tried again at this time.
+    std::optional<Poller::Time> retry_at;
+  };
+  struct Client {
+    UniqueFd witness;  // a duplicate of the connection
+    ConnectionPtr connection;
+  };
+  struct Unproven {
+    Poller::Time until;
+    int witness;
+    std::weak_ptr<Connection> connection;
   };
   ClientGate(std::unique_ptr<Poller> poller, std::chrono::milliseconds linger)
       : poller_(std::move(poller)), waiting_(*poller_), linger_(linger) {}
-  static Result<Entrance> open_entrance(const std::string& text, std::vector<UniqueFd>& inherited);
-  void accept_all(const Entrance& entrance, const Handlers& handlers);
-  void watch(UniqueFd witness);
-  void listen_for_clients(bool yes);
+  void accept_all(std::size_t door, const Handlers& handlers);
+  void pause(Door& door, Poller::Time until);
+  void watch(UniqueFd witness, ConnectionPtr connection);
+  void depart(int witness);
+  void end_unproven(Poller::Time now);
+  // Shows out those in the waiting room whose time is over.
+  std::optional<Poller::Time> next_deadline();
 
   std::unique_ptr<Poller> poller_;
-  WaitingRoom waiting_;  // those that are no clients yet
+  WaitingRoom waiting_;  // those at unix sockets that are no clients yet
   std::chrono::milliseconds linger_;
-  std::vector<Entrance> entrances_;
-  std::map<int, UniqueFd> witnesses_;  // a duplicate of each connection
+  std::vector<Door> doors_;
+  std::map<int, Client> clients_;  // by witness
+  std::deque<Unproven> unproven_;  // as they came
   std::optional<Poller::Time> deserted_at_;
-  // Accepting has stopped: too many clients, or no descriptor left. Tried again at this time.
-  std::optional<Poller::Time> retry_at_;
   std::atomic<bool> stopping_ = false;
 };
 

@@ -54,6 +54,14 @@ Result<void> give(const std::string& path, const model::AppSpec& spec) {
   return give_file(path, spec.user, spec.group, *mode);
 }
 
+Result<UniqueFd> duplicate(int fd) {
+  UniqueFd copy(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
+  if (!copy) return sys_error("LISTENER_DUP", "duplicate a listener", errno);
+  return copy;
+}
+
+}  // namespace
+
 Result<UniqueFd> listen_on(const std::string& bind, const model::AppSpec& spec) {
   Address address = TRY(model::parse_address(bind));
   auto where = model::to_socket_address(address);
@@ -87,12 +95,6 @@ Result<UniqueFd> listen_on(const std::string& bind, const model::AppSpec& spec) 
   return fd;
 }
 
-Result<UniqueFd> duplicate(int fd) {
-  UniqueFd copy(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
-  if (!copy) return sys_error("LISTENER_DUP", "duplicate a listener", errno);
-  return copy;
-}
-
 bool listens_at(int fd, const std::string& bind) {
   auto address = model::parse_address(bind);
   if (!address) return false;
@@ -112,8 +114,6 @@ bool listens_at(int fd, const std::string& bind) {
   }
   return length == wanted.length && std::memcmp(&bound, &wanted.storage, length) == 0;
 }
-
-}  // namespace
 
 Result<ListenerSet> ListenerSet::open(const model::AppSpec& spec, const ListenerSet& present,
                                       std::string* refused) {

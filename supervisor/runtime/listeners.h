@@ -13,6 +13,11 @@
 
 namespace appd::runtime {
 
+// One listening socket on a bind of the spec, or of what looks like one (reason BIND_FAILED).
+Result<UniqueFd> listen_on(const std::string& bind, const model::AppSpec& spec);
+// Whether the descriptor is one.
+bool listens_at(int fd, const std::string& bind);
+
 // The listening sockets of one app, by bind text, in the order of the spec. Core thread only.
 // Survives rollouts: zygotes get duplicates.
 class ListenerSet {

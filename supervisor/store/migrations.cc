@@ -37,6 +37,7 @@
 //     time
 //     uid             of the caller, or NULL
 //     pid, user, client
+//     identity, address
 //     method          "ScaleApp"; empty: appd took back what had failed
 //     reason
 //     operation       id, or empty
@@ -48,7 +49,7 @@
 //   requests        one row a request_id
 //     id              UUID
 //     fingerprint     of the call
-//     app, operation  ids
+//     app, operation  ids; of a token its id is in operation
 //     time
 //   audit           one row a change
 //     id              order
@@ -57,6 +58,14 @@
 //   deaths          one row a worker that did not end as it should
 //     app, id         id counts from 1 for each app
 //     certificate     JSON
+//   tokens          one row a token of the API
+//     id
+//     hash            SHA-256 of its secret, hexadecimal
+//     role            "viewer"
+//     apps            ids with blanks between; empty: all
+//     create_time
+//     expire_time     or NULL: never
+//     creator
 //
 // Times are nanoseconds since 1970, UTC. A new field of a spec is a new schema version too, even if
 // no table changes: an older appd must refuse the file instead of dropping the field.
@@ -198,9 +207,25 @@ constexpr const char* kVersion9 = "";
 // Specs have limits of memory and CPU; no table changes.
 constexpr const char* kVersion10 = "";
 
+// Whom appd knows by a secret, and who made a change from where.
+constexpr const char* kVersion11 = R"sql(
+CREATE TABLE tokens (
+  id TEXT PRIMARY KEY NOT NULL,
+  hash TEXT NOT NULL,
+  role TEXT NOT NULL,
+  apps TEXT NOT NULL,
+  create_time INTEGER NOT NULL,
+  expire_time INTEGER,
+  creator TEXT NOT NULL
+) STRICT;
+ALTER TABLE revisions ADD COLUMN identity TEXT NOT NULL DEFAULT '';
+ALTER TABLE revisions ADD COLUMN address TEXT NOT NULL DEFAULT '';
+)sql";
+
 // kMigrations[n] takes version n to version n + 1.
-constexpr std::array kMigrations = {kVersion1, kVersion2, kVersion3, kVersion4, kVersion5,
-                                    kVersion6, kVersion7, kVersion8, kVersion9, kVersion10};
+constexpr std::array kMigrations = {kVersion1, kVersion2,  kVersion3, kVersion4,
+                                    kVersion5, kVersion6,  kVersion7, kVersion8,
+                                    kVersion9, kVersion10, kVersion11};
 
 }  // namespace
 

@@ -44,8 +44,12 @@ Result<model::Revision> read_revision(const Statement& row) {
   if (!spec) return std::move(spec).error().context("spec");
   revision.spec = *std::move(spec);
   revision.time = decode_time(row.number(5));
-  revision.caller = {row.optional_number(6), static_cast<std::int32_t>(row.number(7)), row.text(8),
-                     row.text(9)};
+  revision.caller = {row.optional_number(6),
+                     static_cast<std::int32_t>(row.number(7)),
+                     row.text(8),
+                     row.text(9),
+                     "",
+                     ""};
   revision.method = row.text(10);
   revision.reason = row.text(11);
   revision.operation = row.text(12);
@@ -54,6 +58,8 @@ Result<model::Revision> read_revision(const Statement& row) {
   if (const auto cause = row.optional_text(15)) revision.cause = TRY(decode_cause(*cause));
   if (const auto time = row.optional_number(16)) revision.end_time = decode_time(*time);
   revision.restores = row.number(17);
+  revision.caller.identity = row.text(18);
+  revision.caller.address = row.text(19);
   return revision;
 }
 
@@ -64,8 +70,8 @@ Result<void> write_revision(Database& database, const model::Revision& revision)
   Statement statement = TRY(Statement::prepare(
       database,
       "INSERT INTO revisions (app, number, generation, rollout, spec, time, uid, pid, user, client,"
-      " method, reason, operation, outcome, error_message, cause, end_time, restores)"
-      " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"));
+      " method, reason, operation, outcome, error_message, cause, end_time, restores,"
+      " identity, address) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"));
   TRY(statement.bind(revision.app)
           .bind(revision.number)
           .bind(revision.generation)
@@ -84,6 +90,8 @@ Result<void> write_revision(Database& database, const model::Revision& revision)
           .bind(encode_cause(revision.cause))
           .bind(encode_time(revision.end_time))
           .bind(revision.restores)
+          .bind(revision.caller.identity)
+          .bind(revision.caller.address)
           .run());
   return prune(database, revision.app);
 }
@@ -113,7 +121,7 @@ Result<std::vector<model::Revision>> read_revisions(Database& database, std::str
   Statement rows = TRY(Statement::prepare(
       database,
       "SELECT app, number, generation, rollout, spec, time, uid, pid, user, client, method, reason,"
-      " operation, outcome, error_message, cause, end_time, restores"
+      " operation, outcome, error_message, cause, end_time, restores, identity, address"
       " FROM revisions WHERE app = ? ORDER BY number DESC"));
   rows.bind(app);
   std::vector<model::Revision> revisions;

@@ -14,6 +14,7 @@
 #include "supervisor/store/migrations.h"
 #include "supervisor/store/revision_rows.h"
 #include "supervisor/store/sqlite.h"
+#include "supervisor/store/token_rows.h"
 
 namespace appd::store {
 namespace {
@@ -219,6 +220,7 @@ Result<void> read_all(const std::string& path) {
   TRY(store->apps());
   TRY(store->operations());
   TRY(store->deaths(std::nullopt));
+  TRY(store->tokens());
   return {};
 }
 
@@ -283,6 +285,8 @@ Result<std::vector<model::Death>> Store::last_deaths() {
   return read_deaths(impl_->database, std::nullopt, true);
 }
 
+Result<std::vector<model::Token>> Store::tokens() { return read_tokens(impl_->database); }
+
 Result<std::optional<Replay>> Store::find_request(std::string_view request_id) {
   Statement row = TRY(Statement::prepare(
       impl_->database, "SELECT fingerprint, app, operation FROM requests WHERE id = ?"));
@@ -311,6 +315,8 @@ Result<void> apply(Database& database, const Change& change, model::WallTime now
     TRY(write_operation(database, *change.put_operation));
     touched.insert(change.put_operation->app);
   }
+  if (change.put_token) TRY(write_token(database, *change.put_token));
+  if (change.remove_token) TRY(remove_token(database, *change.remove_token));
   if (change.request) TRY(write_request(database, *change.request, now));
   if (!change.audit.empty()) TRY(write_audit(database, change.audit, now));
   return {};

@@ -13,6 +13,7 @@
 #include "common/result.h"
 #include "supervisor/model/death.h"
 #include "supervisor/model/revision.h"
+#include "supervisor/model/token.h"
 
 namespace appd::store {
 
@@ -31,6 +32,8 @@ struct Change {
   std::optional<model::Operation> put_operation;  // insert or replace
   std::vector<model::Operation> more_operations;  // ended by this change (superseded)
   std::vector<model::Death> deaths;               // certificates to add
+  std::optional<model::Token> put_token;          // insert or replace
+  std::optional<std::string> remove_token;        // id
   struct Request {
     std::string id;
     Replay replay;
@@ -62,6 +65,8 @@ class Store {
   Result<std::vector<model::Death>> deaths(const std::optional<std::string>& app);
   // The newest of each app.
   Result<std::vector<model::Death>> last_deaths();
+  // By id.
+  Result<std::vector<model::Token>> tokens();
   Result<std::optional<Replay>> find_request(std::string_view request_id);
   // Also forgets request ids older than 24 hours, operations and revisions beyond what is kept,
   // and all but the newest 10,000 audit records.

@@ -24,9 +24,13 @@ class ContextsTest : public ::testing::Test {
   }
   std::string path() { return contexts_path(environment()); }
   std::string chosen(const std::string& given = "", const std::string& context = "") {
-    const Result<std::string> address = choose_address(given, context, 1000, environment());
-    return address ? *address : "error: " + address.error().message;
+    const Result<Target> target = chosen_target({given, "", "", "", "", ""}, context);
+    return target ? target->address : "error: " + target.error().message;
   }
+  Result<Target> chosen_target(const Target& given, const std::string& context = "") {
+    return choose_target(given, context, 1000, environment());
+  }
+  static Target at(const std::string& address) { return {address, "", "", "", "", ""}; }
 
   const test::TemporaryDirectory folder;
   std::map<std::string, std::string> variables;
@@ -34,7 +38,10 @@ class ContextsTest : public ::testing::Test {
 
 TEST_F(ContextsTest, SurviveTheFileWhichIsTheCallersAlone) {
   EXPECT_EQ(*read_contexts(path()), Contexts());
-  const Contexts contexts{"b", {{"a", "unix:/a"}, {"b", "unix:/with \"quotes\""}}};
+  const Contexts contexts{
+      "b",
+      {{"a", at("unix:/a")},
+       {"b", {"db.example:7443", "/ca \"quoted\"", "/cert", "/key", "/token", ""}}}};
   ASSERT_TRUE(write_contexts(path(), contexts));
   EXPECT_EQ(*read_contexts(path()), contexts);
   struct stat status {};
@@ -43,7 +50,7 @@ TEST_F(ContextsTest, SurviveTheFileWhichIsTheCallersAlone) {
 }
 
 TEST_F(ContextsTest, AFileThatOthersMayWriteIsRefused) {
-  ASSERT_TRUE(write_contexts(path(), {"", {{"a", "unix:/a"}}}));
+  ASSERT_TRUE(write_contexts(path(), {"", {{"a", at("unix:/a")}}}));
   ASSERT_EQ(::chmod(path().c_str(), 0622), 0);
   EXPECT_NE(read_contexts(path()).error().message.find("chmod 600"), std::string::npos);
   ASSERT_EQ(::chmod(path().c_str(), 0644), 0);
@@ -62,7 +69,8 @@ TEST_F(ContextsTest, AFileThatIsNoneIsTold) {
 
 TEST_F(ContextsTest, TheFirstThatSaysSoWins) {
   EXPECT_EQ(chosen(), "unix:/tmp/appd-1000/appd.sock");
-  ASSERT_TRUE(write_contexts(path(), {"shop", {{"shop", "unix:/shop"}, {"lab", "unix:/lab"}}}));
+  ASSERT_TRUE(
+      write_contexts(path(), {"shop", {{"shop", at("unix:/shop")}, {"lab", at("unix:/lab")}}}));
   EXPECT_EQ(chosen(), "unix:/shop");
   EXPECT_EQ(chosen("", "lab"), "unix:/lab");
   variables["APPD_ADDRESS"] = "/environment";
@@ -73,8 +81,36 @@ TEST_F(ContextsTest, TheFirstThatSaysSoWins) {
   EXPECT_EQ(chosen().substr(0, 7), "error: ");
 }
 
+TEST_F(ContextsTest, CredentialsAreTheOptionsThenTheContextsThenTheEnvironments) {
+  const Target shop{"shop:7443", "/shop-ca", "", "", "/shop-token", ""};
+  ASSERT_TRUE(write_contexts(path(), {"shop", {{"shop", shop}}}));
+  EXPECT_EQ(*chosen_target({}), shop);
+  variables["APPD_CA"] = "/ca";
+  variables["APPD_TOKEN"] = "appd_x";
+  EXPECT_EQ(*chosen_target({}), shop);  // a token file of the context's own
+  variables["APPD_ADDRESS"] = "lab:7443";
+  EXPECT_EQ(*chosen_target({}), (Target{"lab:7443", "/ca", "", "", "", "appd_x"}));
+  EXPECT_EQ(*chosen_target({"", "/mine", "", "", "/file", ""}),
+            (Target{"lab:7443", "/mine", "", "", "/file", ""}));
+}
+
+TEST_F(ContextsTest, CredentialsThatAreNoneAreTold) {
+  const auto why = [](const Target& target) {
+    const auto read = read_credentials(target);
+    return read ? "" : read.error().message;
+  };
+  EXPECT_NE(why({"a:1", "", "/cert", "", "", ""}).find("belong together"), std::string::npos);
+  EXPECT_NE(why({"a:1", "/no/such", "", "", "", ""}).find("--ca: cannot read /no/such"),
+            std::string::npos);
+  EXPECT_NE(why({"a:1", "", "", "", "", "with blank"}).find("holds no token"), std::string::npos);
+  const std::string file = folder.path() + "/token";
+  std::ofstream(file) << "appd_secret \r\nnot this\n";
+  EXPECT_EQ(read_credentials({"a:1", "", "", "", file, ""})->token, "appd_secret");
+  EXPECT_NE(why({"a:1", file, "", "", "", ""}).find("is no PEM file"), std::string::npos);
+}
+
 TEST_F(ContextsTest, OneThatIsNotThereIsToldWithWhatWasPerhapsMeant) {
-  ASSERT_TRUE(write_contexts(path(), {"gone", {{"shop", "unix:/shop"}}}));
+  ASSERT_TRUE(write_contexts(path(), {"gone", {{"shop", at("unix:/shop")}}}));
   EXPECT_NE(chosen("", "shops").find("did you mean 'shop'?"), std::string::npos);
   EXPECT_NE(chosen().find("no context 'gone'"), std::string::npos);
 }

@@ -32,8 +32,18 @@ TEST(ParseAddress, TakesUnixAddressesAndBarePaths) {
   EXPECT_EQ(*parse_address("unix:///run/a.sock"), "unix:/run/a.sock");
   EXPECT_EQ(*parse_address("unix:a.sock"), "unix:a.sock");
   EXPECT_EQ(*parse_address("./a.sock"), "unix:./a.sock");
-  for (const char* text : {"", "unix:", "localhost:80", "appd"})
+  for (const char* text : {"", "unix:", "appd"}) EXPECT_FALSE(parse_address(text)) << text;
+}
+
+TEST(ParseAddress, TakesHostsAndPorts) {
+  for (const char* text : {"localhost:80", "db-1.example:65535", "10.0.0.1:1", "[::1]:7443"}) {
+    EXPECT_EQ(*parse_address(text), text);
+    EXPECT_FALSE(is_unix_address(text));
+  }
+  for (const char* text : {"host:", "host:0", "host:65536", "host:80x", ":80", "tcp:1.2.3.4:5",
+                           "::1:80", "[]:80", "a b:80"}) {
     EXPECT_FALSE(parse_address(text)) << text;
+  }
 }
 
 TEST(AbsolutePath, TakesOutDotsThatCannotMislead) {

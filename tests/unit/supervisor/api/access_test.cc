@@ -2,14 +2,18 @@
 #include "supervisor/api/access.h"
 
 #include <google/protobuf/descriptor.h>
+#include <google/protobuf/dynamic_message.h>
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <memory>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "appd/v1/apps.pb.h"
+#include "appd/v1/logs.pb.h"
+#include "appd/v1/workers.pb.h"
 
 namespace appd::api {
 namespace {
@@ -71,6 +75,53 @@ TEST(Access, WhatNobodyHasThoughtOfIsForAdministrators) {
   EXPECT_FALSE(needed_role(unknown));
   EXPECT_TRUE(check_role(Deployer, unknown));
   EXPECT_FALSE(check_role(Admin, unknown));
+}
+
+TEST(AccessToApps, IsWhatTheRightsCover) {
+  const model::Rights some{Deployer, {"web", "api"}};
+  const auto why = [&some](const google::protobuf::Message& request) {
+    const auto denied = check_apps(some, request, "token ci");
+    return denied ? denied->error.reason + ": " + denied->error.message : "";
+  };
+  ::appd::v1::ScaleAppRequest scale;
+  scale.set_name("apps/web");
+  EXPECT_EQ(why(scale), "");
+  scale.set_name("apps/shop");
+  EXPECT_EQ(why(scale).rfind("APP_NOT_ALLOWED: token ci is for web, api only", 0), 0u)
+      << why(scale);
+  EXPECT_FALSE(check_apps({Deployer, {}}, scale, "token ci"));
+
+  ::appd::v1::ListWorkersRequest list;
+  list.set_parent("apps/api");
+  EXPECT_EQ(why(list), "");
+  list.set_parent("apps/apix");
+  EXPECT_NE(why(list), "");
+  list.set_parent("apps/-");
+  EXPECT_EQ(why(list), "") << "it shows only what is covered";
+  ::appd::v1::DumpStacksRequest stacks;
+  stacks.set_name("apps/web/workers/3");
+  EXPECT_EQ(why(stacks), "");
+  stacks.set_name("apps/webb/workers/3");
+  EXPECT_NE(why(stacks), "");
+  ::appd::v1::ReopenLogsRequest reopen;
+  reopen.set_name("apps/-");
+  EXPECT_NE(why(reopen).find("about all apps"), std::string::npos);
+}
+
+// Whoever adds a method need not think of limits to be safe: it must name its app.
+TEST(AccessToApps, OfWhatNamesNoneIsDeniedUnlessItIsKnownToShowOnlyThose) {
+  const model::Rights some{Admin, {"web"}};
+  std::set<std::string> allowed;
+  google::protobuf::DynamicMessageFactory factory;
+  for (const auto* method : all_methods()) {
+    const std::unique_ptr<google::protobuf::Message> request(
+        factory.GetPrototype(method->input_type())->New());
+    if (!check_apps(some, *request, "token ci")) allowed.insert(method->name());
+  }
+  EXPECT_EQ(allowed,
+            (std::set<std::string>{"ListApps", "ListWorkers", "ListDeaths", "ListOperations",
+                                   "GetOperation", "CancelOperation", "WaitOperation", "Watch",
+                                   "WatchStats", "GetServerInfo"}));
 }
 
 }  // namespace

@@ -203,6 +203,24 @@ class FakeControl final : public reconcile::Control {
     shut_down = request;
     answer(reply, reconcile::ShuttingDown{2, 7});
   }
+  void create_token(reconcile::CreateToken request, Reply<model::Token> reply) override {
+    if (refusal) return reply(*refusal);
+    set_tokens({request.token});
+    reply(request.token);
+  }
+  void delete_token(reconcile::DeleteToken request, Reply<std::string> reply) override {
+    if (refusal) return reply(*refusal);
+    set_tokens({});
+    reply(request.id);
+  }
+  std::shared_ptr<const std::vector<model::Token>> tokens() const override {
+    const std::lock_guard lock(mutex_);
+    return tokens_;
+  }
+  void set_tokens(std::vector<model::Token> tokens) {
+    const std::lock_guard lock(mutex_);
+    tokens_ = std::make_shared<const std::vector<model::Token>>(std::move(tokens));
+  }
   std::int64_t revision() const override { return hub->revision(); }
   std::int64_t oldest_revision() const override { return hub->oldest_revision(); }
   void count_call(const std::string& method, const std::string& code) override {
@@ -265,7 +283,9 @@ class FakeControl final : public reconcile::Control {
     }
   }
 
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
+  std::shared_ptr<const std::vector<model::Token>> tokens_ =
+      std::make_shared<const std::vector<model::Token>>();
   std::condition_variable asked_;
   std::vector<Wait> waits_;
   model::CallCounts calls_;

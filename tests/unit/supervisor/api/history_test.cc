@@ -142,7 +142,7 @@ TEST_F(HistoryTest, ARevisionIsToldInFull) {
   one.rollout = 5;
   one.spec.workers = 17;
   one.time = model::WallTime(std::chrono::seconds(6));
-  one.caller = {0, 42, "root", "appctl/1"};
+  one.caller = {0, 42, "root", "appctl/1", "token ci", "10.0.0.7:5"};
   one.reason = "release 9";
   one.operation = uuid(1);
   one.outcome = model::OperationPhase::RolledBack;
@@ -162,6 +162,8 @@ TEST_F(HistoryTest, ARevisionIsToldInFull) {
   EXPECT_EQ(told.create_time().seconds(), 6);
   EXPECT_TRUE(told.caller().has_uid());
   EXPECT_EQ(told.caller().uid(), 0);
+  EXPECT_EQ(told.caller().identity(), "token ci");
+  EXPECT_EQ(told.caller().address(), "10.0.0.7:5");
   EXPECT_EQ(told.caller().pid(), 42);
   EXPECT_EQ(told.caller().user(), "root");
   EXPECT_EQ(told.caller().client(), "appctl/1");

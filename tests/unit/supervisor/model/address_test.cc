@@ -100,5 +100,15 @@ TEST(Address, BecomesWhatTheKernelTakes) {
   EXPECT_EQ(local.length, offsetof(sockaddr_un, sun_path) + std::strlen("/run/app.sock") + 1);
 }
 
+TEST(Address, OfAPeerIsWrittenAsAnAddressIs) {
+  for (const char* text : {"10.0.0.7:53230", "[::1]:1", "[fe80::1]:65535"}) {
+    EXPECT_EQ(describe_peer(to_socket_address(*parse_address(text)).storage), text);
+  }
+  SocketAddress link = to_socket_address(*parse_address("[fe80::1]:9"));
+  reinterpret_cast<sockaddr_in6*>(&link.storage)->sin6_scope_id = 2;
+  EXPECT_EQ(describe_peer(link.storage), "[fe80::1%2]:9");
+  EXPECT_EQ(describe_peer(to_socket_address(*parse_address("unix:/s")).storage), "");
+}
+
 }  // namespace
 }  // namespace appd::model

@@ -8,8 +8,12 @@ namespace {
 
 TEST(Caller, IsDescribedByWhatIsKnown) {
   EXPECT_EQ(describe({}), "an unknown user");
-  EXPECT_EQ(describe({0, 42, "root", "appctl/1"}), "uid 0 pid 42 user root client appctl/1");
-  EXPECT_EQ(describe({1000, 42, "", ""}), "uid 1000 pid 42");
+  EXPECT_EQ(describe({0, 42, "root", "appctl/1", "", ""}),
+            "uid 0 pid 42 user root client appctl/1");
+  EXPECT_EQ(describe({1000, 42, "", "", "", ""}), "uid 1000 pid 42");
+  EXPECT_EQ(describe({{}, 0, "", "x/1", "token ci", "10.0.0.7:5"}),
+            "token ci from 10.0.0.7:5 client x/1");
+  EXPECT_EQ(describe({7, 42, "", "", "token ci", ""}), "token ci uid 7 pid 42");
 }
 
 TEST(Caller, WhatAClientSaysOfItselfIsMadeFitForALine) {

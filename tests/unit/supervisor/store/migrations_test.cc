@@ -27,7 +27,7 @@ TEST_F(Migrations, Version1MakesTheTablesOfAnEmptyFile) {
   EXPECT_EQ(*database.number("PRAGMA user_version"), current_schema_version());
   EXPECT_EQ(*database.text("SELECT group_concat(name, ' ') FROM (SELECT name FROM sqlite_schema"
                            " WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name)"),
-            "apps audit deaths operations requests revisions");
+            "apps audit deaths operations requests revisions tokens");
 }
 
 TEST_F(Migrations, Version2KeepsTheSpecsOfVersion1AndTheirClass) {
@@ -114,6 +114,21 @@ TEST_F(Migrations, Version3KeepsTheAuditAndTheRequests) {
   }
   EXPECT_TRUE(open()->find_request("r1")->has_value());
   EXPECT_EQ(*raw().text("SELECT text FROM audit"), "reloaded web (release 7) by uid 0 pid 1");
+}
+
+TEST_F(Migrations, Version11KnowsOfOldRevisionsNeitherIdentityNorAddress) {
+  {
+    Database database = raw();
+    ASSERT_TRUE(migrate(database, 0, 2));
+    ASSERT_TRUE(database.run(kTwoApps));
+    ASSERT_TRUE(migrate(database, 2, 10));
+    ASSERT_TRUE(database.run("UPDATE revisions SET uid = 7, user = 'me', client = 'x/1'"));
+  }
+  auto store = open();
+  const auto history = store->revisions("web");
+  ASSERT_TRUE(history) << history.error().message;
+  EXPECT_EQ(history->front().caller, (model::Caller{7, 0, "me", "x/1", "", ""}));
+  EXPECT_EQ(*store->tokens(), std::vector<model::Token>());
 }
 
 TEST_F(Migrations, Version4RemembersOfNoRolloutThatItsTasksAreDone) {

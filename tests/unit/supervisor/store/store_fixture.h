@@ -188,7 +188,7 @@ inline model::Revision revision(const std::string& of_app, std::int64_t number) 
   revision.rollout = 6;
   revision.spec = full_spec();
   revision.time = at(6);
-  revision.caller = {1000, 4242, "alice", "appctl/1.2"};
+  revision.caller = {1000, 4242, "alice", "appctl/1.2", "token ci", "10.0.0.7:5"};
   revision.method = "ScaleApp";
   revision.reason = "release 9";
   revision.operation = "o" + std::to_string(number);
