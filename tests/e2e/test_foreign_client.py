@@ -218,7 +218,7 @@ def test_dry_runs_change_nothing_and_missing_is_allowed_where_it_is_asked_for(
     update.app.etag = ""
     update.update_mask.paths[:] = ["spec.env.A"]
     named = client.apps.UpdateApp(update, timeout=TIMEOUT)
-    assert (named.spec.env, named.changed_env) == ({"A": ""}, ["A"]), "values come out nowhere"
+    assert (named.spec.env, named.changed_env) == ({"A": "<redacted>"}, ["A"]), "values come out nowhere"
 
     gone = apps_pb2.DeleteAppRequest(name="apps/nothing")
     assert refused(client.apps.DeleteApp, gone).reason == "APP_NOT_FOUND"
