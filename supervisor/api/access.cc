@@ -22,7 +22,7 @@ const std::map<std::string_view, model::Role>& roles() {
       {"appd.v1.ListWorkersRequest", Viewer},
       {"appd.v1.GetDeathRequest", Viewer},
       {"appd.v1.ListDeathsRequest", Viewer},
-      {"appd.v1.GetOperationRequest", "appd.v1.CancelOperationRequest", Viewer},
+      {"appd.v1.GetOperationRequest", Viewer},
       {"appd.v1.ListOperationsRequest", Viewer},
       {"appd.v1.WaitOperationRequest", Viewer},
       {"appd.v1.WatchRequest", Viewer},

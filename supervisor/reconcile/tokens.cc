@@ -67,7 +67,7 @@ Answer<model::Token> Reconciler::do_create_token(const CreateToken& request) {
 
 Answer<std::string> Reconciler::do_delete_token(const DeleteToken& request) {
   auto replay = replayed<std::string>(request.options,
-                                      [](const store::Replay& replay) { return replay.operation; });
+                                      [](const store::Replay& first) { return first.operation; });
   if (replay) return *replay;
   std::vector<model::Token> tokens = *this->tokens();
   const auto place = place_of(tokens, request.id);

@@ -47,9 +47,10 @@ TEST(Rights, CoverTheirAppsOrAll) {
   const Rights some{Role::Deployer, {"web", "api"}};
   EXPECT_TRUE(all.covers("other") && some.covers("api"));
   EXPECT_FALSE(some.covers("other") || some.covers("we") || some.covers(""));
-  EXPECT_EQ(why_not(some), "");
-  EXPECT_NE(why_not({Role::Admin, {"web"}}).find("no limit to apps would hold"), std::string::npos);
-  EXPECT_NE(why_not({Role::Viewer, {"a/b"}}).find("no name of an app"), std::string::npos);
+  EXPECT_EQ(model::why_not(some), "");
+  EXPECT_NE(model::why_not({Role::Admin, {"web"}}).find("no limit to apps would hold"),
+            std::string::npos);
+  EXPECT_NE(model::why_not({Role::Viewer, {"a/b"}}).find("no name of an app"), std::string::npos);
 }
 
 TEST(ClientRule, NamesAnOwnerARoleAndPerhapsApps) {
