@@ -85,8 +85,6 @@ class WatchCall final : public StreamCall<v1::WatchRequest, v1::WatchResponse> {
     return true;
   }
 
-  bool has_more() const override { return state_left_ || !events_.empty(); }
-
   void write_state(v1::WatchResponse& message) {
     message.set_revision(state_.revision);
     to_proto(std::chrono::system_clock::now(), *message.mutable_time());

@@ -187,8 +187,6 @@ class ReadLogsCall final : public StreamCall<Request, v1::LogEntry> {
     return true;
   }
 
-  bool has_more() const override { return !entries_.empty(); }
-
   // The client has this batch.
   void go_on() {
     if (reading_ == nullptr) return;

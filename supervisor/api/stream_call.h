@@ -39,8 +39,6 @@ class StreamCall : public Call {
   virtual void started() = 0;
   // Fills the message, or answers false: there is nothing now, or the call has been ended.
   virtual bool write_more(Response& message) = 0;
-  // Whether write_more() is certain to have another one: then both leave together.
-  virtual bool has_more() const { return false; }
 
   // To be called when there may be something to write.
   void pump() {
@@ -48,9 +46,7 @@ class StreamCall : public Call {
     Response message;
     if (!write_more(message)) return;
     writing_ = true;
-    grpc::WriteOptions options;
-    if (has_more()) options.set_buffer_hint();
-    writer_.Write(message, options, &written_);
+    writer_.Write(message, &written_);
   }
 
  private:
