@@ -15,41 +15,24 @@ using enum model::Role;
 
 const std::map<std::string_view, model::Role>& roles() {
   static const std::map<std::string_view, model::Role> kRoles = {
-      {"appd.v1.GetAppRequest", Viewer},
-      {"appd.v1.ListAppsRequest", Viewer},
-      {"appd.v1.ListRevisionsRequest", Viewer},
-      {"appd.v1.GetWorkerRequest", Viewer},
-      {"appd.v1.ListWorkersRequest", Viewer},
-      {"appd.v1.GetDeathRequest", Viewer},
-      {"appd.v1.ListDeathsRequest", Viewer},
-      {"appd.v1.GetOperationRequest", Viewer},
-      {"appd.v1.ListOperationsRequest", Viewer},
-      {"appd.v1.WaitOperationRequest", Viewer},
-      {"appd.v1.WatchRequest", Viewer},
-      {"appd.v1.ReadLogsRequest", Viewer},
-      {"appd.v1.WatchStatsRequest", Viewer},
-      {"appd.v1.ListRequestsRequest", Viewer},
-      {"appd.v1.GetServerInfoRequest", Viewer},
-      {"grpc.health.v1.HealthCheckRequest", Viewer},
-      {"appd.v1.ScaleAppRequest", Deployer},
-      {"appd.v1.ReloadAppRequest", Deployer},
-      {"appd.v1.RollbackAppRequest", Deployer},
-      {"appd.v1.RecycleWorkerRequest", Deployer},
+      {"appd.v1.GetAppRequest", Viewer},          {"appd.v1.ListAppsRequest", Viewer},
+      {"appd.v1.ListRevisionsRequest", Viewer},   {"appd.v1.GetWorkerRequest", Viewer},
+      {"appd.v1.ListWorkersRequest", Viewer},     {"appd.v1.GetDeathRequest", Viewer},
+      {"appd.v1.ListDeathsRequest", Viewer},      {"appd.v1.GetOperationRequest", Viewer},
+      {"appd.v1.ListOperationsRequest", Viewer},  {"appd.v1.WaitOperationRequest", Viewer},
+      {"appd.v1.WatchRequest", Viewer},           {"appd.v1.ReadLogsRequest", Viewer},
+      {"appd.v1.WatchStatsRequest", Viewer},      {"appd.v1.ListRequestsRequest", Viewer},
+      {"appd.v1.GetServerInfoRequest", Viewer},   {"grpc.health.v1.HealthCheckRequest", Viewer},
+      {"appd.v1.ScaleAppRequest", Deployer},      {"appd.v1.ReloadAppRequest", Deployer},
+      {"appd.v1.RollbackAppRequest", Deployer},   {"appd.v1.RecycleWorkerRequest", Deployer},
       {"appd.v1.DumpStacksRequest", Deployer},  // a signal to a worker
-      {"appd.v1.ReopenLogsRequest", Deployer},
-      {"appd.v1.CancelOperationRequest", Deployer},
-      {"appd.v1.CancelRequestRequest", Deployer},
-      {"appd.v1.CreateAppRequest", Admin},
-      {"appd.v1.UpdateAppRequest", Admin},
-      {"appd.v1.DeleteAppRequest", Admin},
-      {"appd.v1.SetLogLevelRequest", Admin},
-      {"appd.v1.UpgradeRequest", Admin},
-      {"appd.v1.ShutdownRequest", Admin},
-      {"appd.v1.BackupStateRequest", Admin},
-      {"appd.v1.RestoreStateRequest", Admin},
-      {"appd.v1.CreateTokenRequest", Admin},
-      {"appd.v1.ListTokensRequest", Admin},
-      {"appd.v1.DeleteTokenRequest", Admin},
+      {"appd.v1.ReopenLogsRequest", Deployer},    {"appd.v1.CancelOperationRequest", Deployer},
+      {"appd.v1.CancelRequestRequest", Deployer}, {"appd.v1.CreateAppRequest", Admin},
+      {"appd.v1.UpdateAppRequest", Admin},        {"appd.v1.DeleteAppRequest", Admin},
+      {"appd.v1.SetLogLevelRequest", Admin},      {"appd.v1.UpgradeRequest", Admin},
+      {"appd.v1.ShutdownRequest", Admin},         {"appd.v1.BackupStateRequest", Admin},
+      {"appd.v1.RestoreStateRequest", Admin},     {"appd.v1.CreateTokenRequest", Admin},
+      {"appd.v1.ListTokensRequest", Admin},       {"appd.v1.DeleteTokenRequest", Admin},
   };
   return kRoles;
 }
@@ -57,11 +40,12 @@ const std::map<std::string_view, model::Role>& roles() {
 // What is about no app, or shows only the apps that the caller's rights cover.
 bool shows_only_what_is_covered(const google::protobuf::Descriptor& request) {
   static const std::set<std::string_view> kMethods = {
-      "appd.v1.ListAppsRequest",      "appd.v1.ListWorkersRequest",
-      "appd.v1.ListDeathsRequest",    "appd.v1.ListOperationsRequest",
-      "appd.v1.GetOperationRequest",  "appd.v1.WaitOperationRequest",
-      "appd.v1.WatchRequest",         "appd.v1.WatchStatsRequest",
-      "appd.v1.GetServerInfoRequest", "grpc.health.v1.HealthCheckRequest",
+      "appd.v1.ListAppsRequest",           "appd.v1.ListWorkersRequest",
+      "appd.v1.ListDeathsRequest",         "appd.v1.ListOperationsRequest",
+      "appd.v1.GetOperationRequest",       "appd.v1.WaitOperationRequest",
+      "appd.v1.CancelOperationRequest",    "appd.v1.WatchRequest",
+      "appd.v1.WatchStatsRequest",         "appd.v1.GetServerInfoRequest",
+      "grpc.health.v1.HealthCheckRequest",
   };
   return kMethods.contains(request.full_name());
 }

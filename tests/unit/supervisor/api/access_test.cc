@@ -66,6 +66,7 @@ TEST(Access, WhoLooksChangesNothing) {
     const bool looks = name.starts_with("Get") || name.starts_with("List") ||
                        name.starts_with("Watch") || name.starts_with("Read") ||
                        name == "WaitOperation";
+    if (name == "ListTokens") continue;  // who may enter is for those who let in
     EXPECT_EQ(needed_role(*method->input_type()) == Viewer, looks) << name;
   }
 }

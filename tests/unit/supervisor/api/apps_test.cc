@@ -48,7 +48,7 @@ TEST_F(AppsTest, RequestsThatMakeNoSenseNeverReachTheCore) {
   request.set_request_id("retry-1");
   EXPECT_EQ(fields(request), "REQUEST_INVALID request_id");
   request.mutable_app()->mutable_spec()->mutable_timeout()->set_seconds(-1);
-  EXPECT_EQ(fields(request), "SPEC_INVALID spec.timeout");
+  EXPECT_EQ(fields(request), "SPEC_INVALID spec.timeout spec.directory spec.app spec.bind");
   EXPECT_FALSE(control_.created);
 }
 
