@@ -333,17 +333,12 @@ Result<void> finish(Database& database, Transaction& transaction,
   return {};
 }
 
-// Its revisions and certificates, from the attached file. What was at work when the backup was made
-// has come to no end that is known.
+// Its revisions and certificates, from the attached file, which has come through the same
+// migrations and so has the same columns. What was at work when the backup was made has come to no
+// end that is known.
 Result<void> bring_history(Database& database, const std::string& app, model::WallTime now) {
-  for (const char* sql :
-       {"INSERT INTO main.revisions (app, number, generation, rollout, spec, time, uid, pid, user,"
-        " client, method, reason, operation, outcome, error_message, cause, end_time, restores)"
-        " SELECT app, number, generation, rollout, spec, time, uid, pid, user, client, method,"
-        " reason, operation, outcome, error_message, cause, end_time, restores"
-        " FROM backup.revisions WHERE app = ?",
-        "INSERT INTO main.deaths (app, id, certificate)"
-        " SELECT app, id, certificate FROM backup.deaths WHERE app = ?"}) {
+  for (const char* sql : {"INSERT INTO main.revisions SELECT * FROM backup.revisions WHERE app = ?",
+                          "INSERT INTO main.deaths SELECT * FROM backup.deaths WHERE app = ?"}) {
     Statement statement = TRY(Statement::prepare(database, sql));
     TRY(statement.bind(app).run());
   }

@@ -100,6 +100,7 @@ TEST_F(BackupTest, ARestoreBringsHistoriesBack) {
   ASSERT_EQ(revisions->size(), 2U);
   EXPECT_EQ((*revisions)[1].number, 7);
   EXPECT_EQ((*revisions)[1].error_message, revision("web", 7).error_message);
+  EXPECT_EQ((*revisions)[1].caller, revision("web", 7).caller);
   const auto deaths = store->deaths("web");
   ASSERT_TRUE(deaths);
   ASSERT_EQ(deaths->size(), 1U);
