@@ -129,7 +129,7 @@ def test_what_cannot_be_rolled_back_says_why(appd: Appd, port: int, tmp_path: Pa
     appd.ctl("rollback", "web", "--etag", 'W/"1"').expect(CONFLICT)
     # appd has undone the last change by itself: there is nothing that a script could undo once more.
     appd.ctl("set", "web", "--app", "nowhere:app").expect(ROLLED_BACK)
-    assert "rolled back already" in appd.ctl("rollback", "web").expect(FAILED).stderr
+    assert "taken back already" in appd.ctl("rollback", "web").expect(FAILED).stderr
     assert len(appd.ready_pids("web")) == 2
 
 
