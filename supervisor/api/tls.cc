@@ -6,6 +6,7 @@
 #include <grpc/support/log.h>
 
 #include <mutex>
+#include <string_view>
 
 namespace appd::api {
 namespace {
@@ -42,8 +43,9 @@ class TlsCredentials final : public grpc::ServerCredentials {
     if (news.changed) log_.info("certificate renewed cert={}", files_.settings().cert);
     if (news.pem == given_) return GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_UNCHANGED;
     const grpc_ssl_pem_key_cert_pair pair{news.pem->key.c_str(), news.pem->chain.c_str()};
-    const char* roots = news.pem->client_ca.empty() ? nullptr : news.pem->client_ca.c_str();
-    *config = ::grpc_ssl_server_certificate_config_create(roots, &pair, 1);
+    // gRPC wants roots even where it asks nobody for a certificate.
+    const std::string& roots = news.pem->client_ca.empty() ? news.pem->chain : news.pem->client_ca;
+    *config = ::grpc_ssl_server_certificate_config_create(roots.c_str(), &pair, 1);
     given_ = news.pem;
     return GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_NEW;
   }
@@ -85,7 +87,9 @@ void take_grpc_log(std::shared_ptr<spdlog::logger> log) {
   }
   ::gpr_set_log_function([](gpr_log_func_args* line) {
     const std::lock_guard lock(mutex);
-    taken->debug("grpc says at={}:{} what=\"{}\"", line->file, line->line, line->message);
+    const bool is_bug = std::string_view(line->message).starts_with("assertion failed");
+    taken->log(is_bug ? spdlog::level::critical : spdlog::level::debug,
+               "grpc says at={}:{} what=\"{}\"", line->file, line->line, line->message);
   });
 }
 
