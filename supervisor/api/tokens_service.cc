@@ -110,9 +110,11 @@ void create_token(reconcile::Control& control,
   if (!expire_time) return call.reject(expire_time.rejection());
   auto options = options_of(call);
   if (!options) return;
+  model::Caller creator = options->caller;
+  creator.client.clear();  // the audit has it
   const std::string secret = new_secret();
-  model::Token token{request.token_id(),  hash_secret(secret),      rights.value(), now,
-                     expire_time.value(), describe(options->caller)};
+  model::Token token{request.token_id(),  hash_secret(secret), rights.value(), now,
+                     expire_time.value(), describe(creator)};
   const auto answer = [secret](auto& done, const model::Token& made) {
     v1::CreateTokenResponse response;
     fill(made, *response.mutable_token());
