@@ -1,6 +1,9 @@
 // What the scoreboard tells of requests that wait for their clients.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <iterator>
+
 #include "tests/support/eventually.h"
 #include "tests/unit/worker/engine_harness.h"
 
@@ -26,8 +29,9 @@ TEST(EngineStages, ABodyThatIsStillToComeIsShownUntilItIsThere) {
   EngineHarness engine;
   HttpClient client(engine.port());
   ASSERT_TRUE(client.send("POST /up HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nab"));
-  ASSERT_TRUE(eventually([&] { return engine.slot().receiving == 1U; }));
-  EXPECT_EQ(shown(engine.slot(), RequestStage::Receiving), Paths{"/up"});
+  EXPECT_TRUE(
+      eventually([&] { return shown(engine.slot(), RequestStage::Receiving) == Paths{"/up"}; }));
+  EXPECT_EQ(engine.slot().receiving, 1U);
   EXPECT_EQ(engine.slot().busy, 0U);
   ASSERT_TRUE(client.send("cd"));
   EXPECT_EQ(client.receive().value_or(Answer{}).body, "abcd");
@@ -41,20 +45,20 @@ TEST(EngineStages, ARequestKeepsItsNumberAndTheNextHasAnother) {
     EngineHarness::start(exchange, "200 OK");
     exchange.send_whole(large);
   });
-  const auto number = [&]() -> std::uint32_t {
-    for (const RequestInHand& request : engine.slot().in_hand) {
-      if (request.started_ns != 0) return request.number;
-    }
-    return 0;
+  const auto shows = [&](RequestStage stage, std::uint32_t number) {
+    return eventually([&] {
+      const auto& all = engine.slot().in_hand;
+      return std::any_of(std::begin(all), std::end(all), [&](const RequestInHand& request) {
+        return request.started_ns != 0 && request.stage == stage && request.number == number;
+      });
+    });
   };
   HttpClient slow(engine.port(), 4096);
   for (std::uint32_t expected = 1; expected <= 2; ++expected) {
     ASSERT_TRUE(slow.send("POST /up HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nab"));
-    ASSERT_TRUE(eventually([&] { return engine.slot().receiving == 1U; }));
-    EXPECT_EQ(number(), expected);
+    EXPECT_TRUE(shows(RequestStage::Receiving, expected));
     ASSERT_TRUE(slow.send("cd"));
-    ASSERT_TRUE(eventually([&] { return engine.slot().sending == 1U; }));
-    EXPECT_EQ(number(), expected);
+    EXPECT_TRUE(shows(RequestStage::Sending, expected));
     EXPECT_TRUE(slow.receive().value_or(Answer{}).body == large);
     ASSERT_TRUE(eventually([&] { return engine.slot().sending == 0U; }));
   }
@@ -101,12 +105,12 @@ TEST(EngineStages, SlowClientsLeaveRoomForRequestsInTheApp) {
   });
   self = &engine;
   std::vector<HttpClient> slow;
-  for (int i = 0; i < 9; ++i) {
+  for (std::size_t i = 0; i < kShownInHand; ++i) {
     slow.emplace_back(engine.port());
     ASSERT_TRUE(slow.back().send("POST /up HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nab"));
   }
-  ASSERT_TRUE(eventually([&] { return engine.slot().receiving == 9U; }));
-  EXPECT_EQ(shown(engine.slot(), RequestStage::Receiving).size(), 4U);
+  ASSERT_TRUE(eventually([&] { return engine.slot().receiving == kShownInHand; }));
+  EXPECT_EQ(shown(engine.slot(), RequestStage::Receiving).size(), kShownInHand / 2);
   HttpClient client(engine.port());
   EXPECT_EQ(client.get("/work").value_or(Answer{}).status, 200);
   EXPECT_TRUE(looked);
