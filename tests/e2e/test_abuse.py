@@ -33,6 +33,12 @@ MEMORY_SLACK_KB = 64 * 1024
 
 
 @pytest.fixture
+def appd(idle_appd: Appd) -> Appd:
+    """One that takes as many changes as come; test_tokens has what becomes of too many."""
+    return idle_appd.start("--change-rate", "0")
+
+
+@pytest.fixture
 def client(appd: Appd) -> Iterator[Foreign]:
     with Foreign(appd.address) as one:
         yield one
