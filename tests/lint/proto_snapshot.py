@@ -55,18 +55,26 @@ def describe(folder: Path, pattern: str = "appd/v1/*.proto") -> FileDescriptorSe
         subprocess.run(["protoc", f"-I{folder}", f"--descriptor_set_out={out.name}", *files], check=True)
         found = FileDescriptorSet.FromString(out.read())
     for file in found.file:
-        for message in file.message_type:
-            forget_json_names(message)
+        file.service.sort(key=lambda service: service.name)
+        for service in file.service:
+            service.method.sort(key=lambda method: method.name)
+        tidy_types(file)
     found.file.sort(key=lambda file: file.name)
     return found
 
 
-def forget_json_names(message: DescriptorProto) -> None:
-    """They follow from the names."""
-    for each in message.field:
-        each.ClearField("json_name")
-    for nested in message.nested_type:
-        forget_json_names(nested)
+def tidy_types(scope: FileDescriptorProto | DescriptorProto) -> None:
+    """In an order of their own, wherever they stand in the file; JSON's names follow from the names."""
+    messages = scope.message_type if isinstance(scope, FileDescriptorProto) else scope.nested_type
+    messages.sort(key=lambda message: message.name)
+    scope.enum_type.sort(key=lambda enum: enum.name)
+    for enum in scope.enum_type:
+        enum.value.sort(key=lambda value: value.number)
+    for message in messages:
+        message.field.sort(key=lambda each: each.number)
+        for each in message.field:
+            each.ClearField("json_name")
+        tidy_types(message)
 
 
 def read(path: Path) -> FileDescriptorSet:

@@ -60,6 +60,14 @@ class ProtoSnapshot(unittest.TestCase):
     def test_the_same_is_no_difference(self) -> None:
         self.assertTrue(self.compare("package", "// A comment.\npackage").none)
 
+    def test_the_order_in_the_file_is_no_difference(self) -> None:
+        for old, new in {
+            "    ACTIVE = 1;\n    STOPPED = 2;": "    STOPPED = 2;\n    ACTIVE = 1;",
+            "  string name = 1;\n  State state = 2;": "  State state = 2;\n  string name = 1;",
+        }.items():
+            self.assertIn(old, BEFORE)
+            self.assertEqual(self.describe(BEFORE), self.describe(BEFORE.replace(old, new)))
+
     def test_a_field_is_renamed(self) -> None:
         says = ("App.bind = 3 was renamed", "listen", "take that back")
         self.assert_breaks("string bind = 3", "string listen = 3", *says)
