@@ -92,7 +92,7 @@ def ticks(pids: list[int]) -> int:
 def calls(appd: Appd) -> None:
     report = Report(
         "api-calls",
-        f"appd with {APPS} apps of {WORKERS} workers on a unix socket; clients in C++ on a core of their own, each with a connection and one "
+        f"appd with {APPS} apps of {WORKERS} workers on a unix socket, without a limit of changes; clients in C++ on a core of their own, each with a connection and one "
         f"call at a time, {CALL_SECONDS} s each; a ScaleApp is answered when it is on disk (synchronous=FULL), and its workers are forked and "
         "drained meanwhile",
         ["call", "clients", "calls/s", "p50 ms", "p99 ms", "failed"],
@@ -155,7 +155,7 @@ def rest(appd: Appd) -> None:
 
 
 def main() -> None:
-    with running_appd(core=None) as appd:
+    with running_appd(None, ("--change-rate", "0")) as appd:
         make_apps(appd, appd.state_dir.parent)
         calls(appd)
         storm(appd)

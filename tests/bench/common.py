@@ -122,7 +122,7 @@ def running(name: str, command: Sequence[str], port: int, cwd: Path, core: int |
 
 
 @contextmanager
-def running_appd(core: int | None = SERVER_CORE) -> Iterator[Appd]:
+def running_appd(core: int | None = SERVER_CORE, options: Sequence[str] = ()) -> Iterator[Appd]:
     """An appd without apps, it and all its children pinned."""
     with tempfile.TemporaryDirectory(prefix="appd-bench-") as folder:
         appd = Appd(Path(folder) / "state")
@@ -131,7 +131,7 @@ def running_appd(core: int | None = SERVER_CORE) -> Iterator[Appd]:
             if core is not None:
                 os.sched_setaffinity(0, {core})  # inherited by what is started now
             try:
-                appd.start()
+                appd.start(*options)
             finally:
                 os.sched_setaffinity(0, affinity)
             yield appd
