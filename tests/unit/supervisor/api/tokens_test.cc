@@ -1,4 +1,5 @@
 // The service of tokens: what it makes, tells once, and refuses; and calls that end with a token.
+#include "appd/v1/stats.grpc.pb.h"
 #include "appd/v1/tokens.grpc.pb.h"
 #include "supervisor/api/secret.h"
 #include "tests/unit/supervisor/api/api_fixture.h"
@@ -97,7 +98,7 @@ TEST_F(TokensTest, AStreamEndsWhenItsTokenExpires) {
 TEST_F(TokensTest, OfSomeAppsShowsOnlyThose) {
   control_.state.apps = {app("shop"), app("web")};
   control_.state.workers = {worker("shop", 1), worker("web", 1)};
-  control_.book = {operation(1, "shop"), operation(2, "web")};
+  control_.book = {operation(2, "web"), operation(1, "shop")};
   ASSERT_TRUE(create(request()).ok());
   const auto as_token = [this](grpc::ClientContext& context) -> grpc::ClientContext* {
     context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(20));
@@ -121,7 +122,28 @@ TEST_F(TokensTest, OfSomeAppsShowsOnlyThose) {
     get.set_name("operations/" + uuid(number));
     v1::Operation operation;
     EXPECT_EQ(operations()->GetOperation(as_token(context), get, &operation).error_code(), code);
+    grpc::ClientContext cancel_context;
+    v1::CancelOperationRequest cancel;
+    cancel.set_name(get.name());
+    control_.cancelled.reset();
+    EXPECT_EQ(
+        operations()->CancelOperation(as_token(cancel_context), cancel, &operation).error_code(),
+        code);
+    EXPECT_EQ(control_.cancelled.has_value(), code == grpc::StatusCode::OK);
   }
+  model::Measurement figures;
+  figures.apps.resize(2);
+  figures.apps[0].id = "shop";
+  figures.apps[1].id = "web";
+  control_.set_measurement(figures);
+  grpc::ClientContext stats_context;
+  const auto stats = v1::Stats::NewStub(channel())->WatchStats(as_token(stats_context), {});
+  v1::WatchStatsResponse measured;
+  ASSERT_TRUE(stats->Read(&measured));
+  ASSERT_EQ(measured.apps_size(), 1);
+  EXPECT_EQ(measured.apps(0).name(), "apps/web");
+  stats_context.TryCancel();
+  stats->Finish();
   grpc::ClientContext watch_context;
   const auto reader = events()->Watch(as_token(watch_context), {});
   v1::WatchResponse event;
