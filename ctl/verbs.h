@@ -4,6 +4,7 @@
 
 #include <CLI/CLI.hpp>
 #include <functional>
+#include <memory>
 #include <span>
 
 #include "ctl/exit_code.h"
@@ -61,5 +62,17 @@ void add_version(CLI::App& command, Action& action);
 void add_upgrade(CLI::App& command, Action& action);
 void add_shutdown(CLI::App& command, Action& action);
 void add_token(CLI::App& command, Action& action);
+
+// A verb below a verb, "token create": `run` gets what has been parsed into `options`.
+template <typename Options>
+CLI::App* add_part(CLI::App& command, Action& action, const std::shared_ptr<Options>& options,
+                   const char* name, const char* summary,
+                   ExitCode (*run)(Session&, const Options&)) {
+  CLI::App* part = command.add_subcommand(name, summary);
+  part->callback([options, run, &action] {
+    action = [options, run](Session& session) { return run(session, *options); };
+  });
+  return part;
+}
 
 }  // namespace appd::ctl

@@ -107,17 +107,6 @@ ExitCode list(Session& session, const Options&) {
   return ExitCode::Done;
 }
 
-using Run = ExitCode (*)(Session&, const Options&);
-
-CLI::App* add_part(CLI::App& command, Action& action, const std::shared_ptr<Options>& options,
-                   const char* name, const char* summary, Run run) {
-  CLI::App* part = command.add_subcommand(name, summary);
-  part->callback([options, run, &action] {
-    action = [options, run](Session& session) { return run(session, *options); };
-  });
-  return part;
-}
-
 void add_context_name(CLI::App& part, Options& options) {
   part.add_option("CONTEXT", options.name, "its name")->type_name("")->required();
 }

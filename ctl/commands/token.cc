@@ -106,30 +106,15 @@ ExitCode revoke(Session& session, const Options& options) {
   return ExitCode::Done;
 }
 
-using Run = ExitCode (*)(Session&, const Options&);
-
-CLI::App* add_part(CLI::App& command, Action& action, const std::shared_ptr<Options>& options,
-                   const char* name, const char* summary, Run run) {
-  CLI::App* part = command.add_subcommand(name, summary);
-  part->callback([options, run, &action] {
-    action = [options, run](Session& session) { return run(session, *options); };
-  });
-  return part;
-}
-
 void add_change(CLI::App& part, Options& options) {
   part.add_option("TOKEN", options.name, "its name")->type_name("")->required();
-  part.add_option("--reason", options.reason, "one line for the audit record")->type_name("TEXT");
-  part.add_option("--request-id", options.request_id, "of a call that is made again")
-      ->type_name("UUID")
-      ->default_str("");
+  add_call_options(part, options.request_id, options.reason);
 }
 
 }  // namespace
 
 void add_token(CLI::App& command, Action& action) {
   auto options = std::make_shared<Options>();
-  options->request_id = new_request_id();
   command.require_subcommand(1);
   CLI::App* creating = add_part(command, action, options, "create",
                                 "make one; its secret is shown once, on standard output", create);
