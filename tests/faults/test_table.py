@@ -1,16 +1,21 @@
-"""The table of docs/testing.md has every fault, and names tests that are there."""
+"""The tables of docs/testing.md have every fault, and name tests that are there."""
 
 import re
 
 from harness.paths import ROOT
 
 TESTS = ROOT / "tests"
+TEXT = (ROOT / "docs" / "testing.md").read_text()
 FAULTS = 65
 
 
 def rows() -> dict[int, str]:
-    text = (ROOT / "docs" / "testing.md").read_text()
-    return {int(number): cell for number, cell in re.findall(r"^\| (\d+) \| [^|]+ \| ([^|]+) \|$", text, re.M)}
+    return {int(number): cell for number, cell in re.findall(r"^\| (\d+) \| [^|]+ \| ([^|]+) \|$", TEXT, re.M)}
+
+
+def threats() -> dict[str, str]:
+    section = TEXT[TEXT.index("## Threats") : TEXT.index("## Failpoints")]
+    return dict(re.findall(r"^\| ([^|-]+) \| ([^|]+) \|$", section, re.M))
 
 
 def source(path: str) -> str:
@@ -25,8 +30,8 @@ def test_every_fault_has_its_row() -> None:
 
 
 def test_every_test_that_is_named_exists() -> None:
-    for number, cell in rows().items():
+    for row, cell in {**rows(), **threats()}.items():
         for path, words in re.findall(r"`((?:faults|e2e|component|unit)[/ ][a-z0-9_/]+)`([^;`]*)", cell):
             tests = re.findall(r"def test_(\w+)", text := source(path)) or [text]
             for name in re.findall(r"…?[a-z0-9_]*_[a-z0-9_]*…?", words):
-                assert any(name.strip("…") in test for test in tests), f"row {number}: no {name} in {path}"
+                assert any(name.strip("…") in test for test in tests), f"{row}: no {name} in {path}"
