@@ -25,9 +25,8 @@ readonly packages_test=(
   libgtest-dev python3-pytest python3-venv clang-format
   python3-django python3-cherrypy3 python3-starlette python3-fastapi python3-multipart
   python3-gevent python3-eventlet python3-tornado python3-uvloop python3-uvicorn
-  python3-websockets python3-grpcio python3-redis redis-server chromium faketime tmux man-db zsh fish
-  openssl
-  python3-grpcio python3-protobuf prometheus
+  python3-websockets python3-grpcio python3-protobuf python3-redis redis-server chromium faketime
+  tmux man-db zsh fish openssl prometheus
 )
 readonly packages_lint=(clang-format clang-tidy shellcheck)
 # The servers and tools that the benchmarks compare with.
