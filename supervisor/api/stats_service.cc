@@ -2,6 +2,7 @@
 // measurement that it has sent; it is measured for when it has room for the next.
 #include <algorithm>
 #include <cmath>
+#include <tuple>
 
 #include "supervisor/api/ring.h"
 #include "supervisor/api/services.h"
@@ -56,21 +57,26 @@ double cpu_of(nanoseconds now, nanoseconds before, double over) {
   return over <= 0 || now < before ? 0 : static_cast<double>((now - before).count()) / 1e9 / over;
 }
 
-// The same one in the measurement before, or nothing.
+// The same one in the measurement before, or nothing. Both are sorted: apps by id, workers by app
+// and id.
 const model::MeasuredApp* find(const Measurement* in, const model::MeasuredApp& app) {
   if (in == nullptr) return nullptr;
-  const auto found = std::find_if(in->apps.begin(), in->apps.end(),
-                                  [&](const auto& other) { return other.uid == app.uid; });
-  return found == in->apps.end() ? nullptr : &*found;
+  const auto found = std::lower_bound(in->apps.begin(), in->apps.end(), app,
+                                      [](const auto& a, const auto& b) { return a.id < b.id; });
+  return found == in->apps.end() || found->uid != app.uid ? nullptr : &*found;
 }
 
 const model::MeasuredWorker* find(const Measurement* in, const model::MeasuredWorker& worker) {
   if (in == nullptr) return nullptr;
-  const auto found = std::find_if(in->workers.begin(), in->workers.end(), [&](const auto& other) {
-    return other.view.app == worker.view.app && other.view.id == worker.view.id &&
-           other.view.pid == worker.view.pid;
-  });
-  return found == in->workers.end() ? nullptr : &*found;
+  const auto place = [](const model::MeasuredWorker& each) {
+    return std::tie(each.view.app, each.view.id);
+  };
+  const auto found =
+      std::lower_bound(in->workers.begin(), in->workers.end(), worker,
+                       [&](const auto& a, const auto& b) { return place(a) < place(b); });
+  const bool same = found != in->workers.end() && place(*found) == place(worker) &&
+                    found->view.pid == worker.view.pid;
+  return same ? &*found : nullptr;
 }
 
 void fill(const model::MeasuredApp& app, const model::MeasuredApp* before, double over,
