@@ -102,9 +102,7 @@ Answer<std::vector<model::AppView>> Reconciler::do_restore(const RestoreState& r
     return views;
   });
   if (replay) return *replay;
-  if (ending()) {
-    return Error{ErrorCode::Unavailable, "SHUTTING_DOWN", "appd is shutting down", 0};
-  }
+  if (ending()) return shutting_down();
   auto copy = store::BackupCopy::open(request.path, runtime_.paths().state_dir + "/restore.db");
   if (!copy) return std::move(copy).error();
   Restoring restoring;
@@ -148,9 +146,7 @@ Answer<std::vector<model::AppView>> Reconciler::do_restore(const RestoreState& r
     changes.push_back(std::move(change));
     ids.push_back(id);
   }
-  if (!options.request_id.empty()) {
-    changes.front().request = {options.request_id, {options.fingerprint, joined(ids), ""}};
-  }
+  changes.front().request = answered_by(options, joined(ids), "");
   if (auto stored = store_->restore(restoring.copy->path(), changes, now); !stored) {
     log_->error("cannot restore why=\"{}\"", stored.error().message);
     return std::move(stored).error();

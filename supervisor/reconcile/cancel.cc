@@ -38,9 +38,7 @@ Answer<model::Operation> Reconciler::do_cancel(const CancelOperation& request) {
     }
     return Error{ErrorCode::FailedPrecondition, "OPERATION_DONE", std::move(why), 0};
   }
-  if (ending()) {
-    return Error{ErrorCode::Unavailable, "SHUTTING_DOWN", "appd is shutting down", 0};
-  }
+  if (ending()) return shutting_down();
   AppEntry& app = apps_.at(found->app);
   if (auto may = core::check_cancellable(*found, app.state); !may) return std::move(may).error();
 
@@ -54,10 +52,7 @@ Answer<model::Operation> Reconciler::do_cancel(const CancelOperation& request) {
   change.more_operations = {operation};
   change.audit =
       audit_line("cancelled operations/" + operation.id + " of " + app.record.id, request.options);
-  if (!request.options.request_id.empty()) {
-    change.request = {request.options.request_id,
-                      {request.options.fingerprint, app.record.id, operation.id}};
-  }
+  change.request = answered_by(request.options, app.record.id, operation.id);
   if (auto stored = store_->commit(change, *operation.end_time); !stored) {
     log_->error("cannot store a cancellation app={} why=\"{}\"", app.record.id,
                 stored.error().message);

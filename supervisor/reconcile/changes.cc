@@ -74,6 +74,17 @@ model::Revision new_revision(const model::AppRecord& record, const model::Operat
   return revision;
 }
 
+Error shutting_down() {
+  return {ErrorCode::Unavailable, "SHUTTING_DOWN", "appd is shutting down", 0};
+}
+
+std::optional<store::Change::Request> answered_by(const CallOptions& options, std::string app,
+                                                  std::string operation) {
+  if (options.request_id.empty()) return std::nullopt;
+  return store::Change::Request{options.request_id,
+                                {options.fingerprint, std::move(app), std::move(operation)}};
+}
+
 std::string audit_line(const std::string& words, const CallOptions& options) {
   std::string line = words + " by " + describe(options.caller);
   if (!options.reason.empty()) line += " (" + options.reason + ")";
@@ -156,7 +167,7 @@ std::optional<Rejection> Reconciler::check_spec(const std::string& id, const mod
 std::optional<Rejection> Reconciler::check_edit(const AppEntry* app, const std::string& id,
                                                 const CallOptions& options) {
   if (stops_seen_ > 0) {
-    return Rejection{{ErrorCode::Unavailable, "SHUTTING_DOWN", "appd is shutting down", 0}, {}};
+    return Rejection{shutting_down(), {}};
   }
   if (app == nullptr) return Rejection{app_not_found(id), {}};
   if (app->record.deleting) {
@@ -189,9 +200,7 @@ std::optional<Rejection> Reconciler::commit(AppEntry& app, model::AppRecord reco
   change.put_operation = operation;
   change.more_operations = book_.superseded_by(operation, deed.supersede_all, record.update_time);
   change.audit = audit_line(deed.words, options);
-  if (!options.request_id.empty()) {
-    change.request = {options.request_id, {options.fingerprint, record.id, operation.id}};
-  }
+  change.request = answered_by(options, record.id, operation.id);
   if (auto stored = store_->commit(change, record.update_time); !stored) {
     log_->error("cannot store a change app={} why=\"{}\"", record.id, stored.error().message);
     return Rejection{std::move(stored).error(), {}};
@@ -214,8 +223,7 @@ Answer<model::AppView> Reconciler::do_create(const CreateApp& request) {
   auto replay = replayed<model::AppView>(
       request.options, [this](const store::Replay& r) { return replayed_view(r); });
   if (replay) return *replay;
-  if (stops_seen_ > 0)
-    return Error{ErrorCode::Unavailable, "SHUTTING_DOWN", "appd is shutting down", 0};
+  if (stops_seen_ > 0) return shutting_down();
   if (!model::valid_app_id(request.id)) {
     return spec_invalid({{"app_id",
                           "must be lower-case letters, digits and hyphens, at most 63, a letter "

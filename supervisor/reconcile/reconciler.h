@@ -26,6 +26,11 @@
 namespace appd::reconcile {
 
 Error app_not_found(const std::string& id);
+Error shutting_down();
+// What goes to the store with a change, so that a repeat of its call is answered from it: the app
+// and the operation that it was about. Nothing of a call without a request_id.
+std::optional<store::Change::Request> answered_by(const CallOptions& options, std::string app,
+                                                  std::string operation);
 // "scaled web by uid 0 pid 42 user root (release 42)": what the audit keeps of a call.
 std::string audit_line(const std::string& words, const CallOptions& options);
 

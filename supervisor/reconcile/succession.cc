@@ -5,13 +5,6 @@
 #include "supervisor/reconcile/reconciler.h"
 
 namespace appd::reconcile {
-namespace {
-
-Error shutting_down() {
-  return {ErrorCode::Unavailable, "SHUTTING_DOWN", "appd is shutting down", 0};
-}
-
-}  // namespace
 
 void Reconciler::prepare_succession(runtime::Invocation self, runtime::Legacy legacy) {
   self_ = std::move(self);
@@ -98,9 +91,7 @@ Answer<ShuttingDown> Reconciler::do_shutdown(const Shutdown& request) {
   store::Change change;
   change.audit =
       audit_line(request.keep_apps ? "shutdown, the apps serve on" : "shutdown", request.options);
-  if (!request.options.request_id.empty()) {
-    change.request = {request.options.request_id, {request.options.fingerprint, "", ""}};
-  }
+  change.request = answered_by(request.options, "", "");
   if (auto stored = store_->commit(change, std::chrono::system_clock::now()); !stored) {
     return std::move(stored).error();
   }

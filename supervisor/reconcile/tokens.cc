@@ -35,7 +35,7 @@ Answer<model::Token> Reconciler::do_create_token(const CreateToken& request) {
   auto replay =
       replayed<model::Token>(request.options, [](const store::Replay&) { return model::Token(); });
   if (replay && !*replay) return *replay;
-  if (ending()) return Error{ErrorCode::Unavailable, "SHUTTING_DOWN", "appd is shutting down"};
+  if (ending()) return shutting_down();
   std::vector<model::Token> tokens = *this->tokens();
   const auto place = place_of(tokens, id);
   const bool known = place != tokens.end() && place->id == id;
@@ -90,9 +90,7 @@ Answer<std::string> Reconciler::do_delete_token(const DeleteToken& request) {
 Result<void> Reconciler::commit_tokens(store::Change change, const std::string& words,
                                        const std::string& id, const CallOptions& options) {
   change.audit = audit_line(words, options);
-  if (!options.request_id.empty()) {
-    change.request = {options.request_id, {options.fingerprint, "", id}};
-  }
+  change.request = answered_by(options, "", id);
   if (auto stored = store_->commit(change, std::chrono::system_clock::now()); !stored) {
     log_->error("cannot store a change token={} why=\"{}\"", id, stored.error().message);
     return stored;

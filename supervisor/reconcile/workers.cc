@@ -96,9 +96,7 @@ Answer<model::WorkerView> Reconciler::do_recycle(const RecycleWorker& request) {
   }
   store::Change change;
   change.audit = audit_line("replaced " + name_of(request.app, request.worker), request.options);
-  if (!request.options.request_id.empty()) {
-    change.request = {request.options.request_id, {request.options.fingerprint, request.app, ""}};
-  }
+  change.request = answered_by(request.options, request.app, "");
   if (auto stored = store_->commit(change, std::chrono::system_clock::now()); !stored) {
     return std::move(stored).error();
   }
