@@ -13,7 +13,9 @@
 namespace appd::runtime {
 namespace {
 
-constexpr int kBacklog = 128;
+// As many as the kernel grants. A connect(2) that does not wait is refused by a full unix socket
+// (EAGAIN, unix(7)), and gRPC's clients take that for a connection that breaks at once.
+constexpr int kBacklog = SOMAXCONN;
 
 Error refused(const std::string& message) {
   return Error{ErrorCode::FailedPrecondition, "LISTEN_FAILED", message};

@@ -3,6 +3,8 @@
 import importlib
 import os
 import random
+import signal
+import socket
 import uuid
 import warnings
 from collections import Counter
@@ -162,6 +164,19 @@ def test_a_thousand_connections_that_say_nothing_keep_nobody_out(
         assert wishes(client) == before, "nor is anybody shown out who is in"
         assert len(processes.open_files(appd.pid)) < appd.baseline_descriptors + 256
     assert processes.resident_kb(appd.pid) < memory + MEMORY_SLACK_KB
+
+
+def test_who_comes_while_appd_is_busy_finds_room(appd: Appd, web: apps_pb2.App) -> None:
+    """gRPC's clients do not wait in connect(2) and give up when a unix socket's queue is full."""
+    with ExitStack() as stack:
+        os.kill(appd.pid, signal.SIGSTOP)
+        stack.callback(os.kill, appd.pid, signal.SIGCONT)
+        for _ in range(1000):
+            one = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK))
+            one.connect(str(appd.socket_path))
+        os.kill(appd.pid, signal.SIGCONT)
+        with Foreign(appd.address) as late:
+            assert list(wishes(late)) == ["apps/web"]
 
 
 def test_more_streams_than_one_connection_may_have_wait_their_turn(client: Foreign, web: apps_pb2.App) -> None:
