@@ -50,24 +50,22 @@ class Latin1 {
   PyRef encoded_;
 };
 
-// Reads one half of a header. False with an exception set.
-bool read_part(Latin1& part, PyObject* text, http::CharClass wanted, const char* what) {
-  switch (part.read(text, wanted)) {
-    case Latin1::Verdict::Good:
-      return true;
-    case Latin1::Verdict::BadCharacter:
-      PyErr_Format(PyExc_ValueError,
-                   "response header has a character in its %s %R that must not be there", what,
-                   text);
-      return false;
-    case Latin1::Verdict::Raised:
-      if (!PyUnicode_Check(text)) {
-        PyErr_Format(PyExc_TypeError, "a response header's %s must be a str, not %R", what,
-                     Py_TYPE(text));
-      }
-      return false;
+// Always false, with an exception set.
+[[gnu::cold]] bool refuse_part(Latin1::Verdict verdict, PyObject* text, const char* what) {
+  if (verdict == Latin1::Verdict::BadCharacter) {
+    PyErr_Format(PyExc_ValueError,
+                 "response header has a character in its %s %R that must not be there", what, text);
+  } else if (!PyUnicode_Check(text)) {
+    PyErr_Format(PyExc_TypeError, "a response header's %s must be a str, not %R", what,
+                 Py_TYPE(text));
   }
   return false;
+}
+
+// Reads one half of a header. False with an exception set.
+inline bool read_part(Latin1& part, PyObject* text, http::CharClass wanted, const char* what) {
+  Latin1::Verdict verdict = part.read(text, wanted);
+  return verdict == Latin1::Verdict::Good || refuse_part(verdict, text, what);
 }
 
 bool fill(http::ResponseHead& response, PyObject* status, PyObject* headers) {
