@@ -1,5 +1,5 @@
 // The connection to appd: one channel, plain calls that answer with a message or a decoded error.
-// gRPC stays inside client.cc.
+// gRPC stays inside client*.cc.
 //
 // A call that was cut off (appd restarts, or says that it is stopping) is repeated for a bounded
 // time. That is harmless: calls that change something carry a request_id, and the repeat carries
@@ -36,48 +36,17 @@ struct ClientOptions {
   std::function<void(std::string_view)> notice;
 };
 
-// A stream of events. One reader; cancel() may come from any thread. Must not outlive its Client.
-class WatchStream {
+// A stream of messages. One reader; cancel() may come from any thread. Must not outlive its Client.
+template <typename Message>
+class Stream {
  public:
-  ~WatchStream();
-  WatchStream(WatchStream&&) noexcept;
-  // Waits for the next event. False: the stream has ended, see error().
-  bool next(v1::WatchResponse& event);
+  ~Stream();
+  Stream(Stream&&) noexcept;
+  // Waits for the next one. False: the stream has ended, see error().
+  bool next(Message& message);
   void cancel();
-  // Why it ended; call once, after next() was false.
-  CallError error();
-
- private:
-  friend class Client;
-  struct Impl;
-  explicit WatchStream(std::unique_ptr<Impl> impl);
-  std::unique_ptr<Impl> impl_;
-};
-
-// Figures, in the same way.
-class StatsStream {
- public:
-  ~StatsStream();
-  StatsStream(StatsStream&&) noexcept;
-  bool next(v1::WatchStatsResponse& stats);
-  void cancel();
-  // Why it ended; call once, after next() was false.
-  CallError error();
-
- private:
-  friend class Client;
-  struct Impl;
-  explicit StatsStream(std::unique_ptr<Impl> impl);
-  std::unique_ptr<Impl> impl_;
-};
-
-// The lines of logs, in the same way.
-class LogEntryStream {
- public:
-  ~LogEntryStream();
-  LogEntryStream(LogEntryStream&&) noexcept;
-  bool next(v1::LogEntry& entry);
-  // Why it ended; nothing: those were all. Call once, after next() was false.
+  // Why it ended; nothing: those were all, which only logs can be. Call once, after next() was
+  // false.
   std::optional<CallError> error();
   // After that: whether appd was there in the beginning.
   bool reached() const;
@@ -85,9 +54,13 @@ class LogEntryStream {
  private:
   friend class Client;
   struct Impl;
-  explicit LogEntryStream(std::unique_ptr<Impl> impl);
+  explicit Stream(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };
+
+using WatchStream = Stream<v1::WatchResponse>;
+using StatsStream = Stream<v1::WatchStatsResponse>;
+using LogEntryStream = Stream<v1::LogEntry>;
 
 // Threads may share it.
 class Client {
@@ -134,9 +107,8 @@ class Client {
   LogEntryStream read_logs(const v1::ReadLogsRequest& request);
 
  private:
-  friend class WatchStream;
-  friend class LogEntryStream;
-  friend class StatsStream;
+  template <typename Message>
+  friend class Stream;
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };

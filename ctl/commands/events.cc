@@ -61,7 +61,7 @@ ExitCode events(Session& session, const Options& options) {
       if (event.has_synced() && !options.follow) return ExitCode::Done;
       if (cursor.synced) cursor.next = std::max(cursor.next, event.revision() + 1);
     }
-    const CallError error = stream.error();
+    const CallError error = *stream.error();
     if (error.code == Code::OutOfRange && connected) {
       session.note("appd no longer has the events since revision " + std::to_string(cursor.next) +
                    "; here is the present state");

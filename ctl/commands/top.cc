@@ -62,7 +62,7 @@ ExitCode batch(Session& session, const Options& options) {
     }
     return ExitCode::Done;
   }
-  return session.fail(stream.error(), context_of(options));
+  return session.fail(*stream.error(), context_of(options));
 }
 
 // What the feed has told. An error: there will be no more.

@@ -94,7 +94,7 @@ void TopFeed::follow(const std::stop_token& stopped, v1::WatchStatsRequest reque
       const std::lock_guard lock(mutex_);
       stream_ = nullptr;
     }
-    CallError error = stream.error();
+    CallError error = *stream.error();
     if (stopped.stop_requested()) return;
     if (!reached || error.code != Code::Unavailable) return tell(FeedFailed{std::move(error)});
     tell(ConnectionLost{});
