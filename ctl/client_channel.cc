@@ -58,7 +58,7 @@ std::string explain_tcp(const ClientOptions& options, std::string said) {
   constexpr std::string_view kLast = "last error: ";
   if (const auto at = said.find(kLast); at != std::string::npos) said.erase(0, at + kLast.size());
   const std::string handshake = last_handshake_error();
-  const std::string why = handshake.empty() ? said : handshake;
+  std::string why = handshake.empty() ? said : handshake;
   if (why.find("Connection refused") != std::string::npos) {
     return "connection refused; no appd listens there";
   }

@@ -137,7 +137,7 @@ std::string manual(const CLI::App& tree) {
 }
 
 std::string manual_of_verb(const CLI::App& tree, const CLI::App& verb, const std::string& example) {
-  const std::string name = verb.get_name();
+  const std::string& name = verb.get_name();
   std::string text = header("appctl-" + name, verb.get_description());
   text += heading("SYNOPSIS");
   const auto parts = verb.get_subcommands([](const CLI::App*) { return true; });

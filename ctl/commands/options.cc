@@ -139,7 +139,7 @@ void add_spec_flags(CLI::App& command, SpecFlags& flags,
 }
 
 Result<void> read_secrets(SpecFlags& flags, const std::string& base) {
-  const auto wrong = [](std::string message) {
+  const auto wrong = [](const std::string& message) {
     return Error{ErrorCode::InvalidArgument, "VALUE_INVALID", "--secret-env: " + message, 0};
   };
   for (const std::string& given : flags.secrets) {

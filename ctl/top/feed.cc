@@ -74,7 +74,7 @@ std::vector<TopNews> TopFeed::take() {
   return std::exchange(news_, {});
 }
 
-void TopFeed::follow(const std::stop_token& stopped, v1::WatchStatsRequest request) {
+void TopFeed::follow(const std::stop_token& stopped, const v1::WatchStatsRequest& request) {
   milliseconds delay = kFirstDelay;
   bool reached = false;
   while (!stopped.stop_requested()) {

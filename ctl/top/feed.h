@@ -49,7 +49,7 @@ class TopFeed {
 
  private:
   TopFeed(Client& client, UniqueFd bell) : client_(client), bell_(std::move(bell)) {}
-  void follow(const std::stop_token& stopped, v1::WatchStatsRequest request);
+  void follow(const std::stop_token& stopped, const v1::WatchStatsRequest& request);
   void run(const std::stop_token& stopped, const TopWish& wish, std::promise<void>& begun);
   void tell(TopNews news);
 

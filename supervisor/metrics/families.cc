@@ -11,7 +11,6 @@ namespace {
 using model::MeasuredApp;
 using model::MeasuredWorker;
 using model::Measurement;
-using model::Tally;
 
 constexpr std::array kAppStates = {"starting", "active",  "updating", "stopping",
                                    "stopped",  "failing", "deleting"};

@@ -132,12 +132,12 @@ struct Rejection {
 template <typename T>
 class [[nodiscard]] Answer {
  public:
-  Answer(T value)
-      : state_(std::in_place_index<0>, std::move(value)) {}  // NOLINT(google-explicit-constructor)
-  Answer(Rejection rejection)                                // NOLINT(google-explicit-constructor)
+  Answer(T value)  // NOLINT(google-explicit-constructor)
+      : state_(std::in_place_index<0>, std::move(value)) {}
+  Answer(Rejection rejection)  // NOLINT(google-explicit-constructor)
       : state_(std::in_place_index<1>, std::move(rejection)) {}
-  Answer(Error error)
-      : Answer(Rejection{std::move(error), {}}) {}  // NOLINT(google-explicit-constructor)
+  Answer(Error error)  // NOLINT(google-explicit-constructor)
+      : Answer(Rejection{std::move(error), {}}) {}
   explicit operator bool() const { return state_.index() == 0; }
   const T& value() const { return std::get<0>(state_); }
   const Rejection& rejection() const { return std::get<1>(state_); }
