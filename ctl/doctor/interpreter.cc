@@ -123,7 +123,6 @@ Result<Interpreter> ask_interpreter(const std::string& python, unsigned user,
   std::vector<std::string> words{python, "-c", kQuestion};
   words.insert(words.end(), modules.begin(), modules.end());
   std::vector<char*> arguments;
-  arguments.reserve(words.size() + 1);
   for (std::string& word : words) arguments.push_back(word.data());
   arguments.push_back(nullptr);
   std::string path = "PATH=/usr/local/bin:/usr/bin:/bin";

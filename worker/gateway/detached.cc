@@ -41,7 +41,7 @@ PyRef detach(LoopHost& host, engine::Exchange*& exchange) {
   if (!capsule) return {};
   std::string received;
   UniqueFd socket = host.detach(*std::exchange(exchange, nullptr), received);
-  hold.release();
+  (void)hold.release();  // the capsule has it
   PyCapsule_SetDestructor(capsule.get(), Hold::let_go);
   PyRef parts =
       PyRef::steal(Py_BuildValue("(iy#O)", socket.get(), received.data(),
