@@ -68,9 +68,11 @@ std::optional<Rejection> Reconciler::check_restored(Restoring& restoring) {
   if (!there.empty()) {
     return Rejection{{ErrorCode::AlreadyExists, "APP_EXISTS",
                       "apps of the backup are there already: " + joined(there) +
-                          "; delete them first, or restore into an appd without them",
+                          "; delete them first (appctl delete), or restore into an appd "
+                          "without them",
                       0},
-                     {}};
+                     {},
+                     {{"apps", joined(there)}}};
   }
   if (!violations.empty()) {
     std::string message = violations.front().field + ": " + violations.front().description;

@@ -86,6 +86,7 @@ def test_an_app_that_is_there_is_a_conflict_and_nothing_happens(appd: Appd, port
     before = (appd.get("web"), appd.ready_pids("web"))
     refused = appd.ctl("restore", str(file)).expect(CONFLICT)
     assert "there already: web" in refused.stderr and "nothing was restored" in refused.stderr
+    assert "appctl delete" in refused.stderr and "appctl set" not in refused.stderr, "what to do here"
     assert (appd.get("web"), appd.ready_pids("web")) == before
     assert [app["name"] for app in appd.apps()] == ["apps/web"]
 
