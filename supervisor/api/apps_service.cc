@@ -10,7 +10,7 @@
 namespace appd::api {
 namespace {
 
-using Apps = v1::Apps::AsyncService;
+using Apps = v1::Apps::Service;
 template <typename Request>
 using AppCall = UnaryCall<Request, v1::App>;
 template <typename Request>
@@ -208,15 +208,15 @@ void AppsService::serve(CallHost& host) {
   const auto with_core = [this](auto handler) {
     return [this, handler](auto& call) { handler(control_, call); };
   };
-  serve_unary(host, service_, &Apps::RequestCreateApp, with_core(create_app));
-  serve_unary(host, service_, &Apps::RequestGetApp, with_core(get_app));
-  serve_unary(host, service_, &Apps::RequestListApps, with_core(list_apps));
-  serve_unary(host, service_, &Apps::RequestUpdateApp, with_core(update_app));
-  serve_unary(host, service_, &Apps::RequestDeleteApp, with_core(delete_app));
-  serve_unary(host, service_, &Apps::RequestScaleApp, with_core(scale_app));
-  serve_unary(host, service_, &Apps::RequestReloadApp, with_core(reload_app));
-  serve_unary(host, service_, &Apps::RequestListRevisions, with_core(list_revisions));
-  serve_unary(host, service_, &Apps::RequestRollbackApp, with_core(rollback_app));
+  serve_unary(host, service_, &Apps::CreateApp, with_core(create_app));
+  serve_unary(host, service_, &Apps::GetApp, with_core(get_app));
+  serve_unary(host, service_, &Apps::ListApps, with_core(list_apps));
+  serve_unary(host, service_, &Apps::UpdateApp, with_core(update_app));
+  serve_unary(host, service_, &Apps::DeleteApp, with_core(delete_app));
+  serve_unary(host, service_, &Apps::ScaleApp, with_core(scale_app));
+  serve_unary(host, service_, &Apps::ReloadApp, with_core(reload_app));
+  serve_unary(host, service_, &Apps::ListRevisions, with_core(list_revisions));
+  serve_unary(host, service_, &Apps::RollbackApp, with_core(rollback_app));
 }
 
 }  // namespace appd::api

@@ -1,9 +1,16 @@
 // The life of a call, whatever its kind.
 #include "supervisor/api/call.h"
 
-namespace appd::api {
+#include <grpcpp/support/proto_buffer_reader.h>
 
-Call::Call(CallHost& host, std::string method) : host_(host), method_(std::move(method)) {
+namespace appd::api {
+namespace {
+
+constexpr std::size_t kMostRequestBytes = 1024 * 1024;
+
+}  // namespace
+
+Call::Call(CallHost& host, const std::string& method) : host_(host), method_(method) {
   // Comes back once the call has begun: when it has ended, or when the client has gone.
   context_.AsyncNotifyWhenDone(static_cast<Tag*>(&done_));
 }
@@ -23,23 +30,44 @@ void Call::end(const grpc::Status& status) {
   finish_with(status);
 }
 
-bool Call::begin(bool ok, const google::protobuf::Message& request) {
-  if (!ok) {  // the server is shutting down: nothing has begun, and no other tag will come
-    host_.drop(this);
-    return false;
-  }
+void Call::asked(bool ok) {
+  if (!ok) return host_.drop(this);  // the server is shutting down: no other tag will come
   begun_ = true;
-  if (host_.closing()) {
-    reject(shutting_down());
-    return false;
+  if (host_.closing()) return reject(shutting_down());
+  ask_next();
+  runtime::ConnectionPtr connection = host_.connection_of(context_);
+  if (connection == nullptr) return reject(connection_gone());
+  connection_ = std::move(connection);
+  auto identity =
+      host_.identify(*connection_, context_, message() ? message()->GetDescriptor() : nullptr);
+  if (!identity) return reject(identity.rejection());
+  identity_ = identity.value();
+  if (message() == nullptr) return start();
+  ++outstanding_;
+  stream_.Read(&received_, &read_);
+}
+
+void Call::read(bool ok) {
+  if (!ended_) take(ok);
+  let_go();
+}
+
+void Call::take(bool ok) {
+  if (!ok) return reject(message_unreadable("no message came with the call"));
+  const std::size_t size = received_.Length();
+  if (size > kMostRequestBytes) return reject(message_too_long(size, kMostRequestBytes));
+  google::protobuf::Message& request = *message();
+  bool parsed = false;
+  {
+    grpc::ProtoBufferReader reader(&received_);
+    parsed = reader.status().ok() && request.ParseFromZeroCopyStream(&reader);
   }
-  auto admitted = host_.admit(context_, request);
-  if (!admitted) {
-    reject(admitted.rejection());
-    return false;
+  received_.Clear();
+  if (!parsed) {
+    return reject(message_unreadable("what came is no " + request.GetDescriptor()->full_name()));
   }
-  identity_ = admitted.value();
-  return true;
+  if (const auto denied = host_.check(identity_, request)) return reject(*denied);
+  start();
 }
 
 void Call::recheck(const Guard& guard, model::WallTime now) {
@@ -56,7 +84,25 @@ void Call::done(bool) {
 }
 
 void Call::let_go() {
-  if (--outstanding_ == 0) host_.drop(this);
+  if (--outstanding_ > 0) return;
+  host_.drop(this);
+}
+
+Method find_method(const google::protobuf::Descriptor& request, bool is_stream) {
+  const auto* service = request.file()->service(0);
+  for (int i = 0; i < service->method_count(); ++i) {
+    const auto* method = service->method(i);
+    if (method->input_type() == &request && method->server_streaming() == is_stream) {
+      return {*method, service->full_name() + "/" + method->name()};
+    }
+  }
+  APPD_CHECK(false);
+}
+
+grpc::ByteBuffer to_buffer(const google::protobuf::Message& message) {
+  grpc::Slice bytes(message.ByteSizeLong());
+  message.SerializeWithCachedSizesToArray(const_cast<std::uint8_t*>(bytes.begin()));
+  return grpc::ByteBuffer(&bytes, 1);
 }
 
 }  // namespace appd::api

@@ -4,9 +4,11 @@
 // for until gRPC has reported its end; whoever waits for an answer from the core holds a weak
 // pointer.
 //
-//   asked ──▶ handler runs ──▶ (core works, mailbox) ──▶ end ──▶ finished and done ──▶ dropped
+//   asked ──▶ who calls? ──▶ read ──▶ handler runs ──▶ (core works, mailbox) ──▶ end
+//   end ──▶ finished, done and nothing being read ──▶ dropped
 #pragma once
 
+#include <grpcpp/generic/async_generic_service.h>
 #include <grpcpp/grpcpp.h>
 
 #include <functional>
@@ -19,6 +21,7 @@
 #include "supervisor/api/guard.h"
 #include "supervisor/api/mailbox.h"
 #include "supervisor/api/names.h"
+#include "supervisor/api/raw_service.h"
 #include "supervisor/reconcile/control.h"
 
 namespace appd::api {
@@ -34,9 +37,15 @@ class CallHost {
   virtual void drop(Call* call) = 0;  // may delete it
   // Whether no call is served any more.
   virtual bool closing() const = 0;
-  // Who makes a call, if they may.
-  virtual Answer<Identity> admit(const grpc::ServerContext& context,
-                                 const google::protobuf::Message& request) = 0;
+  // The connection of a call; null: it has gone.
+  virtual runtime::ConnectionPtr connection_of(const grpc::ServerContext& context) = 0;
+  // Who makes a call, if they may make such calls. `type`: of its request; null: of no method.
+  virtual Answer<Identity> identify(runtime::Connection& connection,
+                                    const grpc::ServerContext& context,
+                                    const google::protobuf::Descriptor* type) = 0;
+  // Why they may not make this one.
+  virtual std::optional<Rejection> check(const Identity& identity,
+                                         const google::protobuf::Message& request) = 0;
   // Tokens have been deleted, or have expired: the calls that came with them are ended.
   virtual void end_revoked() = 0;
   // A call of the method has ended.
@@ -73,22 +82,30 @@ class Call : public std::enable_shared_from_this<Call> {
   }
 
  protected:
-  // `method`: "appd.v1.Apps/GetApp"
-  Call(CallHost& host, std::string method);
+  using Buffer = grpc::ByteBuffer;
 
-  // To be called in this order by what derives: begin() when the request has come (false: it never
-  // will, or has been rejected, and this may be gone), finishing() before the last operation, whose
-  // tag is last_tag().
-  bool begin(bool ok, const google::protobuf::Message& request);
+  // `method`: "appd.v1.Apps/GetApp"; outlives the call.
+  Call(CallHost& host, const std::string& method);
+
+  // For whatever asks gRPC for a call.
+  Tag* asked_tag() { return &asked_; }
+  // Has gRPC asked for another call of this kind.
+  virtual void ask_next() = 0;
+  // What is to be read before the call starts; null: nothing.
+  virtual google::protobuf::Message* message() = 0;
+  // It has been admitted, and its request is there.
+  virtual void start() = 0;
+  // The client has gone or the call has ended.
+  virtual void on_done() {}
+
   bool ended() const { return ended_; }
+  // Before the last operation, whose tag is last_tag().
   void finishing(grpc::StatusCode code) {
     ended_ = true;
     host_.count(method_, code);
   }
   Tag* last_tag() { return &finished_; }
-  virtual void finish_with(const grpc::Status& status) = 0;
-  // The client has gone or the call has ended.
-  virtual void on_done() {}
+  virtual void finish_with(const grpc::Status& status) { stream_.Finish(status, last_tag()); }
 
   // The type of `self` and the call alive, for whoever answers later on another thread.
   template <typename Self>
@@ -97,56 +114,61 @@ class Call : public std::enable_shared_from_this<Call> {
   }
 
   CallHost& host_;
-  grpc::ServerContext context_;
+  grpc::GenericServerContext context_;
+  grpc::GenericServerAsyncReaderWriter stream_{&context_};
 
  private:
+  void asked(bool ok);
+  void read(bool ok);
   void finished(bool ok);
   void done(bool ok);
+  void take(bool ok);
   void let_go();
 
+  MemberTag<Call> asked_{this, &Call::asked};
+  MemberTag<Call> read_{this, &Call::read};
   MemberTag<Call> finished_{this, &Call::finished};
   MemberTag<Call> done_{this, &Call::done};
-  const std::string method_;
+  const std::string& method_;
+  runtime::ConnectionPtr connection_;  // which knows of this call
+  Buffer received_;
   Identity identity_;
   Metadata about_;
   bool begun_ = false;
   bool ended_ = false;
-  int outstanding_ = 2;  // finished and done
+  int outstanding_ = 2;  // finished, done, and for a while read
 };
 
-// The name of the method that takes this message. Every file of the API has one service.
-template <typename Request>
-std::string method_of(bool is_stream) {
-  const auto* service = Request::descriptor()->file()->service(0);
-  for (int i = 0; i < service->method_count(); ++i) {
-    const auto* method = service->method(i);
-    if (method->input_type() == Request::descriptor() && method->server_streaming() == is_stream) {
-      return service->full_name() + "/" + method->name();
-    }
-  }
-  return service->full_name();
+// A method of the API, and its name, "appd.v1.Apps/GetApp".
+struct Method {
+  const google::protobuf::MethodDescriptor& descriptor;
+  std::string name;
+};
+// Of those that take this message. Every file of the API has one service.
+Method find_method(const google::protobuf::Descriptor& request, bool is_stream);
+// Looked for once for each kind of call.
+template <typename Request, bool kIsStream>
+const Method& method_of() {
+  static const Method kMethod = find_method(*Request::descriptor(), kIsStream);
+  return kMethod;
 }
+
+// A message as gRPC sends it.
+grpc::ByteBuffer to_buffer(const google::protobuf::Message& message);
 
 // One unary call. The handler runs once and sees to it that finish() or reject() is called, now or
 // when the core has answered.
 template <typename Request, typename Response>
 class UnaryCall final : public Call {
  public:
-  using Writer = grpc::ServerAsyncResponseWriter<Response>;
-  struct Method {
-    // Asks gRPC for the next call.
-    std::function<void(grpc::ServerContext*, Request*, Writer*, grpc::ServerCompletionQueue*,
-                       void*)>
-        ask;
-    std::function<void(UnaryCall&)> handle;
-  };
+  using Handler = std::function<void(UnaryCall&)>;
 
   // Serves all calls of a method, one after the other being asked for.
-  static void serve(CallHost& host, std::shared_ptr<const Method> method) {
-    std::shared_ptr<UnaryCall> call(new UnaryCall(host, std::move(method)));
+  static void serve(CallHost& host, RawService& service, std::shared_ptr<const Handler> handler) {
+    std::shared_ptr<UnaryCall> call(new UnaryCall(host, service, std::move(handler)));
     host.keep(call);
-    call->method_->ask(&call->context_, &call->request_, &call->writer_, &host.queue(),
-                       static_cast<Tag*>(&call->asked_));
+    service.ask(method_of<Request, false>().descriptor, call->context_, call->stream_, host.queue(),
+                call->asked_tag());
   }
 
   const Request& request() const { return request_; }
@@ -154,7 +176,7 @@ class UnaryCall final : public Call {
   void finish(const Response& response) {
     if (ended()) return;
     finishing(grpc::StatusCode::OK);
-    writer_.Finish(response, grpc::Status::OK, last_tag());
+    stream_.WriteAndFinish(to_buffer(response), grpc::WriteOptions(), grpc::Status::OK, last_tag());
   }
 
   // For the core: goes on with `next` on the API thread, or rejects.
@@ -174,40 +196,28 @@ class UnaryCall final : public Call {
   }
 
  private:
-  UnaryCall(CallHost& host, std::shared_ptr<const Method> method)
-      : Call(host, method_of<Request>(false)), method_(std::move(method)) {}
+  UnaryCall(CallHost& host, RawService& service, std::shared_ptr<const Handler> handler)
+      : Call(host, method_of<Request, false>().name),
+        service_(service),
+        handler_(std::move(handler)) {}
 
-  void asked(bool ok) {
-    if (ok && !host_.closing()) serve(host_, method_);
-    if (begin(ok, request_)) method_->handle(*this);
-  }
-  void finish_with(const grpc::Status& status) override {
-    writer_.FinishWithError(status, last_tag());
-  }
+  void ask_next() override { serve(host_, service_, handler_); }
+  google::protobuf::Message* message() override { return &request_; }
+  void start() override { (*handler_)(*this); }
 
-  std::shared_ptr<const Method> method_;
-  MemberTag<UnaryCall> asked_{this, &UnaryCall::asked};
+  RawService& service_;
+  std::shared_ptr<const Handler> handler_;
   Request request_;
-  Writer writer_{&context_};
 };
 
-// Connects a method of a generated AsyncService with its handler:
-//   serve_unary(host, service, &v1::Apps::AsyncService::RequestGetApp, [](auto& call) {…})
-template <typename Service, typename Mixin, typename Request, typename Response, typename Handler>
-void serve_unary(CallHost& host, Service& service,
-                 void (Mixin::*request_method)(grpc::ServerContext*, Request*,
-                                               grpc::ServerAsyncResponseWriter<Response>*,
-                                               grpc::CompletionQueue*, grpc::ServerCompletionQueue*,
-                                               void*),
+// Connects a method of a generated Service with its handler:
+//   serve_unary(host, service, &v1::Apps::Service::GetApp, [](auto& call) {…})
+template <typename Service, typename Request, typename Response, typename Handler>
+void serve_unary(CallHost& host, RawService& service,
+                 grpc::Status (Service::*)(grpc::ServerContext*, const Request*, Response*),
                  Handler handler) {
   using Unary = UnaryCall<Request, Response>;
-  auto method = std::make_shared<typename Unary::Method>();
-  method->ask = [&service, request_method](auto* context, auto* request, auto* writer, auto* queue,
-                                           void* tag) {
-    (service.*request_method)(context, request, writer, queue, queue, tag);
-  };
-  method->handle = std::move(handler);
-  Unary::serve(host, std::move(method));
+  Unary::serve(host, service, std::make_shared<typename Unary::Handler>(std::move(handler)));
 }
 
 }  // namespace appd::api

@@ -12,11 +12,13 @@
 #include <algorithm>
 
 #include "supervisor/api/tls.h"
+#include "supervisor/api/unknown_call.h"
 
 namespace appd::api {
 namespace {
 
-constexpr int kMostRequestBytes = 1024 * 1024;
+// Beyond what a call takes (call.cc), so that who sends a little too much is told by us.
+constexpr int kMostGrpcBytes = 16 * 1024 * 1024;
 constexpr int kMostStreams = 100;  // of one connection
 // In milliseconds, about 23 days: the reflection service's own threads must not wake up for
 // nothing.
@@ -101,13 +103,17 @@ bool Engine::build(const Tls& tls, spdlog::logger& log) {
   grpc::ResourceQuota quota("appd");
   quota.SetMaxThreads(kMostThreads);
   builder.SetResourceQuota(quota);
-  for (grpc::Service* service :
-       {&apps_.generated(), &workers_.generated(), &operations_.generated(), &events_.generated(),
-        &logs_.generated(), &stats_.generated(), &system_.generated(), &tokens_.generated(),
-        &health_.generated()}) {
+  for (RawService* service :
+       {&apps_.raw(), &workers_.raw(), &operations_.raw(), &events_.raw(), &logs_.raw(),
+        &stats_.raw(), &system_.raw(), &tokens_.raw(), &health_.raw()}) {
     builder.RegisterService(service);
+    known_.push_back(service->descriptor());
   }
-  builder.SetMaxReceiveMessageSize(kMostRequestBytes);
+  builder.RegisterAsyncGenericService(&unknown_);
+  builder.SetMaxReceiveMessageSize(kMostGrpcBytes);
+  for (const auto compression : {GRPC_COMPRESS_DEFLATE, GRPC_COMPRESS_GZIP}) {
+    builder.SetCompressionAlgorithmSupportStatus(compression, false);
+  }
   builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kMostStreams);
   builder.SetSyncServerOption(grpc::ServerBuilder::NUM_CQS, 1);
   builder.SetSyncServerOption(grpc::ServerBuilder::CQ_TIMEOUT_MSEC, kNeverMs);
@@ -127,6 +133,7 @@ bool Engine::build(const Tls& tls, spdlog::logger& log) {
   system_.serve(*this);
   tokens_.serve(*this);
   health_.serve(*this);
+  UnknownCall::serve(*this, unknown_, known_);
   thread_ = std::thread([this] { serve(); });
   return true;
 }
@@ -187,27 +194,29 @@ void Engine::add_client(UniqueFd client, runtime::ConnectionPtr connection) {
   door->second.acceptor->HandleNewConnection(&parameters);
 }
 
-runtime::ConnectionPtr Engine::find_connection(const std::string& peer) {
+runtime::ConnectionPtr Engine::connection_of(const grpc::ServerContext& context) {
   const std::lock_guard lock(mutex_);
-  const auto found = connections_.find(plain_peer(peer));
+  const auto found = connections_.find(plain_peer(context.peer()));
   return found == connections_.end() ? nullptr : found->second;
 }
 
-Answer<Identity> Engine::admit(const grpc::ServerContext& context,
-                               const google::protobuf::Message& request) {
-  const runtime::ConnectionPtr connection = find_connection(context.peer());
-  if (connection == nullptr) {
-    return Error{ErrorCode::Unavailable, "SHUTTING_DOWN", "the connection has gone"};
-  }
+Answer<Identity> Engine::identify(runtime::Connection& connection,
+                                  const grpc::ServerContext& context,
+                                  const google::protobuf::Descriptor* type) {
   auto identity =
-      guard_.identify(*connection, credentials_of(context), std::chrono::system_clock::now());
+      guard_.identify(connection, credentials_of(context), std::chrono::system_clock::now());
   if (!identity) return identity;
-  connection->proven = true;
-  if (auto denied = guard_.check(identity.value(), request, std::chrono::steady_clock::now())) {
-    return *std::move(denied);
+  connection.proven = true;
+  if (type != nullptr) {
+    if (auto denied = guard_.check_role(identity.value(), *type)) return *std::move(denied);
   }
   if (identity.value().expire_time) ring_at(*identity.value().expire_time);
   return identity;
+}
+
+std::optional<Rejection> Engine::check(const Identity& identity,
+                                       const google::protobuf::Message& request) {
+  return guard_.check(identity, request, std::chrono::steady_clock::now());
 }
 
 void Engine::ring_at(model::WallTime expire_time) {

@@ -51,10 +51,12 @@ class Engine final : private CallHost {
   void keep(std::shared_ptr<Call> call) override;
   void drop(Call* call) override;
   bool closing() const override { return closing_; }
-  Answer<Identity> admit(const grpc::ServerContext& context,
-                         const google::protobuf::Message& request) override;
+  runtime::ConnectionPtr connection_of(const grpc::ServerContext& context) override;
+  Answer<Identity> identify(runtime::Connection& connection, const grpc::ServerContext& context,
+                            const google::protobuf::Descriptor* type) override;
+  std::optional<Rejection> check(const Identity& identity,
+                                 const google::protobuf::Message& request) override;
   void end_revoked() override;
-  runtime::ConnectionPtr find_connection(const std::string& peer);
   void ring_at(model::WallTime expire_time);
   void count(const std::string& method, grpc::StatusCode code) override;
 
@@ -70,6 +72,8 @@ class Engine final : private CallHost {
   SystemService system_;
   TokensService tokens_;
   HealthService health_;
+  grpc::AsyncGenericService unknown_;  // whatever is none of theirs
+  Services known_;
   struct TlsDoor {
     std::shared_ptr<grpc::ServerCredentials> credentials;  // gRPC asks them at each handshake
     std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> acceptor;

@@ -10,7 +10,7 @@
 namespace appd::api {
 namespace {
 
-using Events = v1::Events::AsyncService;
+using Events = v1::Events::Service;
 
 class WatchCall final : public StreamCall<v1::WatchRequest, v1::WatchResponse> {
  public:
@@ -19,7 +19,7 @@ class WatchCall final : public StreamCall<v1::WatchRequest, v1::WatchResponse> {
  private:
   static constexpr std::size_t kBatch = 64;
 
-  void started() override {
+  void start() override {
     if (request().start_revision() < 0) {
       return reject(request_invalid("start_revision",
                                     "must be 0 (for the present state first) or a revision, but "
@@ -124,7 +124,7 @@ class WatchCall final : public StreamCall<v1::WatchRequest, v1::WatchResponse> {
 }  // namespace
 
 void EventsService::serve(CallHost& host) {
-  serve_stream<WatchCall>(host, service_, &Events::RequestWatch, control_);
+  serve_stream<WatchCall>(host, service_, &Events::Watch, control_);
 }
 
 }  // namespace appd::api

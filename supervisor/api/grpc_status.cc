@@ -1,12 +1,14 @@
 // The one place where error codes meet gRPC's.
 #include "supervisor/api/grpc_status.h"
 
+#include <algorithm>
 #include <array>
 #include <tuple>
 #include <utility>
 
 #include "google/rpc/error_details.pb.h"
 #include "supervisor/api/names.h"
+#include "supervisor/model/text.h"
 
 namespace appd::api {
 namespace {
@@ -180,6 +182,52 @@ reconcile::Rejection shutting_down() {
   return {Error{ErrorCode::Unavailable, "SHUTTING_DOWN",
                 "appd is shutting down: try again when it is back"},
           {}};
+}
+
+reconcile::Rejection connection_gone() {
+  return {Error{ErrorCode::Unavailable, "SHUTTING_DOWN", "the connection has gone: try again"}, {}};
+}
+
+reconcile::Rejection message_unreadable(const std::string& why) {
+  return {Error{ErrorCode::InvalidArgument, "MESSAGE_UNREADABLE",
+                why + ": make the client from the .proto files of this appd's version"},
+          {}};
+}
+
+reconcile::Rejection message_too_long(std::size_t size, std::size_t limit) {
+  return {Error{ErrorCode::ResourceExhausted, "MESSAGE_TOO_LONG",
+                "the request has " + std::to_string(size) + " bytes, and appd takes at most " +
+                    std::to_string(limit) + ": send less at once"},
+          {},
+          {{"size", std::to_string(size)}, {"limit", std::to_string(limit)}}};
+}
+
+grpc::Status method_unknown(const std::string& path, const Services& services) {
+  const std::string name = path.substr(path.starts_with('/') ? 1 : 0);
+  Metadata metadata{{"method", name}};
+  std::string message = "appd has no method " + model::in_quotes(name);
+  const auto service = std::find_if(services.begin(), services.end(), [&](const auto* known) {
+    return known->full_name() == name.substr(0, name.find('/'));
+  });
+  std::string there;
+  const auto list = [&there](const std::string& one) {
+    there += (there.empty() ? "" : ", ") + one;
+  };
+  if (service != services.end()) {
+    for (int i = 0; i < (*service)->method_count(); ++i) list((*service)->method(i)->name());
+    message += ": " + (*service)->full_name() + " has " + there;
+    metadata["methods"] = there;
+  } else {
+    for (const auto* known : services) list(known->full_name());
+    message += ": its services are " + there;
+    metadata["services"] = there;
+  }
+  google::rpc::Status details;
+  details.set_code(grpc::StatusCode::UNIMPLEMENTED);
+  details.set_message(cut(message, kLongestMessage));
+  details.add_details()->PackFrom(error_info("METHOD_UNKNOWN", metadata));
+  return grpc::Status(grpc::StatusCode::UNIMPLEMENTED, details.message(),
+                      details.SerializeAsString());
 }
 
 }  // namespace appd::api

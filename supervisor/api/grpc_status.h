@@ -1,10 +1,12 @@
 // Rejections become gRPC statuses here: canonical code, message, and google.rpc details.
 #pragma once
 
+#include <google/protobuf/descriptor.h>
 #include <grpcpp/support/status.h>
 
 #include <map>
 #include <string>
+#include <vector>
 
 #include "google/rpc/status.pb.h"
 #include "supervisor/model/observed.h"
@@ -30,5 +32,13 @@ std::string code_name(grpc::StatusCode code);
 
 // For calls that are cut short because appd ends.
 reconcile::Rejection shutting_down();
+// For those that nobody is there any more to answer.
+reconcile::Rejection connection_gone();
+// Of what comes before any handler: a message that is none, one that is longer than we take, and a
+// path ("/appd.v1.Apps/Nothing") that is no method of these services.
+reconcile::Rejection message_unreadable(const std::string& why);
+reconcile::Rejection message_too_long(std::size_t size, std::size_t limit);
+using Services = std::vector<const google::protobuf::ServiceDescriptor*>;
+grpc::Status method_unknown(const std::string& path, const Services& services);
 
 }  // namespace appd::api

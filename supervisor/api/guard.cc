@@ -93,12 +93,16 @@ Answer<Identity> Guard::identify(const runtime::Connection& connection,
   return identity;
 }
 
+std::optional<Rejection> Guard::check_role(const Identity& identity,
+                                           const google::protobuf::Descriptor& type) const {
+  return api::check_role(identity.rights.role, type, identity.caller.identity);
+}
+
 std::optional<Rejection> Guard::check(const Identity& identity,
                                       const google::protobuf::Message& request,
                                       model::RateLimit::Time now) {
   const auto& type = *request.GetDescriptor();
   const std::string& name = identity.caller.identity;
-  if (auto denied = check_role(identity.rights.role, type, name)) return denied;
   if (auto denied = check_apps(identity.rights, request, name)) return denied;
   if (needed_role(type) == model::Role::Viewer) return std::nullopt;
   const std::string who =

@@ -48,7 +48,10 @@ class Guard {
   // which has let the caller in. Nobody gets more than the entrance allows.
   Answer<Identity> identify(const runtime::Connection& connection, const Credentials& credentials,
                             model::WallTime now) const;
-  // Whether the identity may make this call now.
+  // Whether the identity may make such calls, by the type of their request,
+  std::optional<Rejection> check_role(const Identity& identity,
+                                      const google::protobuf::Descriptor& type) const;
+  // and then, whether this one now.
   std::optional<Rejection> check(const Identity& identity, const google::protobuf::Message& request,
                                  model::RateLimit::Time now);
   // Why what was believed once is so no more.

@@ -24,7 +24,7 @@ class HealthWatch final : public StreamCall<HealthCheckRequest, HealthCheckRespo
   explicit HealthWatch(CallHost& host) : StreamCall(host) {}
 
  private:
-  void started() override { pump(); }
+  void start() override { pump(); }
   bool write_more(HealthCheckResponse& message) override {
     if (said_) return false;
     said_ = true;
@@ -38,8 +38,8 @@ class HealthWatch final : public StreamCall<HealthCheckRequest, HealthCheckRespo
 }  // namespace
 
 void HealthService::serve(CallHost& host) {
-  using Health = health::Health::AsyncService;
-  serve_unary(host, service_, &Health::RequestCheck, [](auto& call) {
+  using Health = health::Health::Service;
+  serve_unary(host, service_, &Health::Check, [](auto& call) {
     if (!is_known(call.request().service())) {
       call.about("resource", call.request().service());
       return call.reject(
@@ -51,7 +51,7 @@ void HealthService::serve(CallHost& host) {
     response.set_status(HealthCheckResponse::SERVING);
     call.finish(response);
   });
-  serve_stream<HealthWatch>(host, service_, &Health::RequestWatch);
+  serve_stream<HealthWatch>(host, service_, &Health::Watch);
 }
 
 }  // namespace appd::api

@@ -11,7 +11,7 @@
 namespace appd::api {
 namespace {
 
-using Logs = v1::Logs::AsyncService;
+using Logs = v1::Logs::Service;
 using Request = v1::ReadLogsRequest;
 
 constexpr std::int32_t kMostTail = 100'000;
@@ -142,7 +142,7 @@ class ReadLogsCall final : public StreamCall<Request, v1::LogEntry> {
   ReadLogsCall(CallHost& host, reconcile::Control& control) : StreamCall(host), control_(control) {}
 
  private:
-  void started() override {
+  void start() override {
     const Answer<Checked> checked = check(request());
     if (!checked) return reject(checked.rejection());
     about("resource", request().name());
@@ -226,8 +226,8 @@ void reopen_logs(reconcile::Control& control,
 }  // namespace
 
 void LogsService::serve(CallHost& host) {
-  serve_stream<ReadLogsCall>(host, service_, &Logs::RequestReadLogs, control_);
-  serve_unary(host, service_, &Logs::RequestReopenLogs,
+  serve_stream<ReadLogsCall>(host, service_, &Logs::ReadLogs, control_);
+  serve_unary(host, service_, &Logs::ReopenLogs,
               [this](auto& call) { reopen_logs(control_, call); });
 }
 

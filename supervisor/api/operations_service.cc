@@ -9,7 +9,7 @@
 namespace appd::api {
 namespace {
 
-using Operations = v1::Operations::AsyncService;
+using Operations = v1::Operations::Service;
 
 constexpr std::chrono::seconds kDefaultWait{60};
 constexpr std::chrono::hours kLongestWait{1};
@@ -122,16 +122,16 @@ void cancel_operation(reconcile::Control& control,
 }  // namespace
 
 void OperationsService::serve(CallHost& host) {
-  serve_unary(host, service_, &Operations::RequestGetOperation, [this](auto& call) {
+  serve_unary(host, service_, &Operations::GetOperation, [this](auto& call) {
     if (auto id = operation_of(call)) {
       control_.operation(*std::move(id), call.template then<model::Operation>(kAnswer));
     }
   });
-  serve_unary(host, service_, &Operations::RequestListOperations,
+  serve_unary(host, service_, &Operations::ListOperations,
               [this](auto& call) { list_operations(control_, call); });
-  serve_unary(host, service_, &Operations::RequestWaitOperation,
+  serve_unary(host, service_, &Operations::WaitOperation,
               [this](auto& call) { wait_operation(control_, call); });
-  serve_unary(host, service_, &Operations::RequestCancelOperation,
+  serve_unary(host, service_, &Operations::CancelOperation,
               [this](auto& call) { cancel_operation(control_, call); });
 }
 

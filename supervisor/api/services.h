@@ -18,109 +18,110 @@
 #include "grpc/health/v1/health.grpc.pb.h"
 #include "supervisor/api/call.h"
 #include "supervisor/api/convert.h"
+#include "supervisor/api/raw_service.h"
 
 namespace appd::api {
 
 class AppsService {
  public:
   explicit AppsService(reconcile::Control& control) : control_(control) {}
-  grpc::Service& generated() { return service_; }
+  RawService& raw() { return service_; }
   void serve(CallHost& host);
 
  private:
   reconcile::Control& control_;
-  v1::Apps::AsyncService service_;
+  RawService service_{v1::App::descriptor()->file()};
 };
 
 class WorkersService {
  public:
   explicit WorkersService(reconcile::Control& control) : control_(control) {}
-  grpc::Service& generated() { return service_; }
+  RawService& raw() { return service_; }
   void serve(CallHost& host);
 
  private:
   reconcile::Control& control_;
-  v1::Workers::AsyncService service_;
+  RawService service_{v1::Worker::descriptor()->file()};
 };
 
 class OperationsService {
  public:
   explicit OperationsService(reconcile::Control& control) : control_(control) {}
-  grpc::Service& generated() { return service_; }
+  RawService& raw() { return service_; }
   void serve(CallHost& host);
 
  private:
   reconcile::Control& control_;
-  v1::Operations::AsyncService service_;
+  RawService service_{v1::Operation::descriptor()->file()};
 };
 
 class EventsService {
  public:
   explicit EventsService(reconcile::Control& control) : control_(control) {}
-  grpc::Service& generated() { return service_; }
+  RawService& raw() { return service_; }
   void serve(CallHost& host);
 
  private:
   reconcile::Control& control_;
-  v1::Events::AsyncService service_;
+  RawService service_{v1::WatchRequest::descriptor()->file()};
 };
 
 class LogsService {
  public:
   explicit LogsService(reconcile::Control& control) : control_(control) {}
-  grpc::Service& generated() { return service_; }
+  RawService& raw() { return service_; }
   void serve(CallHost& host);
 
  private:
   reconcile::Control& control_;
-  v1::Logs::AsyncService service_;
+  RawService service_{v1::LogEntry::descriptor()->file()};
 };
 
 class StatsService {
  public:
   explicit StatsService(reconcile::Control& control) : control_(control) {}
-  grpc::Service& generated() { return service_; }
+  RawService& raw() { return service_; }
   void serve(CallHost& host);
 
  private:
   reconcile::Control& control_;
-  v1::Stats::AsyncService service_;
+  RawService service_{v1::WatchStatsRequest::descriptor()->file()};
 };
 
 class SystemService {
  public:
   SystemService(reconcile::Control& control, const model::ServerInfo& info, spdlog::logger& log)
       : control_(control), info_(info), log_(log) {}
-  grpc::Service& generated() { return service_; }
+  RawService& raw() { return service_; }
   void serve(CallHost& host);
 
  private:
   reconcile::Control& control_;
   const model::ServerInfo& info_;
   spdlog::logger& log_;
-  v1::System::AsyncService service_;
+  RawService service_{v1::ServerInfo::descriptor()->file()};
 };
 
 class TokensService {
  public:
   explicit TokensService(reconcile::Control& control) : control_(control) {}
-  grpc::Service& generated() { return service_; }
+  RawService& raw() { return service_; }
   void serve(CallHost& host);
 
  private:
   reconcile::Control& control_;
-  v1::Tokens::AsyncService service_;
+  RawService service_{v1::Token::descriptor()->file()};
 };
 
 // gRPC's own health service on our queue: the one that gRPC brings would start two threads that
 // poll.
 class HealthService {
  public:
-  grpc::Service& generated() { return service_; }
+  RawService& raw() { return service_; }
   void serve(CallHost& host);
 
  private:
-  ::grpc::health::v1::Health::AsyncService service_;
+  RawService service_{::grpc::health::v1::HealthCheckRequest::descriptor()->file()};
 };
 
 }  // namespace appd::api

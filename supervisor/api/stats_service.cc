@@ -12,7 +12,7 @@
 namespace appd::api {
 namespace {
 
-using Stats = v1::Stats::AsyncService;
+using Stats = v1::Stats::Service;
 using model::Measurement;
 using MeasurementPtr = std::shared_ptr<const Measurement>;
 using std::chrono::nanoseconds;
@@ -145,7 +145,7 @@ class WatchStatsCall final : public StreamCall<v1::WatchStatsRequest, v1::WatchS
       : StreamCall(host), control_(control) {}
 
  private:
-  void started() override {
+  void start() override {
     if (!request().app().empty()) {
       const auto id = parse_app_name(request().app(), "app");
       if (!id) return reject(id.rejection());
@@ -220,7 +220,7 @@ class WatchStatsCall final : public StreamCall<v1::WatchStatsRequest, v1::WatchS
 }  // namespace
 
 void StatsService::serve(CallHost& host) {
-  serve_stream<WatchStatsCall>(host, service_, &Stats::RequestWatchStats, control_);
+  serve_stream<WatchStatsCall>(host, service_, &Stats::WatchStats, control_);
 }
 
 }  // namespace appd::api

@@ -11,32 +11,26 @@
 
 namespace appd::api {
 
-// API thread only. What derives starts in started(), and is asked by write_more() for the next
+// API thread only. What derives starts in start(), and is asked by write_more() for the next
 // message when there is room for one: a slow client is never ahead of what it has read.
 template <typename Request, typename Response>
 class StreamCall : public Call {
  public:
-  using Writer = grpc::ServerAsyncWriter<Response>;
-  struct Method {
-    std::function<void(grpc::ServerContext*, Request*, Writer*, grpc::ServerCompletionQueue*,
-                       void*)>
-        ask;
-    std::function<std::shared_ptr<StreamCall>()> next;  // the object for the next call
-  };
+  using Make = std::function<std::shared_ptr<StreamCall>()>;  // the object for the next call
 
-  static void serve(CallHost& host, std::shared_ptr<const Method> method) {
-    std::shared_ptr<StreamCall> call = method->next();
-    call->method_ = std::move(method);
+  static void serve(CallHost& host, RawService& service, std::shared_ptr<const Make> make) {
+    std::shared_ptr<StreamCall> call = (*make)();
+    call->service_ = &service;
+    call->make_ = std::move(make);
     host.keep(call);
-    call->method_->ask(&call->context_, &call->request_, &call->writer_, &host.queue(),
-                       static_cast<Tag*>(&call->asked_));
+    service.ask(method_of<Request, true>().descriptor, call->context_, call->stream_, host.queue(),
+                call->asked_tag());
   }
 
  protected:
-  explicit StreamCall(CallHost& host) : Call(host, method_of<Request>(true)) {}
+  explicit StreamCall(CallHost& host) : Call(host, method_of<Request, true>().name) {}
   const Request& request() const { return request_; }
 
-  virtual void started() = 0;
   // Fills the message, or answers false: there is nothing now, or the call has been ended.
   virtual bool write_more(Response& message) = 0;
 
@@ -46,18 +40,16 @@ class StreamCall : public Call {
     Response message;
     if (!write_more(message)) return;
     writing_ = true;
-    writer_.Write(message, &written_);
+    stream_.Write(to_buffer(message), &written_);
   }
 
  private:
-  void asked(bool ok) {
-    if (ok && !host_.closing()) serve(host_, method_);
-    if (begin(ok, request_)) started();
-  }
+  void ask_next() override { serve(host_, *service_, make_); }
+  google::protobuf::Message* message() override { return &request_; }
   void written(bool ok) {
     writing_ = false;
     if (last_) {
-      writer_.Finish(*last_, last_tag());
+      stream_.Finish(*last_, last_tag());
     } else if (ok) {
       pump();
     } else {
@@ -69,36 +61,29 @@ class StreamCall : public Call {
     if (writing_) {
       last_ = status;
     } else {
-      writer_.Finish(status, last_tag());
+      stream_.Finish(status, last_tag());
     }
   }
 
-  std::shared_ptr<const Method> method_;
-  MemberTag<StreamCall> asked_{this, &StreamCall::asked};
+  RawService* service_ = nullptr;
+  std::shared_ptr<const Make> make_;
   MemberTag<StreamCall> written_{this, &StreamCall::written};
   Request request_;
-  Writer writer_{&context_};
   bool writing_ = false;
   std::optional<grpc::Status> last_;
 };
 
 // Connects a streaming method with the class that serves it, made with `host` and `arguments`.
-template <typename Serving, typename Service, typename Mixin, typename Request, typename Response,
+template <typename Serving, typename Service, typename Request, typename Response,
           typename... Arguments>
-void serve_stream(CallHost& host, Service& service,
-                  void (Mixin::*request_method)(grpc::ServerContext*, Request*,
-                                                grpc::ServerAsyncWriter<Response>*,
-                                                grpc::CompletionQueue*,
-                                                grpc::ServerCompletionQueue*, void*),
+void serve_stream(CallHost& host, RawService& service,
+                  grpc::Status (Service::*)(grpc::ServerContext*, const Request*,
+                                            grpc::ServerWriter<Response>*),
                   Arguments&... arguments) {
   using Stream = StreamCall<Request, Response>;
-  auto method = std::make_shared<typename Stream::Method>();
-  method->ask = [&service, request_method](auto* context, auto* request, auto* writer, auto* queue,
-                                           void* tag) {
-    (service.*request_method)(context, request, writer, queue, queue, tag);
-  };
-  method->next = [&host, &arguments...] { return std::make_shared<Serving>(host, arguments...); };
-  Stream::serve(host, std::move(method));
+  Stream::serve(host, service, std::make_shared<typename Stream::Make>([&host, &arguments...] {
+                  return std::make_shared<Serving>(host, arguments...);
+                }));
 }
 
 }  // namespace appd::api

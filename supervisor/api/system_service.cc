@@ -9,7 +9,7 @@
 namespace appd::api {
 namespace {
 
-using System = v1::System::AsyncService;
+using System = v1::System::Service;
 
 struct Level {
   const char* name;
@@ -108,20 +108,18 @@ void restore_state(reconcile::Control& control,
 }  // namespace
 
 void SystemService::serve(CallHost& host) {
-  serve_unary(host, service_, &System::RequestGetServerInfo, [this](auto& call) {
+  serve_unary(host, service_, &System::GetServerInfo, [this](auto& call) {
     v1::ServerInfo response;
     to_proto(info_, response);
     response.set_revision(control_.revision());
     response.set_log_level(level_of(log_));
     call.finish(response);
   });
-  serve_unary(host, service_, &System::RequestUpgrade,
-              [this](auto& call) { upgrade(control_, call); });
-  serve_unary(host, service_, &System::RequestShutdown,
-              [this](auto& call) { shut_down(control_, call); });
-  serve_unary(host, service_, &System::RequestBackupState,
+  serve_unary(host, service_, &System::Upgrade, [this](auto& call) { upgrade(control_, call); });
+  serve_unary(host, service_, &System::Shutdown, [this](auto& call) { shut_down(control_, call); });
+  serve_unary(host, service_, &System::BackupState,
               [this](auto& call) { backup_state(control_, call); });
-  serve_unary(host, service_, &System::RequestRestoreState,
+  serve_unary(host, service_, &System::RestoreState,
               [this](auto& call) { restore_state(control_, call); });
   serve_unary(host, service_, &System::RequestSetLogLevel, [this](auto& call) {
     const std::string& wanted = call.request().level();

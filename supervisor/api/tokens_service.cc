@@ -11,7 +11,7 @@
 namespace appd::api {
 namespace {
 
-using Tokens = v1::Tokens::AsyncService;
+using Tokens = v1::Tokens::Service;
 using std::chrono::system_clock;
 
 constexpr std::string_view kTokens = "tokens/";
@@ -158,11 +158,11 @@ void delete_token(reconcile::Control& control, CallHost& host,
 }  // namespace
 
 void TokensService::serve(CallHost& host) {
-  serve_unary(host, service_, &Tokens::RequestCreateToken,
+  serve_unary(host, service_, &Tokens::CreateToken,
               [this](auto& call) { create_token(control_, call); });
-  serve_unary(host, service_, &Tokens::RequestListTokens,
+  serve_unary(host, service_, &Tokens::ListTokens,
               [this](auto& call) { list_tokens(control_, call); });
-  serve_unary(host, service_, &Tokens::RequestDeleteToken,
+  serve_unary(host, service_, &Tokens::DeleteToken,
               [this, &host](auto& call) { delete_token(control_, host, call); });
 }
 

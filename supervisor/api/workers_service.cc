@@ -10,7 +10,7 @@
 namespace appd::api {
 namespace {
 
-using Workers = v1::Workers::AsyncService;
+using Workers = v1::Workers::Service;
 
 // Sorts by app, then by number. The blank comes before all that an app's name may have.
 std::string key_of(const model::WorkerView& worker) {
@@ -213,21 +213,21 @@ void cancel_request(reconcile::Control& control,
 }  // namespace
 
 void WorkersService::serve(CallHost& host) {
-  serve_unary(host, service_, &Workers::RequestGetWorker,
+  serve_unary(host, service_, &Workers::GetWorker,
               [this](auto& call) { get_worker(control_, call); });
-  serve_unary(host, service_, &Workers::RequestListWorkers,
+  serve_unary(host, service_, &Workers::ListWorkers,
               [this](auto& call) { list_workers(control_, call); });
-  serve_unary(host, service_, &Workers::RequestDumpStacks,
+  serve_unary(host, service_, &Workers::DumpStacks,
               [this](auto& call) { dump_stacks(control_, call); });
-  serve_unary(host, service_, &Workers::RequestRecycleWorker,
+  serve_unary(host, service_, &Workers::RecycleWorker,
               [this](auto& call) { recycle_worker(control_, call); });
-  serve_unary(host, service_, &Workers::RequestListRequests,
+  serve_unary(host, service_, &Workers::ListRequests,
               [this](auto& call) { list_requests(control_, call); });
-  serve_unary(host, service_, &Workers::RequestCancelRequest,
+  serve_unary(host, service_, &Workers::CancelRequest,
               [this](auto& call) { cancel_request(control_, call); });
-  serve_unary(host, service_, &Workers::RequestGetDeath,
+  serve_unary(host, service_, &Workers::GetDeath,
               [this](auto& call) { get_death(control_, call); });
-  serve_unary(host, service_, &Workers::RequestListDeaths,
+  serve_unary(host, service_, &Workers::ListDeaths,
               [this](auto& call) { list_deaths(control_, call); });
 }
 

@@ -11,6 +11,7 @@ import pytest
 
 from harness.appd import DONE, FAILED, UNREACHABLE, Appd, Outcome
 from harness.apps import write_app
+from harness.foreign import Foreign, refused
 from harness.paths import APPCTL, APPD
 from harness.ports import free_port
 
@@ -49,6 +50,18 @@ def test_a_viewer_looks_and_a_deployer_deploys(idle_appd: Appd, open_folder: Pat
 
     app = appd.get("web")
     assert (app["spec"]["workers"], app["spec"].get("env", {}), app["generation"]) == (2, {}, "2")
+
+
+def test_a_role_is_asked_for_before_a_message_is_looked_at(idle_appd: Appd, open_folder: Path) -> None:
+    """Who may not call learns nothing from what a call would be answered."""
+    view = open_folder / "view"
+    idle_appd.start("--listen", f"unix:{view},role=viewer")
+    with Foreign(f"unix:{view}") as viewer:
+        call = viewer.channel.unary_unary(
+            "/appd.v1.Apps/DeleteApp", request_serializer=bytes, response_deserializer=bytes
+        )
+        for message in (b"\xff", b"\x0a" + bytes(2 << 20)):
+            assert refused(call, message).reason == "ROLE_TOO_LOW"
 
 
 @needs_root

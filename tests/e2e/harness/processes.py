@@ -131,8 +131,17 @@ def threads(pid: int) -> int:
 
 
 def resident_kb(pid: int) -> int:
+    return _memory_kb(pid, "VmRSS:")
+
+
+def peak_kb(pid: int) -> int:
+    """The most that it has ever had."""
+    return _memory_kb(pid, "VmHWM:")
+
+
+def _memory_kb(pid: int, key: str) -> int:
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
+        if line.startswith(key):
             return int(line.split()[1])
     raise AssertionError(f"process {pid} has no memory")
 

@@ -90,12 +90,17 @@ TEST_F(StatusTest, EveryReasonHasItsCodeAndItsDetails) {
       {"TOKEN_NOT_FOUND", {ErrorCode::NotFound, grpc::StatusCode::NOT_FOUND, kResource}},
       {"TOO_MANY_TOKENS",
        {ErrorCode::ResourceExhausted, grpc::StatusCode::RESOURCE_EXHAUSTED, kNothing}},
+      {"MESSAGE_UNREADABLE",
+       {ErrorCode::InvalidArgument, grpc::StatusCode::INVALID_ARGUMENT, kNothing}},
+      {"MESSAGE_TOO_LONG",
+       {ErrorCode::ResourceExhausted, grpc::StatusCode::RESOURCE_EXHAUSTED, kNothing}},
       {"SHUTTING_DOWN", {ErrorCode::Unavailable, grpc::StatusCode::UNAVAILABLE, kRetry}},
   };
   const auto* reasons = v1::ErrorReason_descriptor();
   for (int i = 1; i < reasons->value_count(); ++i) {
     const std::string& reason = reasons->value(i)->name();
-    if (reason == "CANCELLED") continue;  // in Operation.error only
+    if (reason == "CANCELLED") continue;       // in Operation.error only
+    if (reason == "METHOD_UNKNOWN") continue;  // below
     ASSERT_TRUE(cases.contains(reason)) << reason;
     const Case& expected = cases.at(reason);
     std::vector<model::Violation> violations;
@@ -114,6 +119,19 @@ TEST_F(StatusTest, EveryReasonHasItsCodeAndItsDetails) {
     EXPECT_EQ(details.precondition.violations_size(), expected.extra == kPrecondition ? 1 : 0);
     EXPECT_EQ(details.retry.retry_delay().seconds(), expected.extra == kRetry ? 1 : 0);
     EXPECT_EQ(details.whole.details_size(), expected.extra == kNothing ? 1 : 2);
+  }
+}
+
+TEST_F(StatusTest, OfAMethodThatThereIsNotTellsWhatThereIs) {
+  const Services services{v1::App::descriptor()->file()->service(0)};
+  const Details method(method_unknown("/appd.v1.Apps/GetApps", services));
+  EXPECT_EQ(method.whole.code(), grpc::StatusCode::UNIMPLEMENTED);
+  EXPECT_EQ(method.info.reason(), "METHOD_UNKNOWN");
+  EXPECT_EQ(method.info.metadata().at("method"), "appd.v1.Apps/GetApps");
+  EXPECT_EQ(method.info.metadata().at("methods").rfind("CreateApp, GetApp, ", 0), 0U);
+  for (const char* path : {"/appd.v2.Apps/GetApp", "", "/", "//"}) {
+    const Details service(method_unknown(path, services));
+    EXPECT_EQ(service.info.metadata().at("services"), "appd.v1.Apps") << path;
   }
 }
 
