@@ -36,7 +36,7 @@ void Call::asked(bool ok) {
   if (host_.closing()) return reject(shutting_down());
   ask_next();
   runtime::ConnectionPtr connection = host_.connection_of(context_);
-  if (connection == nullptr) return reject(connection_gone());
+  if (connection == nullptr || !connection->begin_call()) return reject(connection_gone());
   connection_ = std::move(connection);
   auto identity =
       host_.identify(*connection_, context_, message() ? message()->GetDescriptor() : nullptr);
@@ -85,6 +85,7 @@ void Call::done(bool) {
 
 void Call::let_go() {
   if (--outstanding_ > 0) return;
+  if (connection_ != nullptr) connection_->end_call();
   host_.drop(this);
 }
 

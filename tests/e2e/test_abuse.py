@@ -5,9 +5,10 @@ import os
 import random
 import signal
 import socket
+import threading
 import uuid
 import warnings
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -179,6 +180,118 @@ def test_a_thousand_connections_that_say_nothing_keep_nobody_out(
         assert wishes(client) == before, "nor is anybody shown out who is in"
         assert len(processes.open_files(appd.pid)) < appd.baseline_descriptors + 256
     assert processes.resident_kb(appd.pid) < memory + MEMORY_SLACK_KB
+
+
+def say_hello(appd: Appd) -> socket.socket:
+    """As a client of HTTP/2 does before its first call."""
+    client = http2.open_connection(appd.socket_path)
+    client.sendall(http2.PREFACE + http2.frame(http2.SETTINGS))
+    return client
+
+
+def ask_once(client: socket.socket) -> None:
+    """A call that is answered to its end, after which its caller goes on to be there."""
+    request = http2.call("/appd.v1.System/GetServerInfo", 1) + http2.message(b"", 1)
+    client.sendall(http2.frame(http2.SETTINGS, flags=http2.ACK) + request)
+    seen = b""
+    while b"grpc-status" not in seen:
+        data = client.recv(65536)
+        assert data, seen
+        seen += data
+
+
+@pytest.mark.parametrize("asks", [False, True])
+def test_a_thousand_clients_that_do_nothing_make_way(appd: Appd, client: Foreign, web: apps_pb2.App, asks: bool) -> None:
+    """Whether or not they have done something once."""
+    before = wishes(client)
+    watch = client.events.Watch(events_pb2.WatchRequest(app="apps/web"), timeout=600)
+    assert next(watch).app.name == "apps/web"
+    with ExitStack() as stack:
+        with Foreign(appd.address) as idle:
+            assert wishes(idle) == before
+            crowd = []
+            for _ in range(1000):
+                crowd.append(stack.enter_context(say_hello(appd)))
+                if asks:
+                    ask_once(crowd[-1])
+            with Foreign(appd.address) as late:
+                assert wishes(late) == before
+            assert wishes(idle) == before, "who had to make way comes back by itself"
+        last_words = http.read_to_end(crowd[0])
+        assert http2.frame(http2.GOAWAY, bytes(8)) in last_words, "who has made way was told so"
+        scale = apps_pb2.ScaleAppRequest(name="apps/web", workers=3)
+        client.apps.ScaleApp(scale, timeout=TIMEOUT)
+        wait_until(lambda: next(watch).app.spec.workers == 3, "who has a call in hand is not shown out")
+        watch.cancel()
+
+
+class Crowd:
+    """Clients that come one after the other when they are told to, each with one call, and stay."""
+
+    def __init__(self, appd: Appd) -> None:
+        self.appd = appd
+        self.told, self.came = 0, 0
+        self.news = threading.Condition()
+        self.leaving = False
+        self.thread = threading.Thread(target=self._come)
+
+    def __enter__(self) -> "Crowd":
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self.news:
+            self.leaving = True
+            self.news.notify_all()
+        self.thread.join()
+
+    def _come(self) -> None:
+        there: deque[socket.socket] = deque()
+        while True:
+            with self.news:
+                self.news.wait_for(lambda: self.leaving or self.came < self.told)
+                if self.leaving:
+                    break
+            there.append(say_hello(self.appd))
+            ask_once(there[-1])
+            if len(there) > 300:
+                there.popleft().close()
+            with self.news:
+                self.came += 1
+                self.news.notify_all()
+        for one in there:
+            one.close()
+
+    def tell(self, more: int) -> None:
+        with self.news:
+            self.told += more
+            self.news.notify_all()
+
+    def wait(self, but: int = 0) -> None:
+        """Until all have come, but so many."""
+        with self.news:
+            assert self.news.wait_for(lambda: self.came >= self.told - but, 60)
+
+
+def test_no_call_fails_because_its_client_has_to_make_way(appd: Appd, web: apps_pb2.App) -> None:
+    """A client is shown out again and again, by the 256th behind it: shortly before its next call, or just then."""
+    chance = random.Random(SEED)
+    with Foreign(appd.address) as client, Crowd(appd) as crowd:
+        before = wishes(client)
+        for _ in range(60):
+            crowd.tell(262)
+            crowd.wait(but=chance.randrange(13))
+            assert wishes(client) == before
+            crowd.wait()
+
+
+def test_calls_whose_message_never_comes_hold_up_nobody(appd: Appd, client: Foreign, web: apps_pb2.App) -> None:
+    with ExitStack() as stack:
+        for _ in range(50):
+            silent = stack.enter_context(say_hello(appd))
+            silent.sendall(b"".join(http2.call("/appd.v1.Apps/ListApps", stream) for stream in range(1, 101, 2)))
+        assert list(wishes(client)) == ["apps/web"]
+        appd.stop()  # which fails if appd does not end
 
 
 def test_who_comes_while_appd_is_busy_finds_room(appd: Appd, web: apps_pb2.App) -> None:
