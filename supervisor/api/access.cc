@@ -40,12 +40,12 @@ const std::map<std::string_view, model::Role>& roles() {
 // What is about no app, or shows only the apps that the caller's rights cover.
 bool shows_only_what_is_covered(const google::protobuf::Descriptor& request) {
   static const std::set<std::string_view> kMethods = {
-      "appd.v1.ListAppsRequest",           "appd.v1.ListWorkersRequest",
-      "appd.v1.ListDeathsRequest",         "appd.v1.ListOperationsRequest",
-      "appd.v1.GetOperationRequest",       "appd.v1.WaitOperationRequest",
-      "appd.v1.CancelOperationRequest",    "appd.v1.WatchRequest",
-      "appd.v1.WatchStatsRequest",         "appd.v1.GetServerInfoRequest",
-      "grpc.health.v1.HealthCheckRequest",
+      "appd.v1.ListAppsRequest",        "appd.v1.ListWorkersRequest",
+      "appd.v1.ListDeathsRequest",      "appd.v1.ListOperationsRequest",
+      "appd.v1.GetOperationRequest",    "appd.v1.WaitOperationRequest",
+      "appd.v1.CancelOperationRequest", "appd.v1.WatchRequest",
+      "appd.v1.WatchStatsRequest",      "appd.v1.ListRequestsRequest",
+      "appd.v1.GetServerInfoRequest",   "grpc.health.v1.HealthCheckRequest",
   };
   return kMethods.contains(request.full_name());
 }

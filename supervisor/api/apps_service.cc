@@ -62,8 +62,6 @@ void create_app(reconcile::Control& control, AppCall<v1::CreateAppRequest>& call
                                                        ", as app_id says, but got " +
                                                        model::in_quotes(request.app().name())));
   }
-  const auto spec = to_model(request.app().spec());
-  if (!spec) return call.reject(spec.rejection());
   auto options = options_of(call, "", request.validate_only());
   if (!options) return;
   control.create_app({request.app_id(), spec.value(), *std::move(options)},
@@ -73,7 +71,7 @@ void create_app(reconcile::Control& control, AppCall<v1::CreateAppRequest>& call
 void get_app(reconcile::Control& control, AppCall<v1::GetAppRequest>& call) {
   auto id = app_of(call, call.request().name(), "name");
   if (!id) return;
-  control.snapshot(*std::move(id),
+  control.snapshot(call.scope(*std::move(id)),
                    call.then<reconcile::Snapshot>([](auto& done, const auto& snapshot) {
                      kAnswerApp(done, snapshot.apps.front());
                    }));
@@ -84,8 +82,7 @@ void list_apps(reconcile::Control& control,
   const auto answer = [](auto& done, const reconcile::Snapshot& snapshot) {
     const auto page = sorted_page(
         ListKind::Apps, snapshot.apps, [](const auto& app) { return app.record.id; },
-        done.request().page_size(), done.request().page_token(),
-        [&](const auto& app) { return done.covers(app.record.id); });
+        done.request().page_size(), done.request().page_token());
     if (!page) return done.reject(page.rejection());
     v1::ListAppsResponse response;
     for (const model::AppView* app : page.value().items) to_proto(*app, *response.add_apps());
@@ -93,7 +90,7 @@ void list_apps(reconcile::Control& control,
     response.set_revision(snapshot.revision);
     done.finish(response);
   };
-  control.snapshot(std::nullopt, call.then<reconcile::Snapshot>(answer));
+  control.snapshot(call.scope(), call.then<reconcile::Snapshot>(answer));
 }
 
 void update_app(reconcile::Control& control, AppCall<v1::UpdateAppRequest>& call) {

@@ -70,6 +70,10 @@ class Call : public std::enable_shared_from_this<Call> {
   model::Caller caller();
   // Whether the caller's rights are for this app, too.
   bool covers(std::string_view app) const { return identity_.rights.covers(app); }
+  // What its caller sees who asks for one app, by its id, or for all ("").
+  model::AppScope scope(std::string app = "") const {
+    return {std::move(app), identity_.rights.apps};
+  }
   bool is_limited() const { return !identity_.rights.apps.empty(); }
   Rejection not_covered(const std::string& what) const {
     return app_not_allowed(identity_.rights, identity_.caller.identity, what);

@@ -33,20 +33,17 @@ class WatchCall final : public StreamCall<v1::WatchRequest, v1::WatchResponse> {
       about("resource", request().app());
     }
     if (request().start_revision() > 0) return subscribe(request().start_revision());
-    control_.snapshot(app_.empty() ? std::nullopt : std::optional(app_),
-                      [me = weak(this), mailbox = host_.mailbox()](auto answer) {
-                        mailbox->post([me, answer = std::move(answer)] {
-                          if (const auto call = me.lock()) call->take_snapshot(answer);
-                        });
-                      });
+    control_.snapshot(scope(app_), [me = weak(this), mailbox = host_.mailbox()](auto answer) {
+      mailbox->post([me, answer = std::move(answer)] {
+        if (const auto call = me.lock()) call->take_snapshot(answer);
+      });
+    });
   }
 
   void take_snapshot(const Answer<reconcile::Snapshot>& answer) {
     if (ended()) return;
     if (!answer) return reject(answer.rejection());
     state_ = answer.value();
-    std::erase_if(state_.apps, [this](const auto& app) { return !covers(app.record.id); });
-    std::erase_if(state_.workers, [this](const auto& worker) { return !covers(worker.app); });
     state_left_ = true;
     subscribe(state_.revision + 1);
   }
@@ -58,7 +55,7 @@ class WatchCall final : public StreamCall<v1::WatchRequest, v1::WatchResponse> {
         if (const auto call = me.lock()) call->pump();
       });
     };
-    auto subscription = control_.subscribe(from, app_, wake);
+    auto subscription = control_.subscribe(from, scope(app_), wake);
     if (!subscription) return fail(std::move(subscription).error());
     subscription_ = *std::move(subscription);
     pump();
@@ -69,15 +66,13 @@ class WatchCall final : public StreamCall<v1::WatchRequest, v1::WatchResponse> {
       write_state(message);
       return true;
     }
-    while (events_.empty() && subscription_ != nullptr) {
+    if (events_.empty() && subscription_ != nullptr) {
       auto next = subscription_->next(kBatch);
       if (!next) {
         fail(std::move(next).error());
         return false;
       }
-      if (next->empty()) break;
-      std::copy_if(next->begin(), next->end(), std::back_inserter(events_),
-                   [this](const auto& event) { return covers(event->app); });
+      std::move(next->begin(), next->end(), std::back_inserter(events_));
     }
     if (events_.empty()) return false;  // the core wakes us up
     to_proto(*events_.front(), message);

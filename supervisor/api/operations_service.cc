@@ -67,8 +67,7 @@ void list_operations(reconcile::Control& control,
     if (!id) return call.reject(id.rejection());
     app = id.value();
   }
-  const auto answer = [](auto& done, std::vector<model::Operation> operations) {
-    std::erase_if(operations, [&](const auto& operation) { return !done.covers(operation.app); });
+  const auto answer = [](auto& done, const std::vector<model::Operation>& operations) {
     const auto page = page_of(operations, done.request());
     if (!page) return done.reject(page.rejection());
     v1::ListOperationsResponse response;
@@ -78,7 +77,7 @@ void list_operations(reconcile::Control& control,
     response.set_next_page_token(page.value().next_page_token);
     done.finish(response);
   };
-  control.operations(std::move(app), call.then<std::vector<model::Operation>>(answer));
+  control.operations(call.scope(std::move(app)), call.then<std::vector<model::Operation>>(answer));
 }
 
 void wait_operation(reconcile::Control& control,

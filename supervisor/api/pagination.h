@@ -35,11 +35,10 @@ struct Page {
   std::string next_page_token;
 };
 
-// The page after `token` of a list that is sorted by key, of those items that it shows. Stable
-// while items come and go.
-template <typename T, typename KeyOf, typename Shows>
+// The page after `token` of a list that is sorted by key. Stable while items come and go.
+template <typename T, typename KeyOf>
 Answer<Page<T>> sorted_page(ListKind kind, const std::vector<T>& list, KeyOf key_of,
-                            std::int32_t page_size, std::string_view token, Shows shows) {
+                            std::int32_t page_size, std::string_view token) {
   const auto size = parse_page_size(page_size);
   if (!size) return size.rejection();
   const auto after = parse_page_token(kind, token);
@@ -50,18 +49,9 @@ Answer<Page<T>> sorted_page(ListKind kind, const std::vector<T>& list, KeyOf key
                                                  return key < key_of(candidate);
                                                });
   Page<T> page;
-  const auto to_shown = [&] { item = std::find_if(item, list.end(), shows); };
-  for (to_shown(); item != list.end() && page.items.size() < size.value(); to_shown()) {
-    page.items.push_back(&*item++);
-  }
+  while (item != list.end() && page.items.size() < size.value()) page.items.push_back(&*item++);
   if (item != list.end()) page.next_page_token = make_page_token(kind, key_of(*page.items.back()));
   return page;
-}
-
-template <typename T, typename KeyOf>
-Answer<Page<T>> sorted_page(ListKind kind, const std::vector<T>& list, KeyOf key_of,
-                            std::int32_t page_size, std::string_view token) {
-  return sorted_page(kind, list, key_of, page_size, token, [](const T&) { return true; });
 }
 
 }  // namespace appd::api

@@ -120,9 +120,8 @@ void fill(const model::MeasuredWorker& worker, const model::MeasuredWorker* befo
   out.set_recycling(view.recycling);
 }
 
-// `before` may be null. `shows`: whether an app, by its id, is to be in it.
-template <typename Shows>
-void fill(const Measurement& now, const Measurement* before, Shows shows,
+// `before` may be null.
+void fill(const Measurement& now, const Measurement* before, const model::AppScope& scope,
           v1::WatchStatsResponse& out) {
   to_proto(now.time, *out.mutable_time());
   double over = 0;
@@ -131,10 +130,10 @@ void fill(const Measurement& now, const Measurement* before, Shows shows,
     put(over, *out.mutable_over());
   }
   for (const model::MeasuredApp& app : now.apps) {
-    if (shows(app.id)) fill(app, find(before, app), over, *out.add_apps());
+    if (scope.holds(app.id)) fill(app, find(before, app), over, *out.add_apps());
   }
   for (const model::MeasuredWorker& worker : now.workers) {
-    if (!shows(worker.view.app)) continue;
+    if (!scope.holds(worker.view.app)) continue;
     fill(worker, find(before, worker), over, *out.add_workers());
   }
 }
@@ -183,10 +182,7 @@ class WatchStatsCall final : public StreamCall<v1::WatchStatsRequest, v1::WatchS
 
   bool write_more(v1::WatchStatsResponse& message) override {
     if (next_ == nullptr) return false;
-    const auto shows = [this](const std::string& app) {
-      return (app_.empty() || app == app_) && covers(app);
-    };
-    fill(*next_, last_.get(), shows, message);
+    fill(*next_, last_.get(), scope(app_), message);
     last_ = std::exchange(next_, nullptr);
     set_ring();
     return true;

@@ -35,33 +35,30 @@ void get_worker(reconcile::Control& control, UnaryCall<v1::GetWorkerRequest, v1:
     to_proto(*found, response);
     done.finish(response);
   };
-  control.snapshot(name.value().app, call.then<reconcile::Snapshot>(answer));
+  control.snapshot(call.scope(name.value().app), call.then<reconcile::Snapshot>(answer));
 }
 
-// The app that is meant by "apps/{id}", or none by "apps/-"; nothing at all: the call is rejected.
+// One app by "apps/{id}", all by "apps/-"; nothing: the call is rejected.
 template <typename Call>
-std::optional<std::optional<std::string>> parse_parent(Call& call) {
-  std::optional<std::string> app;
-  if (call.request().parent() != "apps/-") {
-    const auto id = parse_app_name(call.request().parent(), "parent");
-    if (!id) {
-      call.reject(id.rejection());
-      return std::nullopt;
-    }
-    app = id.value();
-    call.about("resource", call.request().parent());
+std::optional<model::AppScope> parse_parent(Call& call) {
+  const std::string& parent = call.request().parent();
+  if (parent == "apps/-") return call.scope();
+  const auto id = parse_app_name(parent, "parent");
+  if (!id) {
+    call.reject(id.rejection());
+    return std::nullopt;
   }
-  return std::make_optional(std::move(app));
+  call.about("resource", parent);
+  return call.scope(id.value());
 }
 
 void list_workers(reconcile::Control& control,
                   UnaryCall<v1::ListWorkersRequest, v1::ListWorkersResponse>& call) {
-  const auto app = parse_parent(call);
-  if (!app) return;
+  auto scope = parse_parent(call);
+  if (!scope) return;
   const auto answer = [](auto& done, const reconcile::Snapshot& snapshot) {
     const auto page = sorted_page(ListKind::Workers, snapshot.workers, key_of,
-                                  done.request().page_size(), done.request().page_token(),
-                                  [&](const auto& worker) { return done.covers(worker.app); });
+                                  done.request().page_size(), done.request().page_token());
     if (!page) return done.reject(page.rejection());
     v1::ListWorkersResponse response;
     for (const model::WorkerView* worker : page.value().items) {
@@ -71,7 +68,7 @@ void list_workers(reconcile::Control& control,
     response.set_revision(snapshot.revision);
     done.finish(response);
   };
-  control.snapshot(*app, call.then<reconcile::Snapshot>(answer));
+  control.snapshot(*std::move(scope), call.then<reconcile::Snapshot>(answer));
 }
 
 // Certificates with their logs are long: so many fit in a message.
@@ -101,20 +98,19 @@ void get_death(reconcile::Control& control, UnaryCall<v1::GetDeathRequest, v1::D
     to_proto(*found, true, response);
     done.finish(response);
   };
-  control.deaths(name.value().app, call.then<std::vector<model::Death>>(answer));
+  control.deaths(call.scope(name.value().app), call.then<std::vector<model::Death>>(answer));
 }
 
 void list_deaths(reconcile::Control& control,
                  UnaryCall<v1::ListDeathsRequest, v1::ListDeathsResponse>& call) {
-  const auto app = parse_parent(call);
-  if (!app) return;
+  auto scope = parse_parent(call);
+  if (!scope) return;
   const auto answer = [](auto& done, const std::vector<model::Death>& deaths) {
     const bool full = done.request().view() == v1::ListDeathsRequest::FULL;
     std::int32_t size = done.request().page_size();
     if (full && (size == 0 || size > kFullPage)) size = kFullPage;
     const auto page =
-        sorted_page(ListKind::Deaths, deaths, key_of_death, size, done.request().page_token(),
-                    [&](const auto& death) { return done.covers(death.app); });
+        sorted_page(ListKind::Deaths, deaths, key_of_death, size, done.request().page_token());
     if (!page) return done.reject(page.rejection());
     v1::ListDeathsResponse response;
     for (const model::Death* death : page.value().items) {
@@ -123,7 +119,7 @@ void list_deaths(reconcile::Control& control,
     response.set_next_page_token(page.value().next_page_token);
     done.finish(response);
   };
-  control.deaths(*app, call.then<std::vector<model::Death>>(answer));
+  control.deaths(*std::move(scope), call.then<std::vector<model::Death>>(answer));
 }
 
 void dump_stacks(reconcile::Control& control,
@@ -176,8 +172,8 @@ std::string key_of_request(const model::RequestView& request) {
 
 void list_requests(reconcile::Control& control,
                    UnaryCall<v1::ListRequestsRequest, v1::ListRequestsResponse>& call) {
-  const auto app = parse_parent(call);
-  if (!app) return;
+  auto scope = parse_parent(call);
+  if (!scope) return;
   const auto answer = [](auto& done, model::RequestsView requests) {
     std::sort(requests.named.begin(), requests.named.end(), began_before);
     const auto page = sorted_page(ListKind::Requests, requests.named, key_of_request,
@@ -192,7 +188,7 @@ void list_requests(reconcile::Control& control,
     response.set_websockets(requests.websockets);
     done.finish(response);
   };
-  control.requests(*app, call.then<model::RequestsView>(answer));
+  control.requests(*std::move(scope), call.then<model::RequestsView>(answer));
 }
 
 void cancel_request(reconcile::Control& control,

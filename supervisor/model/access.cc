@@ -65,6 +65,11 @@ std::string take_option(std::string_view name, std::string_view value, Entrance&
   return "";
 }
 
+// No apps at all stand for every app.
+bool has(const std::vector<std::string>& apps, std::string_view app) {
+  return apps.empty() || std::find(apps.begin(), apps.end(), app) != apps.end();
+}
+
 }  // namespace
 
 std::string_view to_string(Role role) {
@@ -79,8 +84,10 @@ std::optional<Role> parse_role(std::string_view text) {
   return found->role;
 }
 
-bool Rights::covers(std::string_view app) const {
-  return apps.empty() || std::find(apps.begin(), apps.end(), app) != apps.end();
+bool Rights::covers(std::string_view app) const { return has(apps, app); }
+
+bool AppScope::holds(std::string_view id) const {
+  return (app.empty() || id == app) && has(covered, id);
 }
 
 std::string why_not(const Rights& rights) {

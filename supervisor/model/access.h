@@ -32,6 +32,14 @@ struct Rights {
   bool operator==(const Rights&) const = default;
 };
 
+// The apps that somebody asks about: one, or all that they may see.
+struct AppScope {
+  std::string app{};                   // id; empty: all
+  std::vector<std::string> covered{};  // as Rights has them
+
+  bool holds(std::string_view id) const;
+};
+
 // What is wrong with them; empty: nothing. An Admin is not limited to apps: who says what an app
 // runs and as whom is held by no such limit.
 std::string why_not(const Rights& rights);

@@ -181,10 +181,11 @@ class Control {
   virtual void rollback_app(RollbackApp request, Reply<model::Operation> reply) = 0;
   // The operation is empty (id "") when nothing was there and allow_missing was set.
   virtual void delete_app(DeleteApp request, Reply<model::Operation> reply) = 0;
-  // apps and workers of all apps, or of the one that is named (APP_NOT_FOUND if there is none).
-  virtual void snapshot(std::optional<std::string> app, Reply<Snapshot> reply) = 0;
-  // The certificates of workers that ended, by app, then newest first; of all apps or of one.
-  virtual void deaths(std::optional<std::string> app, Reply<std::vector<model::Death>> reply) = 0;
+  // Who asks about apps within a scope gets nothing of others; APP_NOT_FOUND if the one that it
+  // names is not there.
+  virtual void snapshot(model::AppScope scope, Reply<Snapshot> reply) = 0;
+  // The certificates of workers that ended, by app, then newest first.
+  virtual void deaths(model::AppScope scope, Reply<std::vector<model::Death>> reply) = 0;
   // What apps and workers have done and are at: of all, or of one (APP_NOT_FOUND if there is none).
   // Read on a thread of its own, which also replies; whoever asks meanwhile shares the next one.
   virtual void measure(std::optional<std::string> app,
@@ -197,21 +198,21 @@ class Control {
   virtual void backup_state(BackupState request, Reply<BackupMade> reply) = 0;
   // All apps of such a copy, or none; replies with them as they begin.
   virtual void restore_state(RestoreState request, Reply<std::vector<model::AppView>> reply) = 0;
-  // What workers have in hand now, of all apps or of one.
-  virtual void requests(std::optional<std::string> app, Reply<model::RequestsView> reply) = 0;
+  // What workers have in hand now.
+  virtual void requests(model::AppScope scope, Reply<model::RequestsView> reply) = 0;
   // Has a request in hand ended; replies with what it was as soon as its worker was told.
   virtual void cancel_request(CancelRequest request, Reply<model::RequestView> reply) = 0;
   virtual void operation(std::string id, Reply<model::Operation> reply) = 0;
-  virtual void operations(std::string app, Reply<std::vector<model::Operation>> reply) = 0;
+  // Those that are kept, whether their apps are there or not.
+  virtual void operations(model::AppScope scope, Reply<std::vector<model::Operation>> reply) = 0;
   virtual void cancel_operation(CancelOperation request, Reply<model::Operation> reply) = 0;
   // The history of an app (APP_NOT_FOUND if there is none), newest first.
   virtual void revisions(std::string app, Reply<std::vector<model::Revision>> reply) = 0;
   // Replies when the operation is done or `deadline` has come.
   virtual void wait_operation(std::string id, std::chrono::steady_clock::time_point deadline,
                               Reply<model::Operation> reply) = 0;
-  // Events with a revision of at least `from`, those of `app` only unless it is empty. `wake` may
-  // be called from any thread.
-  virtual Result<std::unique_ptr<Subscription>> subscribe(std::int64_t from, std::string app,
+  // Events with a revision of at least `from`. `wake` may be called from any thread.
+  virtual Result<std::unique_ptr<Subscription>> subscribe(std::int64_t from, model::AppScope scope,
                                                           std::function<void()> wake) = 0;
   // Reads an app's logs; batches come on another thread, one for each LogReading::next().
   virtual void read_logs(std::string app, core::LogQuery query, runtime::LogReader::Deliver deliver,

@@ -114,19 +114,14 @@ void Reconciler::note_cut(AppEntry& app, core::RolloutKey key,
   }
 }
 
-void Reconciler::deaths(std::optional<std::string> app, Reply<std::vector<model::Death>> reply) {
-  post([this, wanted = std::move(app), reply = std::move(reply)] {
-    if (wanted && !apps_.contains(*wanted)) {
-      reply(app_not_found(*wanted));
-      return;
-    }
+void Reconciler::deaths(model::AppScope scope, Reply<std::vector<model::Death>> reply) {
+  post([this, scope = std::move(scope), reply = std::move(reply)] {
+    if (!is_there(scope)) return reply(app_not_found(scope.app));
     store_changed();
-    auto found = store_->deaths(wanted);
-    if (found) {
-      reply(*std::move(found));
-    } else {
-      reply(std::move(found).error());
-    }
+    auto found = store_->deaths(scope.app.empty() ? std::nullopt : std::optional(scope.app));
+    if (!found) return reply(std::move(found).error());
+    std::erase_if(*found, [&](const auto& death) { return !scope.holds(death.app); });
+    reply(*std::move(found));
   });
 }
 

@@ -59,10 +59,10 @@ const model::Operation* OperationBook::find(const std::string& id) const {
   return it == operations_.end() ? nullptr : &it->second;
 }
 
-std::vector<model::Operation> OperationBook::list(const std::string& app) const {
+std::vector<model::Operation> OperationBook::list(const model::AppScope& scope) const {
   std::vector<model::Operation> all;
   for (const auto& [id, operation] : operations_) {
-    if (app.empty() || operation.app == app) all.push_back(operation);
+    if (scope.holds(operation.app)) all.push_back(operation);
   }
   std::stable_sort(all.begin(), all.end(),
                    [](const auto& a, const auto& b) { return a.create_time > b.create_time; });

@@ -27,7 +27,8 @@ class OperationBook {
   void add(const model::Operation& operation, const std::vector<model::Operation>& superseded);
 
   const model::Operation* find(const std::string& id) const;
-  std::vector<model::Operation> list(const std::string& app) const;  // newest first; "" is all
+  std::vector<model::Operation> list(
+      const model::AppScope& scope) const;  // newest first; "" is all
   std::vector<model::Operation*> open(const std::string& app);
   std::vector<const model::Operation*> open(const std::string& app) const;
   bool has_open(const std::string& app) const;

@@ -3,16 +3,17 @@
 
 namespace appd::reconcile {
 
-void Reconciler::snapshot(std::optional<std::string> app, Reply<Snapshot> reply) {
-  post([this, wanted = std::move(app), reply = std::move(reply)] {
-    if (wanted && !apps_.contains(*wanted)) {
-      reply(app_not_found(*wanted));
-      return;
-    }
+bool Reconciler::is_there(const model::AppScope& scope) const {
+  return scope.app.empty() || apps_.contains(scope.app);
+}
+
+void Reconciler::snapshot(model::AppScope scope, Reply<Snapshot> reply) {
+  post([this, scope = std::move(scope), reply = std::move(reply)] {
+    if (!is_there(scope)) return reply(app_not_found(scope.app));
     Snapshot out;
     out.revision = hub_->revision();
     for (const auto& [id, entry] : apps_) {
-      if (wanted && id != *wanted) continue;
+      if (!scope.holds(id)) continue;
       out.apps.push_back(view(entry, desired(entry), runtime_));
       std::map<core::WorkerId, model::WorkerView> by_id;
       for (const auto& [key, rollout] : entry.state.rollouts) {
@@ -38,8 +39,8 @@ void Reconciler::operation(std::string id, Reply<model::Operation> reply) {
   });
 }
 
-void Reconciler::operations(std::string app, Reply<std::vector<model::Operation>> reply) {
-  post([this, app = std::move(app), reply = std::move(reply)] { reply(book_.list(app)); });
+void Reconciler::operations(model::AppScope scope, Reply<std::vector<model::Operation>> reply) {
+  post([this, scope = std::move(scope), reply = std::move(reply)] { reply(book_.list(scope)); });
 }
 
 void Reconciler::revisions(std::string app, Reply<std::vector<model::Revision>> reply) {
@@ -65,9 +66,10 @@ void Reconciler::wait_operation(std::string id, std::chrono::steady_clock::time_
   });
 }
 
-Result<std::unique_ptr<Subscription>> Reconciler::subscribe(std::int64_t from, std::string app,
+Result<std::unique_ptr<Subscription>> Reconciler::subscribe(std::int64_t from,
+                                                            model::AppScope scope,
                                                             std::function<void()> wake) {
-  return hub_->subscribe(from, std::move(app), std::move(wake));
+  return hub_->subscribe(from, std::move(scope), std::move(wake));
 }
 
 }  // namespace appd::reconcile

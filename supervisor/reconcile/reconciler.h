@@ -61,23 +61,23 @@ class Reconciler : public Control {
   void reload_app(ReloadApp request, Reply<model::Operation> reply) override;
   void delete_app(DeleteApp request, Reply<model::Operation> reply) override;
   void rollback_app(RollbackApp request, Reply<model::Operation> reply) override;
-  void snapshot(std::optional<std::string> app, Reply<Snapshot> reply) override;
-  void deaths(std::optional<std::string> app, Reply<std::vector<model::Death>> reply) override;
+  void snapshot(model::AppScope scope, Reply<Snapshot> reply) override;
+  void deaths(model::AppScope scope, Reply<std::vector<model::Death>> reply) override;
   void measure(std::optional<std::string> app,
                Reply<std::shared_ptr<const model::Measurement>> reply) override;
   void dump_stacks(std::string app, std::int32_t worker, Reply<WorkerStacks> reply) override;
   void recycle_worker(RecycleWorker request, Reply<model::WorkerView> reply) override;
   void backup_state(BackupState request, Reply<BackupMade> reply) override;
   void restore_state(RestoreState request, Reply<std::vector<model::AppView>> reply) override;
-  void requests(std::optional<std::string> app, Reply<model::RequestsView> reply) override;
+  void requests(model::AppScope scope, Reply<model::RequestsView> reply) override;
   void cancel_request(CancelRequest request, Reply<model::RequestView> reply) override;
   void operation(std::string id, Reply<model::Operation> reply) override;
-  void operations(std::string app, Reply<std::vector<model::Operation>> reply) override;
+  void operations(model::AppScope scope, Reply<std::vector<model::Operation>> reply) override;
   void cancel_operation(CancelOperation request, Reply<model::Operation> reply) override;
   void revisions(std::string app, Reply<std::vector<model::Revision>> reply) override;
   void wait_operation(std::string id, std::chrono::steady_clock::time_point deadline,
                       Reply<model::Operation> reply) override;
-  Result<std::unique_ptr<Subscription>> subscribe(std::int64_t from, std::string app,
+  Result<std::unique_ptr<Subscription>> subscribe(std::int64_t from, model::AppScope scope,
                                                   std::function<void()> wake) override;
   void read_logs(std::string app, core::LogQuery query, runtime::LogReader::Deliver deliver,
                  Reply<std::shared_ptr<LogReading>> reply) override;

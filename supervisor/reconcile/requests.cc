@@ -94,13 +94,13 @@ model::RequestsView Reconciler::requests_of(const AppEntry& app, core::RolloutKe
   return out;
 }
 
-void Reconciler::requests(std::optional<std::string> app, Reply<model::RequestsView> reply) {
-  post([this, wanted = std::move(app), reply = std::move(reply)] {
-    if (wanted && !apps_.contains(*wanted)) return reply(app_not_found(*wanted));
+void Reconciler::requests(model::AppScope scope, Reply<model::RequestsView> reply) {
+  post([this, scope = std::move(scope), reply = std::move(reply)] {
+    if (!is_there(scope)) return reply(app_not_found(scope.app));
     const auto now = steady_clock::now();
     model::RequestsView all;
     for (const auto& [id, entry] : apps_) {
-      if (wanted && id != *wanted) continue;
+      if (!scope.holds(id)) continue;
       for (const auto& [key, rollout] : entry.state.rollouts) {
         for (const auto& [worker_id, worker] : rollout.workers) {
           model::RequestsView own = requests_of(entry, key, worker_id, worker, now);

@@ -7,9 +7,9 @@ namespace appd::reconcile {
 
 class WatchHub::Cursor : public Subscription {
  public:
-  Cursor(std::shared_ptr<WatchHub> hub, std::int64_t next, std::string app,
+  Cursor(std::shared_ptr<WatchHub> hub, std::int64_t next, model::AppScope scope,
          std::list<Watcher>::iterator me)
-      : hub_(std::move(hub)), next_(next), told_(next), app_(std::move(app)), me_(me) {}
+      : hub_(std::move(hub)), next_(next), told_(next), scope_(std::move(scope)), me_(me) {}
 
   ~Cursor() override {
     std::lock_guard lock(hub_->mutex_);
@@ -22,7 +22,7 @@ class WatchHub::Cursor : public Subscription {
     std::vector<model::EventPtr> events;
     for (; next_ <= hub_->last_ && events.size() < limit; ++next_) {
       const auto& event = hub_->ring_[static_cast<std::size_t>(next_ - hub_->first())];
-      if (app_.empty() || event->app == app_) events.push_back(event);
+      if (scope_.holds(event->app)) events.push_back(event);
     }
     if (!events.empty()) {
       told_ = next_;
@@ -30,7 +30,7 @@ class WatchHub::Cursor : public Subscription {
       told_ = next_;
       const auto& passed = hub_->ring_[static_cast<std::size_t>(next_ - 1 - hub_->first())];
       events.push_back(std::make_shared<const model::Event>(
-          model::Event{passed->revision, passed->time, app_, model::Progress{}}));
+          model::Event{passed->revision, passed->time, scope_.app, model::Progress{}}));
     }
     me_->waiting = events.empty();
     return events;
@@ -40,7 +40,7 @@ class WatchHub::Cursor : public Subscription {
   std::shared_ptr<WatchHub> hub_;
   std::int64_t next_;
   std::int64_t told_;  // what next_ was when the watcher heard of a revision last
-  std::string app_;
+  model::AppScope scope_;
   std::list<Watcher>::iterator me_;
 };
 
@@ -65,13 +65,13 @@ std::int64_t WatchHub::oldest_revision() const {
   return first();
 }
 
-Result<std::unique_ptr<Subscription>> WatchHub::subscribe(std::int64_t from, std::string app,
+Result<std::unique_ptr<Subscription>> WatchHub::subscribe(std::int64_t from, model::AppScope scope,
                                                           std::function<void()> wake) {
   std::lock_guard lock(mutex_);
   // From beyond the last: of an earlier appd, whose clock was ahead of ours.
   if (from < first() || from > last_ + 1) return compacted(from);
   auto me = watchers_.insert(watchers_.end(), Watcher{std::move(wake), false});
-  return std::unique_ptr<Subscription>(new Cursor(shared_from_this(), from, std::move(app), me));
+  return std::unique_ptr<Subscription>(new Cursor(shared_from_this(), from, std::move(scope), me));
 }
 
 Error WatchHub::compacted(std::int64_t from) const {

@@ -19,7 +19,8 @@ namespace appd::reconcile {
 class WatchHub : public std::enable_shared_from_this<WatchHub> {
  public:
   static constexpr std::size_t kKept = 8192;
-  // A watcher of one app is told of the revision when it has passed over so many events of others.
+  // A watcher of some apps is told of the revision when it has passed over so many events of
+  // others.
   static constexpr std::int64_t kProgressEvery = 1024;
 
   // Revisions start behind `base`, which must be beyond those of every earlier appd on this state.
@@ -28,7 +29,7 @@ class WatchHub : public std::enable_shared_from_this<WatchHub> {
   void publish(model::Event event);  // its revision is set here
   std::int64_t revision() const;
   std::int64_t oldest_revision() const;  // that is kept; the next one if none is
-  Result<std::unique_ptr<Subscription>> subscribe(std::int64_t from, std::string app,
+  Result<std::unique_ptr<Subscription>> subscribe(std::int64_t from, model::AppScope scope,
                                                   std::function<void()> wake);
 
  private:

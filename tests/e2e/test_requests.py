@@ -12,6 +12,8 @@ import pytest
 from harness import http as web
 from harness.appd import DONE, FAILED, USAGE, Appd
 from harness.apps import copy_app, write_app
+from harness.caller import Caller, token_of
+from harness.ports import free_port
 from harness.waiting import wait_until
 
 ASGI = '''
@@ -121,6 +123,21 @@ def test_shows_what_threads_are_at_and_says_why_it_cannot_end_it(
     answer = asked.ended()
     assert answer is not None and answer.status == 200, "nothing was done to it"
     wait_until(lambda: not in_hand(appd, "web"), "it is in hand no more")
+
+
+def test_whose_rights_are_for_some_apps_is_shown_what_those_have_in_hand(appd: Appd, tmp_path: Path) -> None:
+    ports = {name: free_port() for name in ("web", "shop")}
+    for name, port in ports.items():
+        appd.create(name, write_app(tmp_path / name, source=SYNC), port).expect(DONE)
+    ci = Caller(appd.address, token=token_of(appd.ok("token", "create", "ci", "--role", "viewer", "--app", "web")))
+    with held(tmp_path / "web"), held(tmp_path / "shop"):
+        for name, port in ports.items():
+            Asked(port, f"/slow?{name}")
+        wait_until(lambda: len(in_hand(appd)) == 2, "both are in hand")
+        shown = ci("requests", "-o", "json").expect(DONE).json
+        assert [one["path"] for one in shown["requests"]] == ["/slow?web"]
+        assert int(shown.get("unnamed", 0)) == 0, "nor are others counted"
+        assert "APP_NOT_ALLOWED" in ci("requests", "shop").expect(FAILED).stderr
 
 
 def test_a_coroutine_is_cancelled_and_the_others_go_on(appd: Appd, port: int, tmp_path: Path) -> None:

@@ -109,6 +109,21 @@ TEST(AccessToApps, IsWhatTheRightsCover) {
   EXPECT_NE(why(reopen).find("about all apps"), std::string::npos);
 }
 
+TEST(AccessToApps, AListOrAWatchOfAllAppsIsForWhomIsLimitedTo) {
+  const model::Rights some{Viewer, {"web"}};
+  google::protobuf::DynamicMessageFactory factory;
+  for (const auto* method : all_methods()) {
+    const auto* type = method->input_type();
+    const bool lists = method->name().starts_with("List") || method->name().starts_with("Watch");
+    if (!lists || *needed_role(*type) != Viewer || method->name() == "ListRevisions") continue;
+    const std::unique_ptr<google::protobuf::Message> request(factory.GetPrototype(type)->New());
+    if (const auto* parent = type->FindFieldByName("parent")) {
+      request->GetReflection()->SetString(request.get(), parent, "apps/-");
+    }
+    EXPECT_FALSE(check_apps(some, *request, "token ci")) << method->full_name();
+  }
+}
+
 // Whoever adds a method need not think of limits to be safe: it must name its app.
 TEST(AccessToApps, OfWhatNamesNoneIsDeniedUnlessItIsKnownToShowOnlyThose) {
   const model::Rights some{Admin, {"web"}};
@@ -122,7 +137,7 @@ TEST(AccessToApps, OfWhatNamesNoneIsDeniedUnlessItIsKnownToShowOnlyThose) {
   EXPECT_EQ(allowed,
             (std::set<std::string>{"ListApps", "ListWorkers", "ListDeaths", "ListOperations",
                                    "GetOperation", "CancelOperation", "WaitOperation", "Watch",
-                                   "WatchStats", "GetServerInfo"}));
+                                   "WatchStats", "ListRequests", "GetServerInfo"}));
 }
 
 }  // namespace

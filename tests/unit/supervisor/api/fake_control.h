@@ -87,22 +87,20 @@ class FakeControl final : public reconcile::Control {
     deleted = request;
     answer(reply, book.empty() ? model::Operation{} : book.front());
   }
-  void snapshot(std::optional<std::string> app, Reply<reconcile::Snapshot> reply) override {
+  void snapshot(model::AppScope scope, Reply<reconcile::Snapshot> reply) override {
     if (refusal) return reply(*refusal);
     reconcile::Snapshot out = state;
     out.revision = hub->revision();
-    if (app) {
-      std::erase_if(out.apps, [&](const auto& view) { return view.record.id != *app; });
-      std::erase_if(out.workers, [&](const auto& view) { return view.app != *app; });
-      if (out.apps.empty()) {
-        return reply(Error{ErrorCode::NotFound, "APP_NOT_FOUND", "there is no app " + *app});
-      }
+    std::erase_if(out.apps, [&](const auto& view) { return !scope.holds(view.record.id); });
+    std::erase_if(out.workers, [&](const auto& view) { return !scope.holds(view.app); });
+    if (!scope.app.empty() && out.apps.empty()) {
+      return reply(Error{ErrorCode::NotFound, "APP_NOT_FOUND", "there is no app " + scope.app});
     }
     reply(std::move(out));
   }
-  void deaths(std::optional<std::string> app, Reply<std::vector<model::Death>> reply) override {
+  void deaths(model::AppScope scope, Reply<std::vector<model::Death>> reply) override {
     std::vector<model::Death> out = dead;
-    if (app) std::erase_if(out, [&](const auto& death) { return death.app != *app; });
+    std::erase_if(out, [&](const auto& death) { return !scope.holds(death.app); });
     answer(reply, out);
   }
   void measure(std::optional<std::string> app,
@@ -140,8 +138,10 @@ class FakeControl final : public reconcile::Control {
     }
     reply(Error{ErrorCode::NotFound, "WORKER_NOT_FOUND", "there is none"});
   }
-  void requests(std::optional<std::string>, Reply<model::RequestsView> reply) override {
-    answer(reply, in_hand);
+  void requests(model::AppScope scope, Reply<model::RequestsView> reply) override {
+    model::RequestsView out = in_hand;
+    std::erase_if(out.named, [&](const auto& request) { return !scope.holds(request.app); });
+    answer(reply, out);
   }
   void cancel_request(reconcile::CancelRequest request, Reply<model::RequestView> reply) override {
     cancelled_request = request;
@@ -153,9 +153,9 @@ class FakeControl final : public reconcile::Control {
     }
     reply(Error{ErrorCode::NotFound, "OPERATION_NOT_FOUND", "there is no operations/" + id});
   }
-  void operations(std::string app, Reply<std::vector<model::Operation>> reply) override {
+  void operations(model::AppScope scope, Reply<std::vector<model::Operation>> reply) override {
     std::vector<model::Operation> out = book;
-    if (!app.empty()) std::erase_if(out, [&](const auto& o) { return o.app != app; });
+    std::erase_if(out, [&](const auto& o) { return !scope.holds(o.app); });
     answer(reply, out);
   }
   void cancel_operation(reconcile::CancelOperation request,
@@ -174,9 +174,10 @@ class FakeControl final : public reconcile::Control {
     waits_.push_back({std::move(id), deadline, std::move(reply)});
     asked_.notify_all();
   }
-  Result<std::unique_ptr<reconcile::Subscription>> subscribe(std::int64_t from, std::string app,
+  Result<std::unique_ptr<reconcile::Subscription>> subscribe(std::int64_t from,
+                                                             model::AppScope scope,
                                                              std::function<void()> wake) override {
-    auto inner = hub->subscribe(from, std::move(app), std::move(wake));
+    auto inner = hub->subscribe(from, std::move(scope), std::move(wake));
     if (!inner) return std::move(inner).error();
     const std::lock_guard lock(mutex_);
     ++subscriptions_;

@@ -99,6 +99,9 @@ TEST_F(TokensTest, OfSomeAppsShowsOnlyThose) {
   control_.state.apps = {app("shop"), app("web")};
   control_.state.workers = {worker("shop", 1), worker("web", 1)};
   control_.book = {operation(2, "web"), operation(1, "shop")};
+  control_.in_hand.named.resize(2);
+  control_.in_hand.named[0].app = "shop";
+  control_.in_hand.named[1].app = "web";
   ASSERT_TRUE(create(request()).ok());
   const auto as_token = [this](grpc::ClientContext& context) -> grpc::ClientContext* {
     context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(20));
@@ -115,6 +118,13 @@ TEST_F(TokensTest, OfSomeAppsShowsOnlyThose) {
   ASSERT_TRUE(operations()->ListOperations(as_token(operations_context), {}, &changes).ok());
   ASSERT_EQ(changes.operations_size(), 1);
   EXPECT_EQ(changes.operations(0).app(), "apps/web");
+  grpc::ClientContext requests_context;
+  v1::ListRequestsRequest all_requests;
+  all_requests.set_parent("apps/-");
+  v1::ListRequestsResponse requests;
+  ASSERT_TRUE(workers()->ListRequests(as_token(requests_context), all_requests, &requests).ok());
+  ASSERT_EQ(requests.requests_size(), 1);
+  EXPECT_TRUE(requests.requests(0).name().starts_with("apps/web/"));
   for (const auto& [number, code] :
        {std::pair(1, grpc::StatusCode::PERMISSION_DENIED), std::pair(2, grpc::StatusCode::OK)}) {
     grpc::ClientContext context;
