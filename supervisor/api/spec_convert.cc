@@ -158,8 +158,11 @@ void keep_values(const std::map<std::string, std::string>& present,
   Field {                                                                          \
 #field,                                                                          \
         [](const v1::AppSpec& from, model::AppSpec& to, Violations& violations) {    \
-          to.field = defaults().field;                                               \
-          if (from.has_##field()) take_duration(#field, from.field(), to.field, violations); \
+          if (!from.has_##field()) {                                                 \
+            to.field = defaults().field;                                             \
+          } else {                                                                   \
+            take_duration(#field, from.field(), to.field, violations);               \
+          }                                                                          \
         },                                                                           \
         [](const model::AppSpec& from, v1::AppSpec& to) {                            \
           to_proto(from.field, *to.mutable_##field());                               \
@@ -273,15 +276,6 @@ void settle_loop(const v1::AppSpec& from, bool loop_is_given, model::AppSpec& to
   }
 }
 
-Rejection spec_invalid(Violations violations) {
-  Error error{ErrorCode::InvalidArgument, "SPEC_INVALID",
-              violations.front().field + ": " + violations.front().description};
-  if (violations.size() > 1) {
-    error.message += " (and " + std::to_string(violations.size() - 1) + " more)";
-  }
-  return {std::move(error), std::move(violations)};
-}
-
 // What a mask selects.
 struct Selection {
   std::vector<const Field*> fields;
@@ -356,18 +350,10 @@ void to_proto(const model::AppSpec& spec, v1::AppSpec& out) {
   for (const Field& field : kFields) field.give(spec, out);
 }
 
-Answer<model::AppSpec> to_model(const v1::AppSpec& spec) {
+model::AppSpec to_model(const v1::AppSpec& spec, Violations& unreadable) {
   model::AppSpec out;
-  Violations violations;
-  take(everything(), spec, out, violations);
-  if (violations.empty()) return out;
-  // What else is wrong is told in the same answer.
-  for (model::Violation& other : model::validate(out)) {
-    const bool named = std::any_of(violations.begin(), violations.end(),
-                                   [&](const auto& known) { return known.field == other.field; });
-    if (!named) violations.push_back(std::move(other));
-  }
-  return spec_invalid(std::move(violations));
+  take(everything(), spec, out, unreadable);
+  return out;
 }
 
 Answer<reconcile::SpecEdit> to_edit(const v1::AppSpec& spec,
@@ -375,14 +361,10 @@ Answer<reconcile::SpecEdit> to_edit(const v1::AppSpec& spec,
   Answer<Selection> selection =
       mask != nullptr && mask->paths_size() > 0 ? select(*mask) : populated(spec);
   if (!selection) return selection.rejection();
-  model::AppSpec scratch;
-  Violations violations;
-  take(selection.value(), spec, scratch, violations);
-  if (!violations.empty()) return spec_invalid(std::move(violations));
   return reconcile::SpecEdit([spec, selected = selection.value()](model::AppSpec& to) {
-    Violations none;  // there were none above
+    Violations unreadable;
     const std::map<std::string, std::string> present = to.env;
-    take(selected, spec, to, none);
+    take(selected, spec, to, unreadable);
     for (const std::string& name : selected.variables) {
       const auto given = spec.env().find(name);
       if (given == spec.env().end()) {
@@ -392,6 +374,7 @@ Answer<reconcile::SpecEdit> to_edit(const v1::AppSpec& spec,
       }
     }
     keep_values(present, to.env);
+    return unreadable;
   });
 }
 

@@ -15,10 +15,10 @@ namespace v1 = ::appd::v1;
 // the names are shown, to everybody.
 void to_proto(const model::AppSpec& spec, v1::AppSpec& out);
 
-// A whole spec; what is not set takes its default. Rejects (SPEC_INVALID, every violation) only
-// what the model cannot express: durations that are none, enumerators that do not exist. The
-// model's own rules are the core's to check.
-Answer<model::AppSpec> to_model(const v1::AppSpec& spec);
+// A whole spec; what is not set takes its default, and so does what the model cannot express, which
+// is told in `unreadable`: durations that are none, enumerators that do not exist. The model's own
+// rules are the core's to check.
+model::AppSpec to_model(const v1::AppSpec& spec, std::vector<model::Violation>& unreadable);
 
 // What `mask` takes over from `spec`, to be done to the present spec later, on any thread.
 //   no mask        the fields that are set

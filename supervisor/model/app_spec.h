@@ -110,6 +110,9 @@ struct Violation {
   std::string description;  // the rule, the value that was given, and what to do
 };
 
+// Whether it is of the field, or of another one by a rule that compares the two.
+bool is_about(const Violation& violation, std::string_view field);
+
 // All violations at once; pure, looks at nothing but the values.
 std::vector<Violation> validate(const AppSpec& spec);
 // An app's id: [a-z0-9-]{1,63}, a letter first, a letter or digit last (RFC 1034 labels, lower

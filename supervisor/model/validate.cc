@@ -205,6 +205,19 @@ void check_durations(Checker& check, const AppSpec& spec) {
 
 }  // namespace
 
+// A rule that compares two fields names the other one in what it says.
+bool is_about(const Violation& violation, std::string_view field) {
+  if (violation.field == field) return true;
+  const std::string_view name = field.substr(field.find('.') + 1);
+  const std::string_view words = violation.description;
+  for (auto at = words.find(name); at != std::string_view::npos; at = words.find(name, at + 1)) {
+    const bool begins = at == 0 || !is_name_rest(words[at - 1]);
+    const std::size_t end = at + name.size();
+    if (begins && (end == words.size() || !is_name_rest(words[end]))) return true;
+  }
+  return false;
+}
+
 std::vector<Violation> validate(const AppSpec& spec) {
   std::vector<Violation> violations;
   Checker check(violations);

@@ -141,9 +141,18 @@ model::Operation Reconciler::replayed_operation(const store::Replay& replay) con
   return operation != nullptr ? *operation : model::Operation{};
 }
 
-// Everything about a spec but its sockets.
-std::optional<Rejection> Reconciler::check_spec(const std::string& id, const model::AppSpec& spec) {
-  std::vector<model::Violation> violations = model::validate(spec);
+// Everything about a spec but its sockets. Of a field that could not be read, the spec has another
+// value than its user wants: no rule that looks at it says anything about what is meant.
+std::optional<Rejection> Reconciler::check_spec(const std::string& id, const model::AppSpec& spec,
+                                                std::vector<model::Violation> unreadable) {
+  const std::vector<model::Violation> unread = unreadable;
+  std::vector<model::Violation> violations = std::move(unreadable);
+  for (model::Violation& broken : model::validate(spec)) {
+    const bool follows = std::any_of(unread.begin(), unread.end(), [&](const auto& field) {
+      return model::is_about(broken, field.field);
+    });
+    if (!follows) violations.push_back(std::move(broken));
+  }
   for (model::Violation& of_host : runtime::check_host(spec)) {
     const bool named = std::any_of(violations.begin(), violations.end(),
                                    [&](const auto& known) { return known.field == of_host.field; });
@@ -234,7 +243,7 @@ Answer<model::AppView> Reconciler::do_create(const CreateApp& request) {
                  "there is an app " + request.id + " already; change it with appctl set or apply",
                  0};
   }
-  if (auto rejected = check_spec(request.id, request.spec)) return *rejected;
+  if (auto rejected = check_spec(request.id, request.spec, request.unreadable)) return *rejected;
 
   AppEntry app;
   app.record.id = request.id;
@@ -272,22 +281,24 @@ Answer<model::AppView> Reconciler::do_update(const UpdateApp& request) {
   if (replay) return *replay;
   auto it = apps_.find(request.id);
   if (it == apps_.end() && request.allow_missing && request.options.etag.empty()) {
-    CreateApp create{request.id, {}, request.options};
-    request.edit(create.spec);
+    CreateApp create{request.id, {}, {}, request.options};
+    create.unreadable = request.edit(create.spec);
     return do_create(create);
   }
   AppEntry* app = it == apps_.end() ? nullptr : &it->second;
   if (auto rejected = check_edit(app, request.id, request.options)) return *rejected;
 
   Edit edit{app->record.spec, request.kind};
-  request.edit(edit.spec);
+  edit.unreadable = request.edit(edit.spec);
   return edit_spec(*app, std::move(edit), request.options);
 }
 
 Answer<model::AppView> Reconciler::edit_spec(AppEntry& app, Edit edit, const CallOptions& options) {
   model::AppRecord record = app.record;
   record.spec = std::move(edit.spec);
-  if (auto rejected = check_spec(record.id, record.spec)) return *rejected;
+  if (auto rejected = check_spec(record.id, record.spec, std::move(edit.unreadable))) {
+    return *rejected;
+  }
   const model::AppSpec& before = app.record.spec;
   bool changed = record.spec != before;
   std::vector<std::string> other_values = changed_env(before, record.spec);

@@ -34,12 +34,13 @@ struct CallOptions {
 struct CreateApp {
   std::string id;
   model::AppSpec spec;
+  std::vector<model::Violation> unreadable;  // what the spec cannot express; told with all else
   CallOptions options;
 };
 
-// Edits the present spec in the core thread, so that two callers never overwrite each other.
-// Pure; may answer an Error (its violations go to Rejection).
-using SpecEdit = std::function<void(model::AppSpec&)>;
+// Edits the present spec in the core thread, so that two callers never overwrite each other. Pure.
+// Answers what of it cannot be read: those fields stay as they are.
+using SpecEdit = std::function<std::vector<model::Violation>(model::AppSpec&)>;
 
 struct UpdateApp {
   std::string id;

@@ -126,6 +126,7 @@ class Reconciler : public Control {
     model::OperationKind kind;
     bool always_rollout = false;  // although nothing in the spec calls for one
     std::int64_t restores = 0;
+    std::vector<model::Violation> unreadable{};  // what was wanted besides
   };
   Answer<model::AppView> edit_spec(AppEntry& app, Edit edit, const CallOptions& options);
 

@@ -47,9 +47,27 @@ TEST_F(AppsTest, RequestsThatMakeNoSenseNeverReachTheCore) {
   request.mutable_app()->set_name("apps/web");
   request.set_request_id("retry-1");
   EXPECT_EQ(fields(request), "REQUEST_INVALID request_id");
-  request.mutable_app()->mutable_spec()->mutable_timeout()->set_seconds(-1);
-  EXPECT_EQ(fields(request), "SPEC_INVALID spec.timeout spec.directory spec.app spec.bind");
   EXPECT_FALSE(control_.created);
+}
+
+TEST_F(AppsTest, WhatCannotBeReadReachesTheCoreWhichTellsItWithAllElse) {
+  v1::App app;
+  v1::CreateAppRequest create;
+  create.set_app_id("web");
+  create.mutable_app()->mutable_spec()->mutable_timeout()->set_seconds(-1);
+  ASSERT_TRUE(call(apps(), &v1::Apps::Stub::CreateApp, create, &app).ok());
+  ASSERT_EQ(control_.created->unreadable.size(), 1U);
+  EXPECT_EQ(control_.created->unreadable.front().field, "spec.timeout");
+  v1::UpdateAppRequest update;
+  *update.mutable_app() = create.app();
+  update.mutable_app()->set_name("apps/web");
+  ASSERT_TRUE(call(apps(), &v1::Apps::Stub::UpdateApp, update, &app).ok());
+  model::AppSpec spec;
+  spec.timeout = model::Milliseconds(7);
+  const auto unreadable = control_.updated->edit(spec);
+  ASSERT_EQ(unreadable.size(), 1U);
+  EXPECT_EQ(unreadable.front().field, "spec.timeout");
+  EXPECT_EQ(spec.timeout.count(), 7) << "it stays as it was";
 }
 
 TEST_F(AppsTest, FingerprintsTellARetryFromAnotherRequest) {

@@ -205,6 +205,20 @@ TEST(Validate, ListsTheClassesThatThereAre) {
             "\"asgi\", but got \"quantum\": choose one of these");
 }
 
+TEST(Validate, TellsAViolationOfAFieldFromOneThatComparesWithIt) {
+  AppSpec spec = good();
+  spec.health_path = "/healthz";
+  spec.health_timeout = spec.boot_timeout = Milliseconds(2000);
+  spec.health_tries = 2;
+  const auto violations = validate(spec);
+  ASSERT_EQ(violations.size(), 1U);
+  EXPECT_EQ(violations[0].field, "spec.health_timeout");
+  EXPECT_TRUE(is_about(violations[0], "spec.health_timeout"));
+  EXPECT_TRUE(is_about(violations[0], "spec.boot_timeout")) << "which it is longer than";
+  EXPECT_FALSE(is_about(violations[0], "spec.timeout")) << "which is but a part of their names";
+  EXPECT_FALSE(is_about(violations[0], "spec.run_mode"));
+}
+
 TEST(Validate, SaysWhatToUseInsteadOfThreads) {
   AppSpec spec = good();
   spec.worker_class = "gevent";
