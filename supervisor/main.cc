@@ -60,7 +60,7 @@ sigset_t waited_signals() {
 void obey(int signal, reconcile::Reconciler& reconciler, bool keep_on_term, spdlog::logger& log) {
   switch (signal) {
     case SIGUSR1:
-      return reconciler.reopen_logs("", [](const auto&) {});
+      return reconciler.reopen_logs({}, [](const auto&) {});
     case SIGUSR2:
       return reconciler.upgrade({}, [](const auto&) {});  // which logs what comes of it
     case SIGHUP:

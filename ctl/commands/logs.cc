@@ -97,9 +97,18 @@ ExitCode logs(Session& session, const Options& options) {
   }
 }
 
-ExitCode reopen(Session& session, const std::string& id) {
+struct ReopenOptions {
+  std::string id;  // empty: all
+  std::string request_id;
+  std::string reason;
+};
+
+ExitCode reopen(Session& session, const ReopenOptions& options) {
+  const std::string& id = options.id;
   v1::ReopenLogsRequest request;
   request.set_name("apps/" + (id.empty() ? "-" : id));
+  request.set_request_id(options.request_id);
+  request.set_reason(options.reason);
   Outcome<v1::ReopenLogsResponse> reopened = session.client().reopen_logs(request);
   if (!reopened) return session.fail(reopened.error(), {"reopen the logs", id, "", {}});
   if (session.json()) return session.print_json(*reopened);
@@ -162,10 +171,12 @@ void add_logs(CLI::App& command, Action& action) {
 }
 
 void add_reopen_logs(CLI::App& command, Action& action) {
-  auto id = std::make_shared<std::string>();
-  add_name(command, *id)->description("only this app's (default: all apps')");
-  command.callback(
-      [id, &action] { action = [id](Session& session) { return reopen(session, *id); }; });
+  auto options = std::make_shared<ReopenOptions>();
+  add_name(command, options->id)->description("only this app's (default: all apps')");
+  add_call_options(command, options->request_id, options->reason);
+  command.callback([options, &action] {
+    action = [options](Session& session) { return reopen(session, *options); };
+  });
 }
 
 }  // namespace appd::ctl

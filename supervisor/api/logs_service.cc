@@ -4,6 +4,7 @@
 
 #include <deque>
 
+#include "supervisor/api/change_options.h"
 #include "supervisor/api/services.h"
 #include "supervisor/api/stream_call.h"
 #include "supervisor/model/text.h"
@@ -220,7 +221,9 @@ void reopen_logs(reconcile::Control& control,
     response.set_apps(apps);
     done.finish(response);
   };
-  control.reopen_logs(std::move(app), call.then<std::int32_t>(answer));
+  auto options = options_of(call);
+  if (!options) return;
+  control.reopen_logs({std::move(app), *std::move(options)}, call.then<std::int32_t>(answer));
 }
 
 }  // namespace

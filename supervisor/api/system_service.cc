@@ -21,10 +21,30 @@ constexpr std::array kLevels = {
     Level{"error", spdlog::level::err},
 };
 
-std::string level_of(const spdlog::logger& log) {
+std::string name_of(spdlog::level::level_enum value) {
   const auto found = std::find_if(kLevels.begin(), kLevels.end(),
-                                  [&](const Level& level) { return level.value == log.level(); });
+                                  [&](const Level& level) { return level.value == value; });
   return found == kLevels.end() ? "off" : found->name;
+}
+
+void set_log_level(reconcile::Control& control,
+                   UnaryCall<v1::SetLogLevelRequest, v1::SetLogLevelResponse>& call) {
+  const std::string& wanted = call.request().level();
+  const auto level = std::find_if(kLevels.begin(), kLevels.end(),
+                                  [&](const Level& known) { return known.name == wanted; });
+  if (level == kLevels.end()) {
+    return call.reject(request_invalid(
+        "level", "must be trace, debug, info, warn or error, but got " + model::in_quotes(wanted)));
+  }
+  auto options = options_of(call);
+  if (!options) return;
+  const auto answer = [](auto& done, spdlog::level::level_enum previous) {
+    v1::SetLogLevelResponse response;
+    response.set_previous_level(name_of(previous));
+    done.finish(response);
+  };
+  control.set_log_level({level->value, *std::move(options)},
+                        call.then<spdlog::level::level_enum>(answer));
 }
 
 void upgrade(reconcile::Control& control,
@@ -112,7 +132,7 @@ void SystemService::serve(CallHost& host) {
     v1::ServerInfo response;
     to_proto(info_, response);
     response.set_revision(control_.revision());
-    response.set_log_level(level_of(log_));
+    response.set_log_level(name_of(log_.level()));
     call.finish(response);
   });
   serve_unary(host, service_, &System::Upgrade, [this](auto& call) { upgrade(control_, call); });
@@ -121,22 +141,8 @@ void SystemService::serve(CallHost& host) {
               [this](auto& call) { backup_state(control_, call); });
   serve_unary(host, service_, &System::RestoreState,
               [this](auto& call) { restore_state(control_, call); });
-  serve_unary(host, service_, &System::RequestSetLogLevel, [this](auto& call) {
-    const std::string& wanted = call.request().level();
-    const auto level = std::find_if(kLevels.begin(), kLevels.end(),
-                                    [&](const Level& known) { return known.name == wanted; });
-    if (level == kLevels.end()) {
-      return call.reject(request_invalid(
-          "level",
-          "must be trace, debug, info, warn or error, but got " + model::in_quotes(wanted)));
-    }
-    v1::SetLogLevelResponse response;
-    response.set_previous_level(level_of(log_));
-    log_.info("log level changed from={} to={} caller=\"{}\"", response.previous_level(), wanted,
-              describe(call.caller()));
-    log_.set_level(level->value);
-    call.finish(response);
-  });
+  serve_unary(host, service_, &System::SetLogLevel,
+              [this](auto& call) { set_log_level(control_, call); });
 }
 
 }  // namespace appd::api

@@ -126,6 +126,10 @@ template std::optional<Answer<model::Token>> Reconciler::replayed(
     const CallOptions&, const std::function<model::Token(const store::Replay&)>&);
 template std::optional<Answer<std::string>> Reconciler::replayed(
     const CallOptions&, const std::function<std::string(const store::Replay&)>&);
+template std::optional<Answer<std::int32_t>> Reconciler::replayed(
+    const CallOptions&, const std::function<std::int32_t(const store::Replay&)>&);
+template std::optional<Answer<spdlog::level::level_enum>> Reconciler::replayed(
+    const CallOptions&, const std::function<spdlog::level::level_enum(const store::Replay&)>&);
 
 // The app as it is now, with the operation that the request began.
 model::AppView Reconciler::replayed_view(const store::Replay& replay) const {

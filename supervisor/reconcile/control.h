@@ -2,6 +2,8 @@
 // the core without gRPC.
 #pragma once
 
+#include <spdlog/common.h>
+
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -104,6 +106,15 @@ struct BackupMade {
 };
 struct RestoreState {
   std::string path;
+  CallOptions options;
+};
+
+struct ReopenLogs {
+  std::string app;  // id; empty: all
+  CallOptions options;
+};
+struct SetLogLevel {
+  spdlog::level::level_enum level;
   CallOptions options;
 };
 
@@ -218,9 +229,11 @@ class Control {
   // Reads an app's logs; batches come on another thread, one for each LogReading::next().
   virtual void read_logs(std::string app, core::LogQuery query, runtime::LogReader::Deliver deliver,
                          Reply<std::shared_ptr<LogReading>> reply) = 0;
-  // Every process of the app, or with "" of all apps, gets its log files anew by their names. The
-  // number of apps; when it is told, their new files are on the way.
-  virtual void reopen_logs(std::string app, Reply<std::int32_t> reply) = 0;
+  // Every process of the app, or of all, gets its log files anew by their names. The number of
+  // apps; when it is told, their new files are on the way.
+  virtual void reopen_logs(ReopenLogs request, Reply<std::int32_t> reply) = 0;
+  // Of appd's own log. The level before.
+  virtual void set_log_level(SetLogLevel request, Reply<spdlog::level::level_enum> reply) = 0;
   // Replies only when it is refused: after a success this process is another appd, which answers a
   // repetition of the request.
   virtual void upgrade(Upgrade request, Reply<Upgraded> reply) = 0;

@@ -46,13 +46,45 @@ void Reconciler::read_logs(std::string app, core::LogQuery query,
   });
 }
 
-void Reconciler::reopen_logs(std::string app, Reply<std::int32_t> reply) {
-  post([this, app = std::move(app), reply = std::move(reply)] {
+// Both are what one does when the disk is full: they are done though no record of them can be kept.
+void Reconciler::record(const std::string& words, const CallOptions& options, int answer) {
+  store::Change change;
+  change.audit = audit_line(words, options);
+  change.request = answered_by(options, "", std::to_string(answer));
+  if (auto stored = store_->commit(change, std::chrono::system_clock::now()); !stored) {
+    log_->error("cannot store a record, going on what=\"{}\" why=\"{}\"", change.audit,
+                stored.error().message);
+  }
+  log_->info("change accepted what=\"{}\"", change.audit);
+}
+
+void Reconciler::reopen_logs(ReopenLogs request, Reply<std::int32_t> reply) {
+  post([this, request = std::move(request), reply = std::move(reply)] {
+    const std::string& app = request.app;
+    const auto replay = replayed<std::int32_t>(
+        request.options, [](const store::Replay& first) { return std::stoi(first.operation); });
+    if (replay) return reply(*replay);
     if (!app.empty() && !apps_.contains(app)) return reply(app_not_found(app));
     const auto count = app.empty() ? static_cast<std::int32_t>(apps_.size()) : 1;
-    log_->info("logs are reopened app={}", app.empty() ? "all" : app);
+    record("reopened the logs of " + (app.empty() ? "all apps" : app), request.options, count);
     // Back on this thread behind the new files, which are then on their way to the zygotes.
     keeper_->reopen(app, [this, reply, count] { post([reply, count] { reply(count); }); });
+  });
+}
+
+void Reconciler::set_log_level(SetLogLevel request, Reply<spdlog::level::level_enum> reply) {
+  post([this, request = std::move(request), reply = std::move(reply)] {
+    using Level = spdlog::level::level_enum;
+    const auto replay = replayed<Level>(request.options, [](const store::Replay& first) {
+      return static_cast<Level>(std::stoi(first.operation));
+    });
+    if (replay) return reply(*replay);
+    const Level before = log_->level();
+    const auto name = [](Level level) { return std::string(to_string_view(level).data()); };
+    record("log level changed from " + name(before) + " to " + name(request.level), request.options,
+           before);
+    log_->set_level(request.level);
+    reply(before);
   });
 }
 

@@ -81,7 +81,8 @@ class Reconciler : public Control {
                                                   std::function<void()> wake) override;
   void read_logs(std::string app, core::LogQuery query, runtime::LogReader::Deliver deliver,
                  Reply<std::shared_ptr<LogReading>> reply) override;
-  void reopen_logs(std::string app, Reply<std::int32_t> reply) override;
+  void reopen_logs(ReopenLogs request, Reply<std::int32_t> reply) override;
+  void set_log_level(SetLogLevel request, Reply<spdlog::level::level_enum> reply) override;
   void upgrade(Upgrade request, Reply<Upgraded> reply) override;
   void shutdown(Shutdown request, Reply<ShuttingDown> reply) override;
   void create_token(CreateToken request, Reply<model::Token> reply) override;
@@ -114,7 +115,10 @@ class Reconciler : public Control {
                                     const std::function<T(const store::Replay&)>& answer);
   model::AppView replayed_view(const store::Replay& replay) const;
   model::Operation replayed_operation(const store::Replay& replay) const;
-  std::optional<Rejection> check_spec(const std::string& id, const model::AppSpec& spec);
+  void record(const std::string& words, const CallOptions& options, int answer);
+  std::optional<Rejection> check_spec(const std::string& id, const model::AppSpec& spec,
+                                      std::vector<model::Violation> unreadable = {});
+  bool is_there(const model::AppScope& scope) const;
   std::optional<Rejection> check_edit(const AppEntry* app, const std::string& id,
                                       const CallOptions& options);
   std::optional<Rejection> commit(AppEntry& app, model::AppRecord record,

@@ -1,6 +1,7 @@
 """The API from outside: what grpcurl and Python's gRPC do with it, from nothing but proto/ or reflection."""
 
 import socket
+import sqlite3
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +21,7 @@ import health_pb2
 import health_pb2_grpc
 import reflection_pb2
 import reflection_pb2_grpc
-from appd.v1 import apps_pb2, errors_pb2, events_pb2, logs_pb2, operations_pb2, workers_pb2
+from appd.v1 import apps_pb2, errors_pb2, events_pb2, logs_pb2, operations_pb2, system_pb2, workers_pb2
 from google.protobuf import descriptor_pb2, descriptor_pool, field_mask_pb2, message_factory
 from google.rpc import error_details_pb2
 
@@ -277,6 +278,83 @@ def test_every_error_carries_what_a_program_needs(client: Foreign, tmp_path: Pat
         assert refusal.details["ErrorInfo"].domain == "appd"
         assert refusal.status.code == refusal.code.value[0]
         assert refusal.status.message == refusal.message
+
+
+def test_what_comes_before_any_handler_is_refused_with_details_too(client: Foreign) -> None:
+    raw = {"request_serializer": bytes, "response_deserializer": bytes}
+    code = grpc.StatusCode
+    get, watch = "/appd.v1.Apps/GetApp", "/appd.v1.Events/Watch"
+    service = refused(client.channel.unary_unary("/appd.v2.Apps/GetApp", **raw), b"")
+    assert (service.code, service.reason) == (code.UNIMPLEMENTED, "METHOD_UNKNOWN")
+    assert "appd.v1.Apps" in service.metadata["services"].split(", ")
+    method = refused(client.channel.unary_unary("/appd.v1.Apps/GetApps", **raw), b"")
+    assert (method.code, method.reason) == (code.UNIMPLEMENTED, "METHOD_UNKNOWN")
+    assert (method.metadata["method"], "ListApps" in method.metadata["methods"]) == ("appd.v1.Apps/GetApps", True)
+    for bad in (
+        refused(client.channel.unary_unary(get, **raw), b"\xff"),
+        refused(client.channel.unary_stream(watch, **raw), b"\xff"),
+        refused(client.channel.stream_unary(get, **raw), iter([])),
+        refused(client.channel.stream_stream(watch, **raw), iter([])),
+    ):
+        assert (bad.code, bad.reason) == (code.INVALID_ARGUMENT, "MESSAGE_UNREADABLE")
+    long = refused(client.channel.unary_unary(get, **raw), b"\x0a" + bytes(1 << 20))
+    assert (long.code, long.reason, long.metadata["limit"]) == (code.RESOURCE_EXHAUSTED, "MESSAGE_TOO_LONG", "1048576")
+    for refusal in (service, method, bad, long):
+        assert refusal.reason in errors_pb2.ErrorReason.keys()
+        assert refusal.details["ErrorInfo"].domain == "appd"
+        assert refusal.status.message == refusal.message
+
+
+def test_what_cannot_be_read_is_told_with_every_rule_that_is_broken(client: Foreign, tmp_path: Path) -> None:
+    folder = write_app(tmp_path / "web")
+    stopped(client, "web", folder)
+    bad = apps_pb2.AppSpec(workers=5000, lifespan="maybe", timeout={"seconds": -1}, boot_timeout={"seconds": -1})
+    bad.preload = 17  # no such enumerator
+    # Longer than the boot_timeout that there is; what it shall be, nobody can read.
+    bad.health_path, bad.health_tries, bad.health_timeout.seconds = "/healthz", 100, 3600
+    expected = {f"spec.{name}" for name in ("workers", "lifespan", "timeout", "boot_timeout", "preload")}
+    update = apps_pb2.UpdateAppRequest(app=apps_pb2.App(name="apps/web", spec=bad))
+    refusal = refused(client.apps.UpdateApp, update)
+    assert (refusal.code, refusal.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "SPEC_INVALID")
+    assert set(refusal.fields) == expected and len(refusal.fields) == len(expected)
+    # A new one: the rules of the host and of the other apps too.
+    spec = apps_pb2.AppSpec()
+    spec.CopyFrom(bad)
+    taken = client.apps.GetApp(apps_pb2.GetAppRequest(name="apps/web"), timeout=TIMEOUT).spec.bind[0]
+    spec.directory, spec.app, spec.python = "/nonexistent", "wsgi:app", "/no/python"
+    spec.bind.append(taken)
+    expected |= {"spec.directory", "spec.python", "spec.bind"}
+    create = apps_pb2.CreateAppRequest(app_id="other", app=apps_pb2.App(spec=spec))
+    assert set(refused(client.apps.CreateApp, create).fields) == expected
+    update.app.name, update.allow_missing = "apps/other", True
+    update.app.spec.CopyFrom(spec)
+    assert set(refused(client.apps.UpdateApp, update).fields) == expected
+
+
+# --- changes that are no change of an app --------------------------------------------------------
+
+
+def test_logs_are_reopened_and_the_level_is_set_once_for_each_request_id(appd: Appd, client: Foreign, tmp_path: Path) -> None:
+    folder = write_app(tmp_path / "web")
+    stopped(client, "web", folder)
+    reopen = logs_pb2.ReopenLogsRequest(name="apps/-", request_id=str(uuid.uuid4()), reason="logrotate")
+    assert client.logs.ReopenLogs(reopen, timeout=TIMEOUT).apps == 1
+    stopped(client, "other", folder)
+    assert client.logs.ReopenLogs(reopen, timeout=TIMEOUT).apps == 1, "the first answer again"
+    level = system_pb2.SetLogLevelRequest(level="debug", request_id=str(uuid.uuid4()), reason="a closer look")
+    assert client.system.SetLogLevel(level, timeout=TIMEOUT).previous_level == "info"
+    client.system.SetLogLevel(system_pb2.SetLogLevelRequest(level="error"), timeout=TIMEOUT)
+    assert client.system.SetLogLevel(level, timeout=TIMEOUT).previous_level == "info"
+    info = client.system.GetServerInfo(system_pb2.GetServerInfoRequest(), timeout=TIMEOUT)
+    assert info.log_level == "error", "a repetition has no second effect"
+    for call, request in ((client.logs.ReopenLogs, reopen), (client.system.SetLogLevel, level)):
+        request.reason = "something else"
+        assert refused(call, request).reason == "REQUEST_ID_REUSED"
+    with sqlite3.connect(appd.state_dir / "appd.db") as store:
+        done = [line for (line,) in store.execute("SELECT text FROM audit")]
+    for words in ("reopened the logs of all apps by uid", "log level changed from info to debug by uid"):
+        assert sum(line.startswith(words) for line in done) == 1, done
+    assert any(line.endswith("(a closer look)") for line in done)
 
 
 # --- lists --------------------------------------------------------------------------------------

@@ -44,7 +44,8 @@ class FakeControl final : public reconcile::Control {
 
   model::RequestsView in_hand;
   std::optional<reconcile::CancelRequest> cancelled_request;
-  std::optional<std::string> reopened;
+  std::optional<reconcile::ReopenLogs> reopened;
+  std::optional<reconcile::SetLogLevel> log_level;
   std::optional<reconcile::Upgrade> upgrade_to;
   std::optional<reconcile::Shutdown> shut_down;
   std::optional<core::LogQuery> asked_logs;
@@ -192,9 +193,14 @@ class FakeControl final : public reconcile::Control {
     reply(std::shared_ptr<reconcile::LogReading>(
         log_reader->read({path + ".log", path + ".access.log"}, std::move(query), deliver)));
   }
-  void reopen_logs(std::string app, Reply<std::int32_t> reply) override {
-    reopened = app;
+  void reopen_logs(reconcile::ReopenLogs request, Reply<std::int32_t> reply) override {
+    reopened = request;
     answer(reply, std::int32_t{2});
+  }
+  void set_log_level(reconcile::SetLogLevel request,
+                     Reply<spdlog::level::level_enum> reply) override {
+    log_level = request;
+    answer(reply, spdlog::level::warn);
   }
   void upgrade(reconcile::Upgrade request, Reply<reconcile::Upgraded> reply) override {
     upgrade_to = request;

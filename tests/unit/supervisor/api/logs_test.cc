@@ -159,10 +159,11 @@ TEST_F(Logs, ReopensOneAppsOrAll) {
   v1::ReopenLogsResponse response;
   reopen.set_name("apps/web");
   EXPECT_TRUE(call(stub(), &v1::Logs::Stub::ReopenLogs, reopen, &response).ok());
-  EXPECT_EQ(control_.reopened, "web");
+  EXPECT_EQ(control_.reopened->app, "web");
+  EXPECT_EQ(control_.reopened->options.method, "ReopenLogs");
   reopen.set_name("apps/-");
   EXPECT_TRUE(call(stub(), &v1::Logs::Stub::ReopenLogs, reopen, &response).ok());
-  EXPECT_EQ(control_.reopened, "");
+  EXPECT_EQ(control_.reopened->app, "");
   EXPECT_EQ(response.apps(), 2);
   reopen.set_name("web");
   EXPECT_EQ(Details(call(stub(), &v1::Logs::Stub::ReopenLogs, reopen, &response)).fields(), "name");

@@ -34,8 +34,8 @@ TEST_F(SystemTest, ChangesItsLogLevel) {
   request.set_level("debug");
   v1::SetLogLevelResponse response;
   ASSERT_TRUE(call(system(), &Stub::SetLogLevel, request, &response).ok());
-  EXPECT_EQ(response.previous_level(), "info");
-  EXPECT_EQ(log_->level(), spdlog::level::debug);
+  EXPECT_EQ(response.previous_level(), "warn") << "as the core says";
+  EXPECT_EQ(control_.log_level->level, spdlog::level::debug);
   for (const char* level : {"", "loud", "off", "INFO"}) {
     request.set_level(level);
     EXPECT_EQ(Details(call(system(), &Stub::SetLogLevel, request, &response)).fields(), "level");
