@@ -1,8 +1,6 @@
-// Both ends of the stacks' memory.
+// The zygote's end of the stacks' memory.
 #include "worker/zygote/stacks.h"
 
-#include <pthread.h>
-#include <semaphore.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -11,35 +9,9 @@
 #include <cerrno>
 #include <csignal>
 #include <fstream>
-#include <string_view>
-#include <thread>
 
 namespace appd::zygote {
 namespace {
-
-constexpr std::string_view kEnd = "-- end of stacks --\n";
-
-// Of the real-time signals, which libraries hardly use.
-int request_signal() { return SIGRTMIN + 11; }
-
-// For the signal handler.
-sem_t asked;
-
-void on_request(int) {
-  int saved = errno;
-  ::sem_post(&asked);
-  errno = saved;
-}
-
-[[noreturn]] void write_tasks(int memory, const gateway::Hooks& hooks) {
-  for (;;) {
-    if (::sem_wait(&asked) < 0) continue;
-    PyGILState_STATE state = PyGILState_Ensure();
-    hooks.write_tasks(memory);
-    PyGILState_Release(state);
-    if (::write(memory, kEnd.data(), kEnd.size()) < 0) continue;  // no memory: it shows
-  }
-}
 
 std::size_t size_of(int memory) {
   struct stat status {};
@@ -72,6 +44,9 @@ std::string why_incomplete(pid_t pid, bool nothing) {
 
 }  // namespace
 
+// Of the real-time signals, which libraries hardly use.
+int StacksFile::request_signal() { return SIGRTMIN + 11; }
+
 void StacksFile::ignore_requests() { ::signal(request_signal(), SIG_IGN); }
 
 Result<StacksFile> StacksFile::create() {
@@ -98,22 +73,6 @@ std::string StacksFile::read(pid_t pid) const {
   std::string text = text_at(memory_.get(), 0, std::min(size, kMost));
   if (size > kMost) text += "\n-- cut: there is more --\n";
   return whole ? text : text + why_incomplete(pid, size == 0);
-}
-
-void offer_stacks(int memory, const gateway::Hooks& hooks) {
-  ::sem_init(&asked, 0, 0);
-  // faulthandler calls the handler that it replaces.
-  struct sigaction action {};
-  action.sa_handler = on_request;
-  action.sa_flags = SA_RESTART;
-  ::sigaction(request_signal(), &action, nullptr);
-  hooks.offer_stacks(memory, request_signal());
-  sigset_t all;
-  sigset_t before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  std::thread([memory, &hooks] { write_tasks(memory, hooks); }).detach();
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
 }  // namespace appd::zygote

@@ -10,10 +10,10 @@
 #include <sys/types.h>
 
 #include <string>
+#include <string_view>
 
 #include "common/result.h"
 #include "common/unique_fd.h"
-#include "worker/gateway/hooks.h"
 
 namespace appd::zygote {
 
@@ -21,7 +21,11 @@ namespace appd::zygote {
 class StacksFile {
  public:
   static constexpr std::size_t kMost = 48 * 1024;
+  // What a worker writes when it has written all.
+  static constexpr std::string_view kEnd = "-- end of stacks --\n";
 
+  // Which signal asks a worker for them.
+  static int request_signal();
   // Ignores the signal in this process and all that it will fork until they offer stacks.
   static void ignore_requests();
 
@@ -39,9 +43,5 @@ class StacksFile {
   explicit StacksFile(UniqueFd memory) : memory_(std::move(memory)) {}
   UniqueFd memory_;
 };
-
-// In a worker, under the interpreter's lock: from now on it answers requests into `memory`, which
-// must stay open.
-void offer_stacks(int memory, const gateway::Hooks& hooks);
 
 }  // namespace appd::zygote

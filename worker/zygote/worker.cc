@@ -16,6 +16,7 @@
 #include "worker/net/log_line.h"
 #include "worker/net/log_output.h"
 #include "worker/zygote/probe.h"
+#include "worker/zygote/stacks_offer.h"
 
 namespace appd::zygote {
 namespace {
