@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 
+#include "worker/zygote/rollout.h"
 #include "worker/zygote/streams.h"
 #include "worker/zygote/worker.h"
 #include "worker/zygote/zygote.h"

@@ -1,10 +1,11 @@
-// Child: one living worker as its zygote knows it.
+// Child: one living worker as its zygote knows it, and what becomes of it.
 #pragma once
 
 #include <sys/types.h>
 
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -17,6 +18,15 @@
 #include "worker/zygote/stacks.h"
 
 namespace appd::zygote {
+
+// The status of a worker that was told to go and has ended at graceful_timeout, whatever was
+// unfinished.
+inline constexpr int kExitCut = 4;
+
+struct ReleaseBatch {
+  void operator()(net::AccessBatch* batch) const { net::release_access_batch(batch); }
+};
+using SharedBatch = std::unique_ptr<net::AccessBatch, ReleaseBatch>;
 
 // Owns the link to the worker. The pid is its own until it is reaped.
 struct Child {
@@ -34,12 +44,7 @@ struct Child {
   std::optional<net::LogPipe> output;
   // Of workers.
   UniqueFd log_files;  // our end of its log_files
-  net::AccessBatch* batch = nullptr;
-
-  Child() = default;
-  Child(const Child&) = delete;
-  Child& operator=(const Child&) = delete;
-  ~Child() { net::release_access_batch(batch); }
+  SharedBatch batch;
 
   net::TimePoint kill_at = net::kNever;     // while it drains
   net::TimePoint stopped_by = net::kNever;  // stopped by a signal, it may stay so until then
@@ -54,6 +59,14 @@ struct Child {
   int fd() const;
   // When something is due that no message tells of; while stacks are awaited, soon.
   net::TimePoint next_look(net::TimePoint now) const;
+  // Tells it to go, once; and by when, if the app's settings have a limit for that.
+  void drain(const message::Settings& settings, net::TimePoint now);
+  // Draining for longer than it may.
+  void kill_if_late(net::TimePoint now);
+  // It has been stopped, or goes on.
+  void note_job_control(bool stopped, std::chrono::milliseconds limit, net::TimePoint now);
+  // Kills it as soon as it has said what it is at, or has not done so in time.
+  void condemn(message::ExitCause why, std::string what, net::TimePoint now);
   // Asks for its stacks, unless that is under way.
   void take_stacks(net::TimePoint now);
   // They have come, or have not come in time: last_stacks.
@@ -61,7 +74,11 @@ struct Child {
 
   message::Forked forked_message(net::TimePoint now) const;
   message::Ready ready_message(net::TimePoint now, const std::string& worker_class) const;
-  // Once it has been reaped.
+  // Killed by SIGKILL, and not by us.
+  bool killed_by_others(int wait_status) const;
+  // Once it has been reaped: what its status adds to the cause. `oom` is what says that the kernel
+  // has killed it for want of memory; empty: nothing does.
+  void settle_cause(int wait_status, std::string oom);
   message::Exited exited_message(net::TimePoint now, int wait_status) const;
 
   // Something is in hand for longer than `limit`, and whoever should have seen that, the worker's
@@ -69,5 +86,8 @@ struct Child {
   static bool silent(const ScoreboardSlot& slot, std::chrono::milliseconds limit,
                      net::TimePoint now);
 };
+
+// What a worker's serving thread or loop must not be held up for; 0: there is no limit.
+std::chrono::milliseconds stuck_limit(const message::Settings& settings);
 
 }  // namespace appd::zygote

@@ -15,6 +15,7 @@
 #include "worker/net/log_files.h"
 #include "worker/net/log_line.h"
 #include "worker/net/log_output.h"
+#include "worker/zygote/child.h"
 #include "worker/zygote/probe.h"
 #include "worker/zygote/stacks_offer.h"
 

@@ -12,10 +12,6 @@
 
 namespace appd::zygote {
 
-// The status of a worker that was told to go and has ended at graceful_timeout, whatever was
-// unfinished.
-inline constexpr int kExitCut = 4;
-
 // What a worker is born with.
 struct WorkerSetup {
   std::uint32_t worker = 0;

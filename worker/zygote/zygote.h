@@ -6,7 +6,6 @@
 
 #include <optional>
 
-#include "common/result.h"
 #include "common/unique_fd.h"
 #include "worker/gateway/hooks.h"
 #include "worker/zygote/worker.h"
@@ -18,8 +17,5 @@ namespace appd::zygote {
 // finds what it had, or is not valid. Under the interpreter's lock.
 std::optional<WorkerSetup> run_zygote(const gateway::Hooks& hooks, UniqueFd control,
                                       UniqueFd resume);
-
-// Nonblocking, and TCP_NODELAY for what it accepts.
-Result<void> prepare_listener(int socket);
 
 }  // namespace appd::zygote
