@@ -138,6 +138,12 @@ model::Milliseconds graceful_timeout_of(const Rollout& rollout) {
                : rollout.spec.graceful_timeout;
 }
 
+int stop_signal_of(const Rollout& rollout) {
+  const bool known = rollout.settings.revision != 0;
+  return known ? static_cast<int>(rollout.settings.stop_signal)
+               : model::stop_signal_number(rollout.spec.stop_signal);
+}
+
 bool out_of_tune(const Desired& want, const Rollout& rollout) {
   if (rollout.settings.revision == 0) return true;  // adopted: what they were told is not known
   message::Settings wanted = settings_for(want, rollout);

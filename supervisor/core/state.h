@@ -135,6 +135,8 @@ message::Settings settings_for(const Desired& want, const Rollout& rollout);
 
 // How long its workers may take to go, by what they were told last; 0: as long as they like.
 model::Milliseconds graceful_timeout_of(const Rollout& rollout);
+// What tells a worker whose zygote is gone to go; of apps always SIGTERM.
+int stop_signal_of(const Rollout& rollout);
 
 // Whether the rollout's workers were told something else than that.
 bool out_of_tune(const Desired& want, const Rollout& rollout);

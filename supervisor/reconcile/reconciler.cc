@@ -277,7 +277,8 @@ void Reconciler::act(AppEntry& app, const core::Action& action) {
                  },
                  [&](const core::ForkWorker& a) { runtime_.fork_worker(a.rollout, a.worker); },
                  [&](const core::DrainWorker& a) {
-                   runtime_.drain_worker(a.rollout, a.worker);
+                   runtime_.drain_worker(a.rollout, a.worker,
+                                         core::stop_signal_of(*app.state.find(a.rollout)));
                    failpoint("worker.draining");
                    publish_worker(app, a.rollout, a.worker);
                  },
@@ -306,7 +307,7 @@ void Reconciler::act(AppEntry& app, const core::Action& action) {
                  [&](const core::AbandonRollout&) {},
                  [&](const core::RetireRollout& a) {
                    tallies_changed_ = true;  // how long its processes have run is known for now
-                   runtime_.retire(a.rollout);
+                   runtime_.retire(a.rollout, core::stop_signal_of(*app.state.find(a.rollout)));
                    failpoint("rollout.retiring");
                    for (const auto& [id, worker] : app.state.find(a.rollout)->workers) {
                      publish_worker(app, a.rollout, id);

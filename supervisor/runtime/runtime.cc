@@ -183,8 +183,8 @@ void Runtime::fork_worker(core::RolloutKey key, core::WorkerId id) {
   zygotes_.at(key).link->send(message::Fork{id});
 }
 
-void Runtime::drain_worker(core::RolloutKey key, core::WorkerId id) {
-  zygotes_.at(key).link->drain_worker(id);
+void Runtime::drain_worker(core::RolloutKey key, core::WorkerId id, int stop_signal) {
+  zygotes_.at(key).link->drain_worker(id, stop_signal);
 }
 
 void Runtime::kill_worker(core::RolloutKey key, core::WorkerId id) {
@@ -250,7 +250,9 @@ void Runtime::tell_stage(core::RolloutKey key, const message::Stage& stage) {
   zygotes_.at(key).link->tell_stage(stage);
 }
 
-void Runtime::retire(core::RolloutKey key) { zygotes_.at(key).link->retire(); }
+void Runtime::retire(core::RolloutKey key, int stop_signal) {
+  zygotes_.at(key).link->retire(stop_signal);
+}
 
 void Runtime::kill(core::RolloutKey key) {
   auto it = zygotes_.find(key);  // none if it could not be spawned

@@ -58,7 +58,8 @@ class Runtime {
   void start(core::RolloutKey key, const std::string& app, const core::Rollout& rollout,
              const ListenerSet& listeners);
   void fork_worker(core::RolloutKey key, core::WorkerId id);
-  void drain_worker(core::RolloutKey key, core::WorkerId id);
+  // The signal is for workers whose zygote cannot tell them any more.
+  void drain_worker(core::RolloutKey key, core::WorkerId id, int stop_signal);
   void kill_worker(core::RolloutKey key, core::WorkerId id);
   // False: it has no zygote that could ask it. The answer is the event StacksTaken.
   bool take_stacks(core::RolloutKey key, core::WorkerId id);
@@ -72,7 +73,7 @@ class Runtime {
   void take_turns(core::RolloutKey key, bool wanted);
   // How far it has come, for the appd after this one.
   void tell_stage(core::RolloutKey key, const message::Stage& stage);
-  void retire(core::RolloutKey key);
+  void retire(core::RolloutKey key, int stop_signal);
   void kill(core::RolloutKey key);
   // Whether neither its zygote nor a worker is left.
   bool ended(core::RolloutKey key) const;

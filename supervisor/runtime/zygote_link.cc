@@ -52,20 +52,20 @@ void ZygoteLink::flush() {
   poller_.change(channel_.fd(), outbox_.empty() ? EPOLLIN : EPOLLIN | EPOLLOUT);
 }
 
-void ZygoteLink::retire() {
+void ZygoteLink::retire(int stop_signal) {
   if (channel_.open()) {
     send(message::Quit{});
   } else {
-    for (const auto& [id, worker] : workers_) worker.signal_group(SIGTERM);
+    for (const auto& [id, worker] : workers_) worker.signal_group(stop_signal);
   }
 }
 
-void ZygoteLink::drain_worker(core::WorkerId id) {
+void ZygoteLink::drain_worker(core::WorkerId id, int stop_signal) {
   auto it = workers_.find(id);
   if (channel_.open()) {
     send(message::Drain{id});
   } else if (it != workers_.end()) {
-    it->second.signal(SIGTERM);
+    it->second.signal_group(stop_signal);
   }
 }
 

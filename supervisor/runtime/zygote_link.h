@@ -41,10 +41,10 @@ class ZygoteLink {
 
   // Queued when the socket is full; dropped when the zygote is gone.
   void send(message::Message message, std::vector<UniqueFd> descriptors = {});
-  // Drain everything and end: Quit, or SIGTERM to workers whose zygote is gone.
-  void retire();
+  // Drain everything and end: Quit, or the signal to workers whose zygote is gone.
+  void retire(int stop_signal);
   // The same with one of them.
-  void drain_worker(core::WorkerId id);
+  void drain_worker(core::WorkerId id, int stop_signal);
   void kill();
   void kill_worker(core::WorkerId id);
   // Sends it, unless that is what the zygote knows already.

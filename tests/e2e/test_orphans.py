@@ -3,8 +3,10 @@
 import os
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
+import pytest
 from harness import http, processes
 from harness.appd import DONE, Appd
 from harness.apps import write_app
@@ -137,6 +139,42 @@ def test_orphaned_commands_are_found_too(appd: Appd, tmp_path: Path) -> None:
     assert all(processes.alive(pid) for pid in before)
     appd.start()
     wait_replaced(appd, before, 2)
+
+
+HEEDS_HUP_ONLY = """\
+import os, signal, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+signal.signal(signal.SIGHUP, lambda *_: (open("went", "a").write(f"{os.getpid()}\\n"), os._exit(0)))
+open("up", "a").write(f"{os.getpid()}\\n")
+while True:
+    time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("appd_dies", [False, True], ids=["same_appd", "next_appd"])
+def test_orphaned_commands_are_told_to_go_by_their_stop_signal(appd: Appd, tmp_path: Path, appd_dies: bool) -> None:
+    """One that is not ends by SIGKILL only, without having said so."""
+    folder = tmp_path / "mailer"
+    folder.mkdir()
+    (folder / "mailer.py").write_text(HEEDS_HUP_ONLY)
+    command = f"{sys.executable} mailer.py"
+    options = ("--workers", "2", "--startsecs", "10ms", "--stop-signal", "HUP")
+    appd.ok("create", "web", "--directory", str(folder), "--command", command, *options)
+    before = appd.ready_pids("web")
+    # Before it listens to signals, any would end it.
+    wait_until(lambda: before <= pids_in(folder / "up"), "both heed their signals")
+    zygote = zygote_of(appd)
+    if appd_dies:
+        appd.kill9()
+    kill(zygote)
+    if appd_dies:
+        appd.start()
+    wait_replaced(appd, before, 2)
+    assert before <= pids_in(folder / "went")
+
+
+def pids_in(file: Path) -> set[int]:
+    return {int(line) for line in file.read_text().splitlines()} if file.exists() else set()
 
 
 def test_a_stranger_with_the_number_of_a_zygote_is_left_alone(appd: Appd, port: int, tmp_path: Path) -> None:

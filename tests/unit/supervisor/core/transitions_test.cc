@@ -92,6 +92,15 @@ TEST(Transitions, AForkThatTheSystemRefusesIsTroubleButNotTheEndOfWhatServes) {
   EXPECT_TRUE(waiting.deadline.has_value());
 }
 
+TEST(Transitions, OrphansGoByTheSignalThatTheirZygoteKnewOrTheirSpecHas) {
+  Rollout rollout;
+  rollout.spec.stop_signal = "HUP";
+  EXPECT_EQ(stop_signal_of(rollout), SIGHUP) << "of an adopted one that nobody can be asked about";
+  rollout.settings.revision = 3;
+  rollout.settings.stop_signal = SIGINT;
+  EXPECT_EQ(stop_signal_of(rollout), SIGINT);
+}
+
 TEST(Transitions, WhatIsAdoptedKeepsItsAge) {
   World world;
   RolloutKey key = world.start_and_serve();
