@@ -121,9 +121,9 @@ std::string render_observed(const v1::App& app, WallTime now, const Style& style
   if (!observed.preload_note().empty()) preload += ": " + escape_line(observed.preload_note());
   out += label_line("preloaded", preload);
   if (!observed.limits_note().empty()) {
-    out += label_line(
-        "limits", paint(style, Colour::Yellow,
-                        "of memory and CPU are not kept: " + escape_line(observed.limits_note())));
+    out += label_line("limits", paint(style, Colour::Yellow,
+                                      "of memory, CPU or pids are not kept: " +
+                                          escape_line(observed.limits_note())));
   }
   if (!observed.python_version().empty()) {
     out += label_line("python version", escape_line(observed.python_version()));
@@ -325,11 +325,11 @@ std::string render_status(const v1::ServerInfo& server, const v1::ListAppsRespon
                  "\n";
     }
     if (!app.observed().limits_note().empty()) {
-      reasons +=
-          paint(style, Colour::Yellow,
-                escape_line(short_name(app.name())) + ": limits of memory and CPU are not kept: " +
-                    escape_line(app.observed().limits_note())) +
-          "\n";
+      reasons += paint(style, Colour::Yellow,
+                       escape_line(short_name(app.name())) +
+                           ": limits of memory, CPU or pids are not kept: " +
+                           escape_line(app.observed().limits_note())) +
+                 "\n";
     }
     if (!app.observed().has_last_failure()) continue;
     const bool serves = app.observed().state() != v1::AppObserved::FAILING;

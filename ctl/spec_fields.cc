@@ -161,6 +161,11 @@ constexpr auto kFields = std::to_array<SpecField>({
      "the same, beyond which the app is slowed down; 0 for no limit", "0", Identity},
     {"limit_cpu", "--limit-cpu", "CPUS", "of all the app's processes, e.g. 1.5; 0 for no limit",
      "0", Identity},
+    {"limit_pids", "--limit-pids", "N",
+     "processes and threads of the app, beyond which it gets no further one; 0 for no limit", "0",
+     Identity},
+    {"require_limits", "--require-limits", "on|off",
+     "refuse the app where memory, CPU or pids cannot be limited", "off", Identity},
 });
 
 // Fields of requests that are arguments too.

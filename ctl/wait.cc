@@ -150,7 +150,7 @@ void note_limits(Session& session, const v1::App& app) {
   const std::string& why = app.observed().limits_note();
   if (why.empty()) return;
   session.note(std::string(short_name(app.name())) +
-               " runs without limits of memory and CPU: " + escape_line(why));
+               " runs without limits of memory, CPU or pids: " + escape_line(why));
 }
 
 ExitCode finish_change(Session& session, const Change& change, const ChangeOptions& options,

@@ -83,7 +83,8 @@ ParsedOptions parse_options(int argc, char** argv) {
       ->capture_default_str()
       ->type_name("PREFIX");
   app.add_option("--cgroup", options.cgroup,
-                 "the cgroup below which each app gets its own, for limits of memory and CPU "
+                 "the cgroup below which each app gets its own, for limits of memory, CPU "
+                 "and pids "
                  "(default: the one that appd is started in)")
       ->type_name("DIR");
   app.add_option("--log-level", options.log_level, "trace, debug, info, warn or error")

@@ -57,15 +57,18 @@ void check_logs(const std::string& id, const v1::App& app, Checks& checks) {
 
 void check_limits(const std::string& id, const v1::App& app, Checks& checks) {
   const v1::AppSpec& spec = app.spec();
-  if (spec.limit_memory() == 0 && spec.limit_memory_high() == 0 && spec.limit_cpu() == 0) return;
-  Check check{id, "limits", Verdict::Ok, "of memory and CPU are kept by its cgroup", ""};
+  if (spec.limit_memory() == 0 && spec.limit_memory_high() == 0 && spec.limit_cpu() == 0 &&
+      spec.limit_pids() == 0) {
+    return;
+  }
+  Check check{id, "limits", Verdict::Ok, "of memory, CPU and pids are kept by its cgroup", ""};
   if (!app.observed().limits_note().empty()) {
     check.verdict = Verdict::Warn;
-    check.finding = "of memory and CPU are not kept: " + app.observed().limits_note();
+    check.finding = "of memory, CPU or pids are not kept: " + app.observed().limits_note();
     check.advice =
-        "give appd a cgroup of its own (operations.md, Limits of memory and CPU), or take them "
-        "away: appctl set " +
-        id + " --reset limit_memory --reset limit_memory_high --reset limit_cpu";
+        "give appd a cgroup of its own (operations.md, Limits of memory, CPU and pids), or take "
+        "them away: appctl set " +
+        id + " --reset limit_memory --reset limit_memory_high --reset limit_cpu --reset limit_pids";
   }
   checks.push_back(std::move(check));
 }

@@ -100,7 +100,8 @@ void check_cgroups(const std::string& root, Checks& checks) {
     check.verdict = Verdict::Warn;
     check.finding = controllers.empty() ? "no cgroup version 2" : "no memory controller";
     check.finding +=
-        ": limits of an app's memory and CPU are not kept, what the kernel ends for want of memory "
+        ": limits of an app's memory, CPU and pids are not kept, what the kernel ends for want of "
+        "memory "
         "is not told from a SIGKILL for sure, "
         "and the memory of a container is not known";
     check.advice =

@@ -254,6 +254,8 @@ const Field kFields[] = {
     OPTIONAL(limit_memory),
     OPTIONAL(limit_memory_high),
     OPTIONAL(limit_cpu),
+    OPTIONAL(limit_pids),
+    OPTIONAL(require_limits),
 };
 
 #undef TEXT

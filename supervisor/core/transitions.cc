@@ -100,10 +100,13 @@ class Transition {
   }
 
   void operator()(const message::ForkFailed& failed) {
-    rollout_.workers.erase(failed.worker);
+    (*this)(ForkRefused{failed.worker, std::strerror(failed.sys_errno)});
+  }
+
+  void operator()(const ForkRefused& refused) {
+    rollout_.workers.erase(refused.worker);
     rollout_.restarts.died(now_.steady, std::nullopt);
-    in_trouble(FailureCause::SpawnFailed,
-               std::string("fork a worker: ") + std::strerror(failed.sys_errno), "");
+    in_trouble(FailureCause::SpawnFailed, "fork a worker: " + refused.why, "");
   }
 
   void operator()(const message::Ready& ready) {

@@ -19,6 +19,11 @@ struct Now {
 struct SpawnFailed {
   std::string message;
 };
+// In place of ForkFailed when more is known of it than an errno.
+struct ForkRefused {
+  WorkerId worker = 0;
+  std::string why;
+};
 // The zygote's process is gone. `output`: the last lines that it wrote.
 struct ZygoteGone {
   std::string how;  // "exited with status 3", "was killed by signal 11 (SIGSEGV)"
@@ -34,7 +39,7 @@ using RolloutEvent =
     std::variant<message::Hello, message::Loaded, message::LoadFailed, message::Forked,
                  message::ForkFailed, message::Ready, message::BootFailed, message::Tuned,
                  message::Exited, message::RunningOnce, message::RunOnceFailed, StacksTaken,
-                 SpawnFailed, ZygoteGone, OrphanGone>;
+                 SpawnFailed, ForkRefused, ZygoteGone, OrphanGone>;
 
 // What the caller has to publish, log or conclude from an event.
 struct Consequences {

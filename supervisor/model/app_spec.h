@@ -100,6 +100,8 @@ struct AppSpec {
   std::int64_t limit_memory = 0;       // bytes of all the app's processes (cgroups.h); 0: no limit,
   std::int64_t limit_memory_high = 0;  // as with the following
   double limit_cpu = 0;                // CPUs
+  std::int64_t limit_pids = 0;         // processes and threads
+  bool require_limits = false;         // better no app than one without these limits
 
   bool operator==(const AppSpec&) const = default;
 };

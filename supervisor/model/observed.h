@@ -65,7 +65,7 @@ struct AppObserved {
   std::string worker_class;
   bool preloaded = false;
   std::string preload_note;
-  std::string limits_note;  // why limits of memory and CPU are not kept
+  std::string limits_note;  // why limits of memory, CPU or pids are not kept
   std::string python_version;
   std::optional<Failure> last_failure;
   std::optional<WallTime> retry_time;

@@ -34,7 +34,11 @@ void check_limit(Checker& check, const char* field, std::int64_t value, std::int
               "choose a number in that range, or -1 for the limit that appd itself has");
 }
 
-// Of all the app's processes together: an interpreter alone takes half of the least.
+// A zygote and a worker with its threads take a dozen; the kernel has no more numbers.
+constexpr std::int64_t kFewestPids = 16;
+constexpr std::int64_t kMostPids = 4'194'304;
+
+// Of all the app's processes together: an interpreter alone takes half of the least memory.
 void check_group_limits(Checker& check, const AppSpec& spec) {
   constexpr std::int64_t kLeast = std::int64_t{16} << 20;
   const auto memory = [&](const char* field, std::int64_t value) {
@@ -49,6 +53,11 @@ void check_group_limits(Checker& check, const AppSpec& spec) {
                                           std::to_string(spec.limit_memory) + ", but got " +
                                           std::to_string(spec.limit_memory_high) +
                                           ": lower it, or raise limit_memory");
+  }
+  if (spec.limit_pids != 0) {
+    check.range("limit_pids", spec.limit_pids, kFewestPids, kMostPids,
+                "the processes and threads of the app together",
+                "choose a number in that range, or 0 for no limit");
   }
   // Written so that what is no number is refused.
   if (spec.limit_cpu == 0 || (spec.limit_cpu >= 0.01 && spec.limit_cpu <= 1024)) return;

@@ -31,6 +31,7 @@ struct AppEntry {
   std::optional<runtime::CgroupLimits> limits;  // what its cgroup was given last
   std::string limits_error;                     // why it was not
   std::int64_t out_of_memory = 0;               // what its cgroup has counted of that
+  std::int64_t refused_pids = 0;                // and of processes and threads that it did not get
   model::Tally tally;
   core::Time sampled;  // when the figures of its workers were looked at last
 

@@ -162,6 +162,15 @@ std::optional<Rejection> Reconciler::check_spec(const std::string& id, const mod
                                    [&](const auto& known) { return known.field == of_host.field; });
     if (!named) violations.push_back(std::move(of_host));
   }
+  // It can be stopped without them.
+  if (spec.require_limits && spec.run_mode == model::RunMode::Running) {
+    const std::string lacking = runtime_.cgroups().lacking(runtime::limits_of(spec));
+    if (!lacking.empty()) {
+      violations.push_back(
+          {"spec.require_limits", "this host does not keep the app's limits: " + lacking +
+                                      ". Mend that, or turn it off to run the app without them"});
+    }
+  }
   for (const auto& [other_id, other] : apps_) {
     if (other_id == id) continue;
     for (const std::string& bind : spec.bind) {

@@ -81,7 +81,7 @@ void Reconciler::certify(AppEntry& app, core::RolloutKey key, core::Consequences
     ++app.state.drained_exits;
     return;
   }
-  judge_out_of_memory(app, death);
+  judge_limits(app, death);
   death.app = app.record.id;
   death.id = ++app.last_death;
   death.log_tail = model::utf8(runtime_.log_tail(app.record.id));

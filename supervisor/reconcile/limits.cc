@@ -1,6 +1,7 @@
-// The limits of memory and CPU that the kernel keeps: written when they change, and asked when a
-// worker was ended for want of memory.
+// The limits of memory, CPU and pids that the kernel keeps: written when they change, and asked
+// when something has failed that they may have brought about.
 #include "supervisor/core/autopsy.h"
+#include "supervisor/core/shortage.h"
 #include "supervisor/reconcile/reconciler.h"
 
 namespace appd::reconcile {
@@ -8,7 +9,7 @@ namespace appd::reconcile {
 void Reconciler::begin_limits() {
   const runtime::Cgroups& cgroups = runtime_.cgroups();
   if (cgroups.base().empty()) {
-    log_->info("limits of memory and CPU cannot be kept why=\"{}\"", cgroups.missing());
+    log_->info("limits of memory, CPU and pids cannot be kept why=\"{}\"", cgroups.missing());
     return;
   }
   log_->info("apps have cgroups of their own below={}", cgroups.base());
@@ -25,13 +26,33 @@ void Reconciler::keep_limits(AppEntry& app) {
   const runtime::Cgroups& cgroups = runtime_.cgroups();
   if (auto set = cgroups.set(app.record.id, wanted); !set) {
     app.limits_error = set.error().message;
-    log_->warn("limits of memory and CPU are not kept app={} why=\"{}\"", app.record.id,
+    log_->warn("limits of memory, CPU or pids are not kept app={} why=\"{}\"", app.record.id,
                app.limits_error);
   }
   app.out_of_memory = cgroups.out_of_memory(app.record.id).value_or(0);
+  app.refused_pids = cgroups.refused_pids(app.record.id).value_or(0);
 }
 
-void Reconciler::judge_out_of_memory(AppEntry& app, model::Death& death) {
+bool Reconciler::take_refused_pids(AppEntry& app, bool all) {
+  if (app.record.spec.limit_pids == 0) return false;
+  const auto count = runtime_.cgroups().refused_pids(app.record.id);
+  if (!count || *count <= app.refused_pids) return false;
+  app.refused_pids = all ? *count : app.refused_pids + 1;
+  return true;
+}
+
+std::optional<core::RolloutEvent> Reconciler::blame_limit(AppEntry& app,
+                                                          const core::RolloutEvent& event) {
+  if (!core::may_lack_pids(event)) return std::nullopt;
+  // Of several forks that were refused together each has its own.
+  if (!take_refused_pids(app, !core::is_refused_fork(event))) return std::nullopt;
+  return core::with_pids_limit(event, app.record.spec.limit_pids);
+}
+
+void Reconciler::judge_limits(AppEntry& app, model::Death& death) {
+  if (death.cause == model::DeathCause::Crashed && take_refused_pids(app, true)) {
+    core::note_pids_limit(app.record.spec.limit_pids, death);
+  }
   if (death.cause != model::DeathCause::OutOfMemory || app.record.spec.limit_memory == 0) return;
   const auto count = runtime_.cgroups().out_of_memory(app.record.id);
   if (!count || *count <= app.out_of_memory) return;

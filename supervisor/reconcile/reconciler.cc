@@ -353,7 +353,8 @@ void Reconciler::on_event(core::RolloutKey key, const core::RolloutEvent& event)
   AppEntry& app = apps_.at(it->second);
   pass_failpoint(event);
   if (const auto* taken = std::get_if<core::StacksTaken>(&event)) return answer_stacks(key, *taken);
-  core::Consequences consequences = core::apply(event, key, app.state, now());
+  const std::optional<core::RolloutEvent> blamed = blame_limit(app, event);
+  core::Consequences consequences = core::apply(blamed ? *blamed : event, key, app.state, now());
   for (core::WorkerId id : consequences.changed) publish_worker(app, key, id);
   for (auto& exit : consequences.exits) {
     certify(app, key, exit);

@@ -188,10 +188,15 @@ class Reconciler : public Control {
   void keep_logs(AppEntry& app);
   void on_logs_renewed(const std::string& app, const std::vector<UniqueFd>& files);
 
-  // limits.cc: the limits of memory and CPU that the kernel keeps.
+  // limits.cc: the limits of memory, CPU and pids that the kernel keeps.
   void begin_limits();
   void keep_limits(AppEntry& app);
-  void judge_out_of_memory(AppEntry& app, model::Death& death);
+  // Whether limit_pids has refused the app something that no failure was told with; with this one
+  // go all of those, or only the first.
+  bool take_refused_pids(AppEntry& app, bool all);
+  // The event with the limit that may have brought it about; nothing when none has.
+  std::optional<core::RolloutEvent> blame_limit(AppEntry& app, const core::RolloutEvent& event);
+  void judge_limits(AppEntry& app, model::Death& death);
 
   // workers.cc: what is asked of one worker, and what it is measured by.
   struct Place {

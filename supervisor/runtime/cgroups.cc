@@ -77,7 +77,7 @@ bool of_systemd(std::string_view path) {
   return path.ends_with(".service") || path.ends_with(".scope") || path.ends_with(".slice");
 }
 
-std::string memory_text(std::int64_t bytes) { return bytes > 0 ? std::to_string(bytes) : "max"; }
+std::string number_text(std::int64_t most) { return most > 0 ? std::to_string(most) : "max"; }
 
 std::string cpu_text(double cpus) {
   const std::string period = " " + std::to_string(kCpuPeriod);
@@ -88,7 +88,7 @@ std::string cpu_text(double cpus) {
 }  // namespace
 
 CgroupLimits limits_of(const model::AppSpec& spec) {
-  return {spec.limit_memory, spec.limit_memory_high, spec.limit_cpu};
+  return {spec.limit_memory, spec.limit_memory_high, spec.limit_cpu, spec.limit_pids};
 }
 
 Cgroups Cgroups::of_this_process(const std::string& proc) {
@@ -118,6 +118,7 @@ void Cgroups::take(std::string base, bool move_aside) {
   base_ = std::move(base);
   memory_ = has_word(base_ + "/cgroup.controllers", "memory");
   cpu_ = has_word(base_ + "/cgroup.controllers", "cpu");
+  pids_ = has_word(base_ + "/cgroup.controllers", "pids");
   Result<void> ready = check(move_aside);
   if (ready && move_aside) ready = step_aside();
   if (ready) ready = hand_down();
@@ -127,9 +128,9 @@ void Cgroups::take(std::string base, bool move_aside) {
 }
 
 Result<void> Cgroups::check(bool move_aside) const {
-  if (!memory_ && !cpu_) {
+  if (!memory_ && !cpu_ && !pids_) {
     return unusable("the cgroup " + base_ +
-                    " has neither a memory nor a cpu controller: boot the host with cgroups of "
+                    " has no controller of memory, cpu or pids: boot the host with cgroups of "
                     "version 2 only (systemd.unified_cgroup_hierarchy=1)");
   }
   // systemd puts what it starts into the unit's own group, where a process must not be beside
@@ -167,6 +168,7 @@ Result<void> Cgroups::hand_down() const {
   std::string wanted;
   if (memory_) wanted += "+memory";
   if (cpu_) wanted += wanted.empty() ? "+cpu" : " +cpu";
+  if (pids_) wanted += wanted.empty() ? "+pids" : " +pids";
   return write_value(base_ + "/cgroup.subtree_control", wanted);
 }
 
@@ -176,6 +178,7 @@ std::string Cgroups::lacking(const CgroupLimits& limits) const {
   const bool memory = limits.memory > 0 || limits.memory_high > 0;
   if (memory && !memory_) return "there is no memory controller in " + base_;
   if (limits.cpu > 0 && !cpu_) return "there is no cpu controller in " + base_;
+  if (limits.pids > 0 && !pids_) return "there is no pids controller in " + base_;
   return "";
 }
 
@@ -186,11 +189,18 @@ Result<void> Cgroups::set(const std::string& app, const CgroupLimits& limits) co
     return sys_error("CGROUP_WRITE", "make " + path, errno);
   }
   if (memory_) {
-    TRY(write_value(path + "/memory.high", memory_text(limits.memory_high)));
-    TRY(write_value(path + "/memory.max", memory_text(limits.memory)));
+    TRY(write_value(path + "/memory.high", number_text(limits.memory_high)));
+    TRY(write_value(path + "/memory.max", number_text(limits.memory)));
   }
   if (cpu_) TRY(write_value(path + "/cpu.max", cpu_text(limits.cpu)));
+  if (pids_) TRY(write_value(path + "/pids.max", number_text(limits.pids)));
   return {};
+}
+
+Result<void> Cgroups::require(const std::string& app, const CgroupLimits& limits) const {
+  const std::string why = lacking(limits);
+  if (!why.empty()) return unusable("require_limits: the app's limits cannot be kept: " + why);
+  return set(app, limits);
 }
 
 std::string Cgroups::join_file(const std::string& app) const {
@@ -198,11 +208,20 @@ std::string Cgroups::join_file(const std::string& app) const {
 }
 
 std::optional<std::int64_t> Cgroups::out_of_memory(const std::string& app) const {
+  return counted(app, "memory.events", "oom");
+}
+
+std::optional<std::int64_t> Cgroups::refused_pids(const std::string& app) const {
+  return counted(app, "pids.events", "max");
+}
+
+std::optional<std::int64_t> Cgroups::counted(const std::string& app, const char* file,
+                                             std::string_view event) const {
   if (base_.empty()) return std::nullopt;
-  std::ifstream file(group(app) + "/memory.events");
+  std::ifstream events(group(app) + "/" + file);
   std::string name;
-  for (std::int64_t count = 0; file >> name >> count;) {
-    if (name == "oom") return count;
+  for (std::int64_t count = 0; events >> name >> count;) {
+    if (name == event) return count;
   }
   return std::nullopt;
 }

@@ -10,6 +10,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 
 #include "common/result.h"
 #include "supervisor/model/app_spec.h"
@@ -21,8 +22,9 @@ struct CgroupLimits {
   std::int64_t memory = 0;       // bytes, memory.max
   std::int64_t memory_high = 0;  // bytes, memory.high
   double cpu = 0;                // CPUs, cpu.max
+  std::int64_t pids = 0;         // processes and threads, pids.max
 
-  bool any() const { return memory > 0 || memory_high > 0 || cpu > 0; }
+  bool any() const { return memory > 0 || memory_high > 0 || cpu > 0 || pids > 0; }
   bool operator==(const CgroupLimits&) const = default;
 };
 CgroupLimits limits_of(const model::AppSpec& spec);
@@ -44,10 +46,15 @@ class Cgroups {
   std::string lacking(const CgroupLimits& limits) const;
   // Makes the app's group, if it is not there, with these limits. Nothing where there can be none.
   Result<void> set(const std::string& app, const CgroupLimits& limits) const;
+  // The same, and an Error where the kernel will not hold the app to them.
+  Result<void> require(const std::string& app, const CgroupLimits& limits) const;
   // The file that a process joins the app's group by; empty: there is none.
   std::string join_file(const std::string& app) const;
   // How many times the app had no memory left within its limit; nothing if that is not known.
   std::optional<std::int64_t> out_of_memory(const std::string& app) const;
+  // How many times the app got no process or thread because of its limit; nothing if that is not
+  // known.
+  std::optional<std::int64_t> refused_pids(const std::string& app) const;
   // Only groups without processes can be removed; others stay.
   void remove(const std::string& app) const;
   void remove_others(const std::set<std::string>& apps) const;
@@ -58,11 +65,14 @@ class Cgroups {
   Result<void> check(bool move_aside) const;
   Result<void> step_aside() const;
   Result<void> hand_down() const;
+  std::optional<std::int64_t> counted(const std::string& app, const char* file,
+                                      std::string_view event) const;
 
   std::string base_;     // empty: there is none
   std::string missing_;  // why
   bool memory_ = false;  // the controllers that there are
   bool cpu_ = false;
+  bool pids_ = false;
 };
 
 }  // namespace appd::runtime

@@ -47,9 +47,10 @@ void Runtime::start(core::RolloutKey key, const std::string& app, const core::Ro
 Result<void> Runtime::spawn(core::RolloutKey key, const std::string& app,
                             const core::Rollout& rollout, const ListenerSet& listeners) {
   const model::AppSpec& spec = rollout.spec;
+  if (spec.require_limits) TRY(cgroups_.require(app, limits_of(spec)));
   const LogPaths logs = paths_.logs(app);
   UniqueFd log = TRY(open_log(logs.app));
-  ZygoteLink::Files files{"", logs.app, log_mark(log.get())};
+  ZygoteLink::Files files{{}, logs.app, log_mark(log.get())};
   Scoreboard scoreboard = TRY(Scoreboard::create());
   Zygote zygote;
   message::Load& load = zygote.load.emplace();

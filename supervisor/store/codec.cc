@@ -236,7 +236,7 @@ void each_field(model::AppSpec& spec, Visit&& visit) {
          max_requests_jitter, max_worker_lifetime, max_worker_lifetime_jitter, max_memory,
          log_prefix, log_max_size, log_max_age, log_keep, user, group, umask, no_new_privs,
          limit_nofile, limit_nproc, limit_core, limit_as, limit_memory, limit_memory_high,
-         limit_cpu] = spec;
+         limit_cpu, limit_pids, require_limits] = spec;
   visit("directory", directory);
   visit("app", app);
   visit("bind", bind);
@@ -311,6 +311,8 @@ void each_field(model::AppSpec& spec, Visit&& visit) {
   visit("limit_memory", limit_memory);
   visit("limit_memory_high", limit_memory_high);
   visit("limit_cpu", limit_cpu);
+  visit("limit_pids", limit_pids);
+  visit("require_limits", require_limits);
 }
 
 template <typename Visit>

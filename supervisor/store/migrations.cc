@@ -222,10 +222,13 @@ ALTER TABLE revisions ADD COLUMN identity TEXT NOT NULL DEFAULT '';
 ALTER TABLE revisions ADD COLUMN address TEXT NOT NULL DEFAULT '';
 )sql";
 
+// Specs have limit_pids and require_limits; no table changes.
+constexpr const char* kVersion12 = "";
+
 // kMigrations[n] takes version n to version n + 1.
-constexpr std::array kMigrations = {kVersion1, kVersion2,  kVersion3, kVersion4,
-                                    kVersion5, kVersion6,  kVersion7, kVersion8,
-                                    kVersion9, kVersion10, kVersion11};
+constexpr std::array kMigrations = {kVersion1, kVersion2,  kVersion3,  kVersion4,
+                                    kVersion5, kVersion6,  kVersion7,  kVersion8,
+                                    kVersion9, kVersion10, kVersion11, kVersion12};
 
 }  // namespace
 

@@ -132,6 +132,8 @@ TEST(NeedsRollout, OnlyForWhatARunningWorkerCannotTakeOver) {
     s.max_memory = std::int64_t{1} << 30;
     s.limit_memory = s.limit_memory_high = std::int64_t{1} << 30;
     s.limit_cpu = 1.5;
+    s.limit_pids = 64;
+    s.require_limits = true;
   }));
   EXPECT_TRUE(rollout([](AppSpec& s) { s.directory = "/x"; }));
   EXPECT_TRUE(rollout([](AppSpec& s) { s.app = "x:app"; }));

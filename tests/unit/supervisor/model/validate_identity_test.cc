@@ -31,6 +31,7 @@ TEST(ValidateIdentity, TakesNamesNumbersAndLimits) {
               s.limit_as = std::int64_t{64} << 20;
               s.limit_memory = s.limit_memory_high = std::int64_t{16} << 20;
               s.limit_cpu = 0.01;
+              s.limit_pids = 16;
             }),
             "");
 }
@@ -58,6 +59,9 @@ TEST(ValidateIdentity, RefusesLimitsThatNothingCanLiveWith) {
               s.limit_memory_high = 101 << 20;
             }),
             "spec.limit_memory_high ");
+  for (const std::int64_t wrong : {-1, 15, 4'194'305}) {
+    EXPECT_EQ(broken([&](AppSpec& s) { s.limit_pids = wrong; }), "spec.limit_pids ") << wrong;
+  }
   for (const double wrong : {-1.0, 0.001, 1025.0, std::nan("")}) {
     EXPECT_EQ(broken([&](AppSpec& s) { s.limit_cpu = wrong; }), "spec.limit_cpu ") << wrong;
   }

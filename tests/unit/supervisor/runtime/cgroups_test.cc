@@ -17,6 +17,12 @@ namespace fs = std::filesystem;
 
 constexpr std::int64_t kMiB = 1 << 20;
 
+CgroupLimits only_pids(std::int64_t most) {
+  CgroupLimits limits;
+  limits.pids = most;
+  return limits;
+}
+
 // A /proc and a cgroup file system made by hand, with the files that the kernel would make.
 class CgroupsTest : public testing::Test {
  protected:
@@ -40,7 +46,7 @@ class CgroupsTest : public testing::Test {
     write(base + "/cgroup.subtree_control", "");
     write(base + "/cgroup.procs", "");
     write(base + "/supervisor/cgroup.procs", "");
-    for (const char* file : {"memory.max", "memory.high", "cpu.max", "cgroup.procs"}) {
+    for (const char* file : {"memory.max", "memory.high", "cpu.max", "pids.max", "cgroup.procs"}) {
       write(base + "/app-web/" + file, "");
     }
   }
@@ -61,7 +67,7 @@ TEST_F(CgroupsTest, InItsOwnNamespaceAppdMovesAside) {
   write("fs/cgroup.procs", std::to_string(::getpid()) + "\n");
   EXPECT_EQ(missing(), "");
   EXPECT_EQ(read("fs/supervisor/cgroup.procs"), "0");
-  EXPECT_EQ(read("fs/cgroup.subtree_control"), "+memory +cpu");
+  EXPECT_EQ(read("fs/cgroup.subtree_control"), "+memory +cpu +pids");
 }
 
 TEST_F(CgroupsTest, WhereSystemdHasPutItAsideItStays) {
@@ -101,8 +107,8 @@ TEST_F(CgroupsTest, NothingIsTouchedWhereOthersAre) {
 
 TEST_F(CgroupsTest, WithoutVersion2OrItsControllersNothingIsLimited) {
   be_in("/");
-  make_base("fs", "hugetlb pids");
-  EXPECT_NE(missing().find("neither a memory nor a cpu controller"), std::string::npos);
+  make_base("fs", "hugetlb io");
+  EXPECT_NE(missing().find("no controller of memory, cpu or pids"), std::string::npos);
   write("proc/self/mountinfo", "22 1 8:1 / / rw - ext4 /dev/vda rw\n");
   EXPECT_NE(missing().find("no cgroups of version 2"), std::string::npos);
   const Cgroups none = prepare();
@@ -133,21 +139,29 @@ TEST_F(CgroupsTest, OneControllerIsBetterThanNone) {
   ASSERT_TRUE(cgroups.set("web", {kMiB, 0, 0.5}));
   EXPECT_EQ(read("fs/app-web/memory.max"), "1048576");
   EXPECT_EQ(read("fs/app-web/cpu.max"), "");
+  make_base("fs", "pids");
+  const Cgroups pids = prepare();
+  EXPECT_EQ(read("fs/cgroup.subtree_control"), "+pids");
+  EXPECT_NE(pids.lacking({kMiB, 0, 0}).find("no memory controller"), std::string::npos);
+  ASSERT_TRUE(pids.set("web", only_pids(64)));
+  EXPECT_EQ(read("fs/app-web/pids.max"), "64");
 }
 
 TEST_F(CgroupsTest, LimitsAreWrittenAsTheKernelReadsThem) {
   be_in("/");
-  make_base("fs", "cpu memory");
+  make_base("fs", "cpu memory pids");
   const Cgroups cgroups = prepare();
-  ASSERT_TRUE(cgroups.set("web", {512 * kMiB, 384 * kMiB, 1.5}));
+  ASSERT_TRUE(cgroups.set("web", {512 * kMiB, 384 * kMiB, 1.5, 64}));
   EXPECT_EQ(read("fs/app-web/memory.max"), "536870912");
   EXPECT_EQ(read("fs/app-web/memory.high"), "402653184");
   EXPECT_EQ(read("fs/app-web/cpu.max"), "150000 100000");
-  make_base("fs", "cpu memory");
+  EXPECT_EQ(read("fs/app-web/pids.max"), "64");
+  make_base("fs", "cpu memory pids");
   ASSERT_TRUE(cgroups.set("web", {}));
   EXPECT_EQ(read("fs/app-web/memory.max"), "max");
   EXPECT_EQ(read("fs/app-web/memory.high"), "max");
   EXPECT_EQ(read("fs/app-web/cpu.max"), "max 100000");
+  EXPECT_EQ(read("fs/app-web/pids.max"), "max");
   EXPECT_EQ(cgroups.join_file("web"), directory_ + "/fs/app-web/cgroup.procs");
 }
 
@@ -161,6 +175,22 @@ TEST_F(CgroupsTest, WhatTheKernelRefusesIsSaid) {
   EXPECT_TRUE(fs::is_directory(directory_ + "/fs/app-fresh"));
   cgroups.remove("fresh");
   EXPECT_FALSE(fs::exists(directory_ + "/fs/app-fresh"));
+}
+
+TEST_F(CgroupsTest, LimitsThatAreRequiredAreWrittenOrRefused) {
+  be_in("/");
+  make_base("fs", "memory");
+  const Cgroups cgroups = prepare();
+  EXPECT_TRUE(cgroups.require("web", {kMiB, 0, 0}));
+  EXPECT_EQ(read("fs/app-web/memory.max"), "1048576");
+  const auto refused = cgroups.require("web", only_pids(64));
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().message.find("no pids controller"), std::string::npos);
+  EXPECT_FALSE(cgroups.require("fresh", {kMiB, 0, 0})) << "it cannot be written";
+  EXPECT_TRUE(cgroups.require("web", {}));
+  write("proc/self/mountinfo", "22 1 8:1 / / rw - ext4 /dev/vda rw\n");
+  EXPECT_FALSE(prepare().require("web", only_pids(64)));
+  EXPECT_TRUE(prepare().require("web", {})) << "there is nothing to keep";
 }
 
 TEST_F(CgroupsTest, GroupsOfAppsThatAreGoneAreRemoved) {
@@ -182,6 +212,15 @@ TEST_F(CgroupsTest, TheEndOfMemoryIsCounted) {
   EXPECT_EQ(cgroups.out_of_memory("web"), std::nullopt);
   write("fs/app-web/memory.events", "low 0\nhigh 3\nmax 40\noom 2\noom_kill 5\n");
   EXPECT_EQ(cgroups.out_of_memory("web"), 2);
+}
+
+TEST_F(CgroupsTest, RefusedProcessesAndThreadsAreCounted) {
+  be_in("/");
+  make_base("fs", "pids");
+  const Cgroups cgroups = prepare();
+  EXPECT_EQ(cgroups.refused_pids("web"), std::nullopt);
+  write("fs/app-web/pids.events", "max 7\n");
+  EXPECT_EQ(cgroups.refused_pids("web"), 7);
 }
 
 }  // namespace

@@ -127,6 +127,8 @@ inline model::AppSpec full_spec() {
   spec.limit_memory = std::int64_t{1} << 36;
   spec.limit_memory_high = std::int64_t{1} << 33;
   spec.limit_cpu = 1.5;
+  spec.limit_pids = 64;
+  spec.require_limits = true;
   return spec;
 }
 
