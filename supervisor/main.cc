@@ -130,7 +130,8 @@ Result<void> run(const Options& options, runtime::Invocation self) {
   TRY(make_directory(paths.state_dir));
   TRY(make_directory(paths.runtime_dir));
   TRY(make_directory(paths.logs_dir()));
-  TRY(make_directory(paths.zygotes()));
+  TRY(make_directory(paths.zygotes().sockets));
+  TRY(make_directory(paths.zygotes().copies));
   TRY(check_worker(paths));
   StateLock lock =
       TRY(StateLock::acquire(options.state_dir, options.listen.front(), std::move(inherited.lock)));

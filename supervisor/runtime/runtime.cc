@@ -74,18 +74,19 @@ Result<void> Runtime::spawn(core::RolloutKey key, const std::string& app,
   for (int fd : listeners.descriptors()) zygote.load_descriptors.push_back(TRY(duplicate(fd)));
 
   ControlSocket control = TRY(create_control_socket(paths_.zygotes()));
-  files.socket = control.path;
+  files.control = control.files;
   // Connected before there is a zygote, which accepts it when it has started: should we die in
   // between, it finds the connection ended, and ends too.
-  message::Channel channel = TRY(connect_control_socket(control.path));
-  auto process = spawn_zygote({app, rollout.number, spec, paths_.bootstrap, token_of(control.path),
-                               cgroups_.join_file(app), control.listening.get(), log.get()});
+  message::Channel channel = TRY(connect_control_socket(control.files.socket));
+  auto process =
+      spawn_zygote({app, rollout.number, spec, paths_.bootstrap, token_of(control.files.socket),
+                    cgroups_.join_file(app), control.listening.get(), log.get()});
   if (!process) {
-    remove_control_socket(control.path);
+    remove_control_socket(control.files);
     return std::move(process).error();
   }
   Owner owner = owner_of(process->pid(), app, rollout.number);
-  write_owner(control.path, owner);
+  write_owner(control.files, owner);
   zygote.link =
       make_link(key, std::move(owner), *std::move(process), std::move(channel), std::move(files));
   zygote.link->set_scoreboard(std::move(scoreboard));
@@ -134,7 +135,7 @@ std::unique_ptr<ZygoteLink> Runtime::make_link(core::RolloutKey key, Owner owner
 std::vector<Adopted> Runtime::adopt() {
   Adoption adoption;
   adoption_ = &adoption;
-  for (const std::string& path : list_control_sockets(paths_.zygotes())) adopt_one(path, adoption);
+  for (const ControlFiles& files : list_control_files(paths_.zygotes())) adopt_one(files, adoption);
   auto wait = [&] {
     auto limit = std::chrono::steady_clock::now() + kAdoptTime;
     while (!adoption.waiting.empty() && std::chrono::steady_clock::now() < limit) {
@@ -159,17 +160,17 @@ std::vector<Adopted> Runtime::adopt() {
   return std::move(adoption.found);
 }
 
-void Runtime::adopt_one(const std::string& socket_path, Adoption& adoption) {
-  auto owner = read_owner(socket_path);
+void Runtime::adopt_one(const ControlFiles& control, Adoption& adoption) {
+  auto owner = read_owner(control);
   if (!owner) {
-    remove_control_socket(socket_path);
-    return remove_owner(socket_path);
+    remove_control_socket(control);
+    return remove_owner(control);
   }
   core::RolloutKey key = new_key();
   auto process = open_owner(*owner);
-  auto channel = connect_control_socket(socket_path);
+  auto channel = connect_control_socket(control.socket);
   std::unique_ptr<ZygoteLink>& link = zygotes_[key].link;
-  ZygoteLink::Files files{socket_path, "", {}};
+  ZygoteLink::Files files{control, "", {}};
   adoption.waiting.insert(key);
   if (process && channel) {
     link = make_link(key, *owner, *std::move(process), *std::move(channel), std::move(files));

@@ -28,7 +28,7 @@ struct Paths {
   LogPaths logs(const std::string& app) const {
     return {logs_dir() + "/" + app + ".log", logs_dir() + "/" + app + ".access.log"};
   }
-  std::string zygotes() const { return runtime_dir + "/zygotes"; }
+  ControlPlaces zygotes() const { return {runtime_dir + "/zygotes", state_dir + "/zygotes"}; }
   std::string ledger() const { return runtime_dir + "/counters"; }
 };
 
@@ -106,7 +106,7 @@ class Runtime {
                      const ListenerSet& listeners);
   void on_event(core::RolloutKey key, core::RolloutEvent event, std::vector<UniqueFd> descriptors);
   void give_access_log(Zygote& zygote, const std::string& app, const message::Settings& settings);
-  void adopt_one(const std::string& socket_path, Adoption& adoption);
+  void adopt_one(const ControlFiles& control, Adoption& adoption);
   std::unique_ptr<ZygoteLink> make_link(core::RolloutKey key, Owner owner, PidRef process,
                                         message::Channel channel, ZygoteLink::Files files);
 

@@ -154,14 +154,14 @@ void ZygoteLink::on_process() {
   std::string how = status ? describe_exit(*status) : "ended";
   poller_.remove(process_.fd());
   process_ = {};
-  remove_control_socket(files_.socket);
+  remove_control_socket(files_.control);
   find_untold();
   watch_orphans();
   sink_(core::ZygoteGone{how, log_tail(files_.log, files_.log_begin)}, {});
 }
 
 void ZygoteLink::take_orphans() {
-  remove_control_socket(files_.socket);
+  remove_control_socket(files_.control);
   find_untold();
   watch_orphans();
   sink_(core::ZygoteGone{"has ended", ""}, {});
@@ -169,7 +169,7 @@ void ZygoteLink::take_orphans() {
 
 // Workers that it has forked and not told of any more.
 void ZygoteLink::find_untold() {
-  const std::string token = token_of(files_.socket);
+  const std::string token = token_of(files_.control.socket);
   std::vector<SessionMember> members = find_session(owner_, token);
   bool grown = false;
   for (const SessionMember& member : members) {
@@ -230,10 +230,10 @@ void ZygoteLink::bury_orphan(core::WorkerId id) {
 
 // What the app has started and left behind goes with the last of its workers.
 void ZygoteLink::end_session() {
-  for (const SessionMember& member : find_session(owner_, token_of(files_.socket))) {
+  for (const SessionMember& member : find_session(owner_, token_of(files_.control.socket))) {
     member.process.signal(SIGKILL);
   }
-  remove_owner(files_.socket);
+  remove_owner(files_.control);
 }
 
 void ZygoteLink::break_off(const std::string& why) {

@@ -12,6 +12,7 @@
 #include "common/messages.h"
 #include "common/scoreboard.h"
 #include "supervisor/core/transitions.h"
+#include "supervisor/runtime/control_socket.h"
 #include "supervisor/runtime/orphans.h"
 #include "supervisor/runtime/output.h"
 #include "supervisor/runtime/pid_ref.h"
@@ -28,7 +29,7 @@ class ZygoteLink {
   using Sink = std::function<void(core::RolloutEvent event, std::vector<UniqueFd> descriptors)>;
 
   struct Files {
-    std::string socket;  // where it listens for later appds
+    ControlFiles control;  // where it listens for later appds, and whose that is
     std::string log;
     LogMark log_begin;  // the end of the log when it started
   };

@@ -1,11 +1,13 @@
 """Faults 1 to 7, 27 and 35: appd is killed, stopped, kept from starting, or misled, and nobody who is served notices."""
 
 import os
+import shutil
 import signal
 import subprocess
 import uuid
 from pathlib import Path
 
+import pytest
 from crowd import Crowd, Site, write_code
 from harness import http, processes
 from harness.appd import DONE, UNREACHABLE, Appd
@@ -174,19 +176,43 @@ def test_signals_by_hand_have_their_documented_effects(appd: Appd, world: World,
     assert after["live"].isdisjoint(before["live"])
 
 
-def test_an_emptied_runtime_directory_is_no_second_set_of_workers(appd: Appd, world: World, web: Site) -> None:
-    """A cleaner has removed every socket while appd was dead: the next one does not know its predecessor's zygotes, says that
-    the address is taken, and takes over when somebody has ended them."""
-    before = families() if world.settled(web=2) else {}
-    with Crowd(web) as crowd:
-        appd.kill9()
-        for file in [*(appd.runtime_dir / "zygotes").iterdir(), appd.socket_path]:
-            file.unlink(missing_ok=True)
+@pytest.mark.parametrize("alive", [False, True], ids=["appd_dead", "appd_alive"])
+def test_what_an_emptied_runtime_directory_hid_is_replaced_and_no_request_lost(
+    appd: Appd, world: World, web: Site, live: Site, alive: bool
+) -> None:
+    """A cleaner has removed every socket and record: the next appd finds its predecessor's zygotes by the copies in its state
+    directory, and as it cannot speak to them, takes their workers for orphans."""
+    world.settled(web=2, live=2)
+    before = families()
+    with Crowd(web, live) as crowd:
+        if not alive:
+            appd.kill9()
+        shutil.rmtree(appd.runtime_dir)
+        if alive:
+            crowd.progress()
+            appd.kill9()
         appd.start()
-        failure = wait_until(lambda: appd.observed("web").get("last_failure"), "the cause")
-        assert (failure["cause"], "another process listens there" in failure["message"]) == ("BIND_FAILED", True)
         crowd.progress()
-        assert {one.pid for one in families()["web"].workers} == {one.pid for one in before["web"].workers}
+        after = world.settled(web=2, live=2)
+        crowd.progress()
     crowd.assert_nothing_lost()
-    processes.kill_for_good([*before["web"].zygotes, *before["web"].workers])
-    world.settled(web=2)
+    old = {one.pid for app in ("web", "live") for one in [*before[app].zygotes, *before[app].workers]}
+    assert old.isdisjoint(after["web"] | after["live"])
+    wait_until(lambda: not any(processes.alive(pid) for pid in old), "nothing of the old ones is left", 30)
+    records = len(list((appd.state_dir / "zygotes").iterdir()))
+    assert records == len(list(appd.runtime_dir.glob("zygotes/*.pid"))) == 2, "what is over is forgotten"
+
+
+def test_an_appd_that_lost_its_runtime_directory_goes_on(appd: Appd, world: World, web: Site) -> None:
+    """Its own socket is gone, which is for whoever restarts it; its zygotes it holds, and it can start others."""
+    before = world.settled(web=2)
+    with Crowd(web) as crowd:
+        shutil.rmtree(appd.runtime_dir / "zygotes")
+        for pid in before["web"]:
+            os.kill(pid, signal.SIGTERM)
+        wait_until(lambda: not any(processes.alive(pid) for pid in before["web"]), "those workers have drained")
+        world.settled(web=2)
+        appd.ok("reload", "web")
+        world.settled(web=2)
+        crowd.progress()
+    crowd.assert_nothing_lost()
