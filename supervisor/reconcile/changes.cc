@@ -1,4 +1,10 @@
 // The calls that change something: checked as a whole, committed, and only then merged.
+//
+// Those that wait at the same time share a transaction (decision 17): a call is checked and staged,
+// and what follows from it comes when all that were staged are on disk. Nobody can tell, because
+// what would see it commits first: a change of the same app or with the same request_id
+// (make_room), one that is checked against other apps, and every call that does not say that it may
+// be run beside.
 #include <algorithm>
 
 #include "common/failpoint.h"
@@ -208,37 +214,79 @@ std::optional<Rejection> Reconciler::check_edit(const AppEntry* app, const std::
   return std::nullopt;
 }
 
-// One transaction; only when it is on disk does memory follow.
-std::optional<Rejection> Reconciler::commit(AppEntry& app, model::AppRecord record,
-                                            model::Operation operation, const CallOptions& options,
-                                            const Deed& deed) {
+// What this call is checked against and answered from is on disk, and in memory.
+void Reconciler::make_room(const std::string& app, const CallOptions& options) {
+  const bool meets = std::any_of(staged_.begin(), staged_.end(), [&](const Staged& other) {
+    return other.app->record.id == app || (!options.request_id.empty() && other.change.request &&
+                                           other.change.request->id == options.request_id);
+  });
+  if (meets) commit_staged();
+}
+
+void Reconciler::stage(AppEntry& app, model::AppRecord record, model::Operation operation,
+                       const CallOptions& options, Deed deed,
+                       std::function<void(const std::optional<Rejection>&)> done) {
   record.operation = operation.id;
   store::Change change;
   if (deed.revises) {
     operation.revision = ++record.revision;
     change.put_revision = new_revision(record, operation, options, deed.restores);
   }
-  change.put_app = record;
-  change.put_operation = operation;
   change.more_operations = book_.superseded_by(operation, deed.supersede_all, record.update_time);
   change.audit = audit_line(deed.words, options);
   change.request = answered_by(options, record.id, operation.id);
-  if (auto stored = store_->commit(change, record.update_time); !stored) {
-    log_->error("cannot store a change app={} why=\"{}\"", record.id, stored.error().message);
-    return Rejection{std::move(stored).error(), {}};
+  change.put_app = std::move(record);
+  change.put_operation = std::move(operation);
+  staged_.push_back({&app, std::move(change), std::move(deed), std::move(done)});
+}
+
+// One transaction for all; only when it is on disk does memory follow, in the order of the calls.
+void Reconciler::commit_staged() {
+  if (staged_.empty()) return;
+  std::vector<Staged> group = std::exchange(staged_, {});
+  std::vector<store::Change> changes;
+  for (Staged& staged : group) changes.push_back(std::move(staged.change));
+  const auto stored = store_->commit_all(changes, system_clock::now());
+  for (std::size_t i = 0; i < group.size(); ++i) {
+    Staged& staged = group[i];
+    staged.change = std::move(changes[i]);
+    if (stored) {
+      merge(staged);
+      staged.done(std::nullopt);
+      continue;
+    }
+    log_->error("cannot store a change app={} why=\"{}\"", staged.change.put_app->id,
+                stored.error().message);
+    if (staged.deed.listeners) staged.deed.listeners->abandon(staged.app->listeners);
+    staged.done(Rejection{stored.error(), {}});
   }
-  app.record = std::move(record);
+}
+
+void Reconciler::merge(Staged& staged) {
+  AppEntry& app = *staged.app;
+  const model::Operation& operation = *staged.change.put_operation;
+  const bool was_running = app.desired().running();
+  app.record = *std::move(staged.change.put_app);
   app.published.reset();  // watchers see what users set, too
   // Whoever changes something wants it tried now, not after the back-off of what was before.
   app.state.starts.reset();
-  book_.add(operation, change.more_operations);
-  for (const model::Operation& ended : change.more_operations) publish_operation(ended);
+  if (staged.deed.listeners) {
+    if (was_running && !app.former_listeners) app.former_listeners = std::move(app.listeners);
+    app.listeners = *std::move(staged.deed.listeners);
+    app.state.listening = true;
+  }
+  if (staged.deed.socket_permissions) set_socket_permissions(app);
+  if (staged.deed.other_mode) {
+    app.state.failed_rollout = 0;
+    app.state.failure.reset();
+  }
+  book_.add(operation, staged.change.more_operations);
+  for (const model::Operation& ended : staged.change.more_operations) publish_operation(ended);
   publish_operation(operation);
   log_->info("change accepted app={} operation={} what=\"{}\"", app.record.id, operation.id,
-             change.audit);
+             staged.change.audit);
   dirty_.insert(app.record.id);
   failpoint(operation.rollout != 0 ? "rollout.recorded" : "change.recorded");
-  return std::nullopt;
 }
 
 Answer<model::AppView> Reconciler::do_create(const CreateApp& request) {
@@ -279,8 +327,11 @@ Answer<model::AppView> Reconciler::do_create(const CreateApp& request) {
   operation.rollout = app.record.rollout;
   model::AppRecord record = app.record;
   AppEntry& entry = apps_[request.id] = std::move(app);
-  if (auto rejected =
-          commit(entry, std::move(record), operation, request.options, {"created " + request.id})) {
+  std::optional<Rejection> rejected;
+  stage(entry, std::move(record), std::move(operation), request.options, {"created " + request.id},
+        [&rejected](const auto& why) { rejected = why; });
+  commit_staged();
+  if (rejected) {
     entry.listeners.abandon({});
     apps_.erase(request.id);
     return *rejected;
@@ -288,39 +339,40 @@ Answer<model::AppView> Reconciler::do_create(const CreateApp& request) {
   return view(entry, desired(entry), runtime_);
 }
 
-Answer<model::AppView> Reconciler::do_update(const UpdateApp& request) {
+void Reconciler::do_update(const UpdateApp& request, const Reply<model::AppView>& reply) {
+  make_room(request.id, request.options);
   auto replay = replayed<model::AppView>(
       request.options, [this](const store::Replay& r) { return replayed_view(r); });
-  if (replay) return *replay;
+  if (replay) return reply(*replay);
   auto it = apps_.find(request.id);
   if (it == apps_.end() && request.allow_missing && request.options.etag.empty()) {
     CreateApp create{request.id, {}, {}, request.options};
     create.unreadable = request.edit(create.spec);
-    return do_create(create);
+    commit_staged();
+    return reply(do_create(create));
   }
   AppEntry* app = it == apps_.end() ? nullptr : &it->second;
-  if (auto rejected = check_edit(app, request.id, request.options)) return *rejected;
+  if (auto rejected = check_edit(app, request.id, request.options)) return reply(*rejected);
 
   Edit edit{app->record.spec, request.kind};
   edit.unreadable = request.edit(edit.spec);
-  return edit_spec(*app, std::move(edit), request.options);
+  edit_spec(*app, std::move(edit), request.options, reply);
 }
 
-Answer<model::AppView> Reconciler::edit_spec(AppEntry& app, Edit edit, const CallOptions& options) {
+void Reconciler::edit_spec(AppEntry& app, Edit edit, const CallOptions& options,
+                           const Reply<model::AppView>& reply) {
   model::AppRecord record = app.record;
   record.spec = std::move(edit.spec);
-  if (auto rejected = check_spec(record.id, record.spec, std::move(edit.unreadable))) {
-    return *rejected;
-  }
   const model::AppSpec& before = app.record.spec;
+  if (record.spec.bind != before.bind) commit_staged();  // others may come to it, or leave it
+  if (auto rejected = check_spec(record.id, record.spec, std::move(edit.unreadable))) {
+    return reply(*rejected);
+  }
   bool changed = record.spec != before;
   std::vector<std::string> other_values = changed_env(before, record.spec);
   bool was_running = app.desired().running();
   bool runs = record.spec.run_mode == model::RunMode::Running;
   bool other_mode = runs != was_running;
-  bool other_socket_permissions = record.spec.unix_socket_mode != before.unix_socket_mode ||
-                                  record.spec.user != before.user ||
-                                  record.spec.group != before.group;
   bool new_rollout =
       edit.always_rollout || model::needs_rollout(before, record.spec, served_class(app.state));
   bool revises = changed || new_rollout;
@@ -344,51 +396,46 @@ Answer<model::AppView> Reconciler::edit_spec(AppEntry& app, Edit edit, const Cal
       (record.spec.bind != before.bind || record.spec.backlog != before.backlog || !was_running)) {
     std::string refused;
     auto opened = runtime::ListenerSet::open(record.spec, app.listeners, &refused);
-    if (!opened) return bind_refused(std::move(opened).error(), refused);
+    if (!opened) return reply(bind_refused(std::move(opened).error(), refused));
     listeners = *std::move(opened);
   }
   if (options.validate_only) {
     if (listeners) listeners->abandon(app.listeners);
     model::AppObserved observed = observe(app, desired(app), runtime_);
-    return model::AppView{std::move(record), std::move(observed), std::move(other_values)};
+    return reply(model::AppView{std::move(record), std::move(observed), std::move(other_values)});
   }
 
   model::Operation operation = new_operation(app, record, edit.kind, options);
   if (runs && (new_rollout || other_mode)) operation.rollout = record.rollout;
-  std::string words = "changed " + record.id;
+  Deed deed{"changed " + record.id, /*supersede_all=*/other_mode, revises, edit.restores};
   if (edit.restores != 0) {
-    words = "rolled back " + record.id + " to revision " + std::to_string(edit.restores);
+    deed.words = "rolled back " + record.id + " to revision " + std::to_string(edit.restores);
   }
-  if (auto rejected = commit(app, std::move(record), operation, options,
-                             {std::move(words), other_mode, revises, edit.restores})) {
-    if (listeners) listeners->abandon(app.listeners);
-    return *rejected;
-  }
-  if (listeners) {
-    if (was_running && !app.former_listeners) app.former_listeners = std::move(app.listeners);
-    app.listeners = *std::move(listeners);
-    app.state.listening = true;
-  }
-  if (other_socket_permissions) set_socket_permissions(app);
-  if (other_mode) {
-    app.state.failed_rollout = 0;
-    app.state.failure.reset();
-  }
-  model::AppView seen = view(app, desired(app), runtime_);
-  seen.changed_env = std::move(other_values);
-  return seen;
+  deed.listeners = std::move(listeners);
+  deed.socket_permissions = record.spec.unix_socket_mode != before.unix_socket_mode ||
+                            record.spec.user != before.user || record.spec.group != before.group;
+  deed.other_mode = other_mode;
+  stage(app, std::move(record), std::move(operation), options, std::move(deed),
+        [this, &app, reply, other_values = std::move(other_values)](const auto& rejected) {
+          if (rejected) return reply(*rejected);
+          model::AppView seen = view(app, desired(app), runtime_);
+          seen.changed_env = other_values;
+          reply(std::move(seen));
+        });
 }
 
-Answer<model::Operation> Reconciler::do_reload(const ReloadApp& request) {
+void Reconciler::do_reload(const ReloadApp& request, const Reply<model::Operation>& reply) {
+  make_room(request.id, request.options);
   auto replay = replayed<model::Operation>(
       request.options, [this](const store::Replay& r) { return replayed_operation(r); });
-  if (replay) return *replay;
+  if (replay) return reply(*replay);
   auto it = apps_.find(request.id);
   AppEntry* app = it == apps_.end() ? nullptr : &it->second;
-  if (auto rejected = check_edit(app, request.id, request.options)) return *rejected;
+  if (auto rejected = check_edit(app, request.id, request.options)) return reply(*rejected);
   if (!app->desired().running()) {
-    return Error{ErrorCode::FailedPrecondition, "APP_STOPPED",
-                 "the app " + request.id + " is stopped; appctl start loads its present code", 0};
+    return reply(Error{ErrorCode::FailedPrecondition, "APP_STOPPED",
+                       "the app " + request.id + " is stopped; appctl start loads its present code",
+                       0});
   }
   model::AppRecord record = app->record;
   ++record.rollout;
@@ -397,33 +444,37 @@ Answer<model::Operation> Reconciler::do_reload(const ReloadApp& request) {
   model::Operation operation =
       new_operation(*app, record, model::OperationKind::Reload, request.options);
   operation.rollout = record.rollout;
-  if (auto rejected =
-          commit(*app, std::move(record), operation, request.options, {"reloaded " + request.id})) {
-    return *rejected;
-  }
-  return *book_.find(operation.id);
+  stage(*app, std::move(record), operation, request.options, {"reloaded " + request.id},
+        answer_with(operation.id, reply));
 }
 
-Answer<model::Operation> Reconciler::do_delete(const DeleteApp& request) {
+void Reconciler::do_delete(const DeleteApp& request, const Reply<model::Operation>& reply) {
+  make_room(request.id, request.options);
   auto replay = replayed<model::Operation>(
       request.options, [this](const store::Replay& r) { return replayed_operation(r); });
-  if (replay) return *replay;
+  if (replay) return reply(*replay);
   auto it = apps_.find(request.id);
   AppEntry* app = it == apps_.end() ? nullptr : &it->second;
-  if (app == nullptr && request.allow_missing) return model::Operation{};
-  if (auto rejected = check_edit(app, request.id, request.options)) return *rejected;
+  if (app == nullptr && request.allow_missing) return reply(model::Operation{});
+  if (auto rejected = check_edit(app, request.id, request.options)) return reply(*rejected);
   model::AppRecord record = app->record;
   record.deleting = true;
   ++record.version;
   record.update_time = system_clock::now();
   model::Operation operation =
       new_operation(*app, record, model::OperationKind::Delete, request.options);
-  if (auto rejected = commit(*app, std::move(record), operation, request.options,
-                             {"deleted " + request.id, /*supersede_all=*/true,
-                              /*revises=*/false})) {
-    return *rejected;
-  }
-  return operation;
+  stage(*app, std::move(record), operation, request.options,
+        {"deleted " + request.id, /*supersede_all=*/true, /*revises=*/false},
+        answer_with(operation.id, reply));
+}
+
+// Of a staged change whose caller is to get its operation.
+std::function<void(const std::optional<Rejection>&)> Reconciler::answer_with(
+    const std::string& operation, const Reply<model::Operation>& reply) {
+  return [this, operation, reply](const std::optional<Rejection>& rejected) {
+    if (rejected) return reply(*rejected);
+    reply(*book_.find(operation));
+  };
 }
 
 void Reconciler::create_app(CreateApp request, Reply<model::AppView> reply) {
@@ -434,23 +485,20 @@ void Reconciler::create_app(CreateApp request, Reply<model::AppView> reply) {
 }
 
 void Reconciler::update_app(UpdateApp request, Reply<model::AppView> reply) {
-  post([this, request = std::move(request), reply = std::move(reply)] {
-    reply(do_update(request));
-    failpoint("change.answered");
+  post_beside([this, request = std::move(request), reply = answered(std::move(reply))] {
+    do_update(request, reply);
   });
 }
 
 void Reconciler::reload_app(ReloadApp request, Reply<model::Operation> reply) {
-  post([this, request = std::move(request), reply = std::move(reply)] {
-    reply(do_reload(request));
-    failpoint("change.answered");
+  post_beside([this, request = std::move(request), reply = answered(std::move(reply))] {
+    do_reload(request, reply);
   });
 }
 
 void Reconciler::delete_app(DeleteApp request, Reply<model::Operation> reply) {
-  post([this, request = std::move(request), reply = std::move(reply)] {
-    reply(do_delete(request));
-    failpoint("change.answered");
+  post_beside([this, request = std::move(request), reply = answered(std::move(reply))] {
+    do_delete(request, reply);
   });
 }
 

@@ -42,7 +42,7 @@ Roster Reconciler::roster() {
 
 void Reconciler::measure(std::optional<std::string> app,
                          Reply<std::shared_ptr<const model::Measurement>> reply) {
-  post([this, wanted = std::move(app), reply = std::move(reply)] {
+  post_beside([this, wanted = std::move(app), reply = std::move(reply)] {
     if (wanted && !apps_.contains(*wanted)) return reply(app_not_found(*wanted));
     meter_.read(roster(), reply);
   });

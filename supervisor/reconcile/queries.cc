@@ -8,7 +8,7 @@ bool Reconciler::is_there(const model::AppScope& scope) const {
 }
 
 void Reconciler::snapshot(model::AppScope scope, Reply<Snapshot> reply) {
-  post([this, scope = std::move(scope), reply = std::move(reply)] {
+  post_beside([this, scope = std::move(scope), reply = std::move(reply)] {
     if (!is_there(scope)) return reply(app_not_found(scope.app));
     Snapshot out;
     out.revision = hub_->revision();
@@ -29,7 +29,7 @@ void Reconciler::snapshot(model::AppScope scope, Reply<Snapshot> reply) {
 }
 
 void Reconciler::operation(std::string id, Reply<model::Operation> reply) {
-  post([this, id = std::move(id), reply = std::move(reply)] {
+  post_beside([this, id = std::move(id), reply = std::move(reply)] {
     const model::Operation* operation = book_.find(id);
     if (operation != nullptr) {
       reply(*operation);
@@ -40,11 +40,12 @@ void Reconciler::operation(std::string id, Reply<model::Operation> reply) {
 }
 
 void Reconciler::operations(model::AppScope scope, Reply<std::vector<model::Operation>> reply) {
-  post([this, scope = std::move(scope), reply = std::move(reply)] { reply(book_.list(scope)); });
+  post_beside(
+      [this, scope = std::move(scope), reply = std::move(reply)] { reply(book_.list(scope)); });
 }
 
 void Reconciler::revisions(std::string app, Reply<std::vector<model::Revision>> reply) {
-  post([this, app = std::move(app), reply = std::move(reply)] {
+  post_beside([this, app = std::move(app), reply = std::move(reply)] {
     if (!apps_.contains(app)) return reply(app_not_found(app));
     auto found = store_->revisions(app);
     if (!found) return reply(std::move(found).error());
@@ -61,7 +62,7 @@ void Reconciler::revisions(std::string app, Reply<std::vector<model::Revision>> 
 
 void Reconciler::wait_operation(std::string id, std::chrono::steady_clock::time_point deadline,
                                 Reply<model::Operation> reply) {
-  post([this, id = std::move(id), deadline, reply = std::move(reply)] {
+  post_beside([this, id = std::move(id), deadline, reply = std::move(reply)] {
     book_.wait(id, deadline, reply);
   });
 }

@@ -151,7 +151,7 @@ void Reconciler::run() {
     if (!stopped) poller_->wait(next_deadline());
   }
   // Whoever calls from now on, or has just called, is to know that there will be no answer.
-  std::vector<std::function<void()>> calls;
+  std::vector<Call> calls;
   std::lock_guard lock(mutex_);
   ended_ = true;
   calls.swap(calls_);
@@ -167,7 +167,11 @@ void Reconciler::leave() {
   poller_->wake();
 }
 
-void Reconciler::post(std::function<void()> call) {
+void Reconciler::post(std::function<void()> call) { post({std::move(call), false}); }
+
+void Reconciler::post_beside(std::function<void()> call) { post({std::move(call), true}); }
+
+void Reconciler::post(Call call) {
   {
     std::lock_guard lock(mutex_);
     if (ended_) return;
@@ -177,12 +181,17 @@ void Reconciler::post(std::function<void()> call) {
 }
 
 void Reconciler::turn() {
-  std::vector<std::function<void()>> calls;
+  std::vector<Call> calls;
   {
     std::lock_guard lock(mutex_);
     calls.swap(calls_);
   }
-  for (const auto& call : calls) call();
+  for (const Call& call : calls) {
+    if (!call.beside) commit_staged();
+    call.run();
+  }
+  commit_staged();
+  // Beyond this point everything that was asked for is on disk, or refused.
   if (int stops = stops_.load(); stops != stops_seen_) {
     bool kill = stops > 1;
     stops_seen_ = stops;
@@ -497,6 +506,7 @@ void Reconciler::store_changed() {
   change.more_operations = book_.take_changed();
   change.deaths = std::exchange(deaths_, {});
   store_again_.reset();
+  if (!store_->settled()) store_again_ = steady_clock::now() + kStoreAgain;
   if (change.more_operations.empty() && change.deaths.empty()) return;
   if (!change.more_operations.empty()) failpoint("operation.ended");
   auto stored = store_->commit(change, system_clock::now());

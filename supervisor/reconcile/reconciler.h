@@ -95,21 +95,35 @@ class Reconciler : public Control {
  private:
   Reconciler(std::unique_ptr<store::Store> store, std::unique_ptr<runtime::Poller> poller,
              runtime::Paths paths, std::shared_ptr<spdlog::logger> log);
+  // A call that is run when what was asked for before it has been done.
   void post(std::function<void()> call);
+  // One that may be run while changes wait for the disk: it only reads, or joins them (make_room).
+  void post_beside(std::function<void()> call);
 
-  // What a change comes to, for those who look back.
+  // What a change comes to, for those who look back, and for memory.
   struct Deed {
     std::string words;           // "created web"
     bool supersede_all = false;  // nothing of what is on its way matters any more
     bool revises = true;         // writes a revision: spec or rollout are others
     std::int64_t restores = 0;   // the revision whose spec comes back
+    std::optional<runtime::ListenerSet> listeners{};  // opened for it
+    bool socket_permissions = false;                  // are others
+    bool other_mode = false;                          // starts or stops the app
+  };
+  // A change that was found good and is to be committed, with others that wait at the same time.
+  struct Staged {
+    AppEntry* app;
+    store::Change change;
+    Deed deed;
+    // Called once: when memory has followed the disk, or with the reason why it has not.
+    std::function<void(const std::optional<Rejection>&)> done;
   };
 
-  // changes.cc: one call, checked, committed, merged.
+  // changes.cc: calls are checked, committed, merged, and answered.
   Answer<model::AppView> do_create(const CreateApp& request);
-  Answer<model::AppView> do_update(const UpdateApp& request);
-  Answer<model::Operation> do_reload(const ReloadApp& request);
-  Answer<model::Operation> do_delete(const DeleteApp& request);
+  void do_update(const UpdateApp& request, const Reply<model::AppView>& reply);
+  void do_reload(const ReloadApp& request, const Reply<model::Operation>& reply);
+  void do_delete(const DeleteApp& request, const Reply<model::Operation>& reply);
   template <typename T>
   std::optional<Answer<T>> replayed(const CallOptions& options,
                                     const std::function<T(const store::Replay&)>& answer);
@@ -121,9 +135,14 @@ class Reconciler : public Control {
   bool is_there(const model::AppScope& scope) const;
   std::optional<Rejection> check_edit(const AppEntry* app, const std::string& id,
                                       const CallOptions& options);
-  std::optional<Rejection> commit(AppEntry& app, model::AppRecord record,
-                                  model::Operation operation, const CallOptions& options,
-                                  const Deed& deed);
+  void make_room(const std::string& app, const CallOptions& options);
+  void stage(AppEntry& app, model::AppRecord record, model::Operation operation,
+             const CallOptions& options, Deed deed,
+             std::function<void(const std::optional<Rejection>&)> done);
+  std::function<void(const std::optional<Rejection>&)> answer_with(
+      const std::string& operation, const Reply<model::Operation>& reply);
+  void commit_staged();
+  void merge(Staged& staged);
   // An edit of a spec on its way into effect.
   struct Edit {
     model::AppSpec spec;
@@ -132,10 +151,11 @@ class Reconciler : public Control {
     std::int64_t restores = 0;
     std::vector<model::Violation> unreadable{};  // what was wanted besides
   };
-  Answer<model::AppView> edit_spec(AppEntry& app, Edit edit, const CallOptions& options);
+  void edit_spec(AppEntry& app, Edit edit, const CallOptions& options,
+                 const Reply<model::AppView>& reply);
 
   // rollback.cc: back to what was, asked for or not.
-  Answer<model::Operation> do_rollback(const RollbackApp& request);
+  void do_rollback(const RollbackApp& request, const Reply<model::Operation>& reply);
   Answer<model::Operation> do_cancel(const CancelOperation& request);
   void roll_back_spec(AppEntry& app, const model::Failure& failure);
   model::AppRecord refuse(const AppEntry& app, std::int64_t rollout, model::Revision because,
@@ -253,6 +273,7 @@ class Reconciler : public Control {
   std::map<std::string, AppEntry> apps_;
   std::map<core::RolloutKey, std::string> app_of_;
   OperationBook book_;
+  std::vector<Staged> staged_;             // of this turn; one of an app at most
   std::vector<model::Death> deaths_;       // to be stored at the end of the turn
   std::optional<core::Time> store_again_;  // when what could not be stored is tried again
   std::set<std::string> dirty_;            // apps to plan anew
@@ -272,7 +293,12 @@ class Reconciler : public Control {
 
   std::mutex mutex_;  // guards calls_ and ended_
   bool ended_ = false;
-  std::vector<std::function<void()>> calls_;
+  struct Call {
+    std::function<void()> run;
+    bool beside;  // changes that wait for the disk
+  };
+  void post(Call call);
+  std::vector<Call> calls_;
   std::atomic<bool> leaving_ = false;
   std::atomic<int> stops_ = 0;
   int stops_seen_ = 0;

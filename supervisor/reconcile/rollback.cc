@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "common/failpoint.h"
+#include "supervisor/reconcile/change_records.h"
 #include "supervisor/reconcile/reconciler.h"
 
 namespace appd::reconcile {
@@ -27,25 +28,27 @@ Result<model::Revision> wanted_revision(const RollbackApp& request,
 
 }  // namespace
 
-Answer<model::Operation> Reconciler::do_rollback(const RollbackApp& request) {
+void Reconciler::do_rollback(const RollbackApp& request, const Reply<model::Operation>& reply) {
+  make_room(request.id, request.options);
   auto replay = replayed<model::Operation>(
       request.options, [this](const store::Replay& r) { return replayed_operation(r); });
-  if (replay) return *replay;
+  if (replay) return reply(*replay);
   auto it = apps_.find(request.id);
   AppEntry* app = it == apps_.end() ? nullptr : &it->second;
-  if (auto rejected = check_edit(app, request.id, request.options)) return *rejected;
+  if (auto rejected = check_edit(app, request.id, request.options)) return reply(*rejected);
   store_changed();  // what has ended in this turn is part of the history
   auto history = store_->revisions(request.id);
-  if (!history) return std::move(history).error();
+  if (!history) return reply(std::move(history).error());
   auto revision = wanted_revision(request, *history);
-  if (!revision) return std::move(revision).error();
+  if (!revision) return reply(std::move(revision).error());
 
   Edit edit{revision->spec, model::OperationKind::Rollback, /*always_rollout=*/true,
             revision->number};
   edit.spec.run_mode = app->record.spec.run_mode;  // what runs goes back, not whether it does
-  auto edited = edit_spec(*app, std::move(edit), request.options);
-  if (!edited) return edited.rejection();
-  return *book_.find(edited.value().record.operation);
+  edit_spec(*app, std::move(edit), request.options, [this, reply](const auto& edited) {
+    if (!edited) return reply(edited.rejection());
+    reply(*book_.find(edited.value().record.operation));
+  });
 }
 
 // What is wanted is again what serves, so that a restart does not bring the refused change back,
@@ -117,9 +120,8 @@ void Reconciler::take_back_revision(model::AppRecord& record, model::Revision& r
 }
 
 void Reconciler::rollback_app(RollbackApp request, Reply<model::Operation> reply) {
-  post([this, request = std::move(request), reply = std::move(reply)] {
-    reply(do_rollback(request));
-    failpoint("change.answered");
+  post_beside([this, request = std::move(request), reply = answered(std::move(reply))] {
+    do_rollback(request, reply);
   });
 }
 

@@ -128,8 +128,7 @@ Result<Database> open_file(const std::string& path) {
   }
   TRY(check_file(path));
   Database database = TRY(Database::open(path));
-  // A foreign process that locks the file must not hold up whoever asks something else.
-  sqlite3_busy_timeout(database.handle(), 500);
+  sqlite3_busy_timeout(database.handle(), kBusyTimeout);
   const std::int64_t version = TRY(check_contents(database));
   TRY(database.run("PRAGMA foreign_keys = ON"));
   TRY(database.run("PRAGMA synchronous = FULL"));

@@ -8,6 +8,9 @@
 
 namespace appd::store {
 
+// A foreign process that locks the file must not hold up whoever asks something else: milliseconds.
+inline constexpr int kBusyTimeout = 500;
+
 // Makes the file with mode 0600 if there is none (complete or not at all), else refuses what is no
 // undamaged state file of this appd or an earlier one. The answer is migrated and in WAL mode.
 Result<Database> open_file(const std::string& path);

@@ -19,18 +19,21 @@ std::optional<std::string> encode_cause(const std::optional<model::FailureCause>
 }
 
 // Beyond the newest ones stay two: what can be rolled back to must outlive any number of reloads,
-// and of changes that failed. `good` says what Revision::good() says.
+// and of changes that failed. `good` says what Revision::good() says, and is read from its newest
+// end only: to take specs apart is slow.
 Result<void> prune(Database& database, std::string_view app) {
   Statement statement = TRY(Statement::prepare(
       database,
-      "WITH good AS (SELECT number, json_remove(spec, '$.run_mode') AS wish FROM revisions"
+      "WITH good AS NOT MATERIALIZED (SELECT number, json_remove(spec, '$.run_mode') AS wish FROM "
+      "revisions"
       "  WHERE app = ?1 AND outcome = 'succeeded' AND method <> ''"
       "  AND json_extract(spec, '$.run_mode') = 'running'),"
       " last AS (SELECT number, wish FROM good ORDER BY number DESC LIMIT 1)"
       " DELETE FROM revisions WHERE app = ?1"
       " AND number <= (SELECT max(number) FROM revisions WHERE app = ?1) - ?2"
       " AND number IS NOT (SELECT number FROM last)"
-      " AND number IS NOT (SELECT max(number) FROM good WHERE wish <> (SELECT wish FROM last))"));
+      " AND number IS NOT (SELECT number FROM good WHERE wish <> (SELECT wish FROM last)"
+      "  ORDER BY number DESC LIMIT 1)"));
   return statement.bind(app).bind(kKeep).run();
 }
 

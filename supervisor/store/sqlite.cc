@@ -41,7 +41,7 @@ Result<void> Database::run(const char* sql) {
 }
 
 Result<std::int64_t> Database::number(const char* sql) {
-  Statement statement = TRY(Statement::prepare(*this, sql));
+  Statement statement = TRY(Statement::once(*this, sql));
   if (!TRY(statement.step())) {
     return store_error(ErrorCode::Internal, path_ + ": " + sql + ": no answer");
   }
@@ -49,20 +49,49 @@ Result<std::int64_t> Database::number(const char* sql) {
 }
 
 Result<std::string> Database::text(const char* sql) {
-  Statement statement = TRY(Statement::prepare(*this, sql));
+  Statement statement = TRY(Statement::once(*this, sql));
   if (!TRY(statement.step())) {
     return store_error(ErrorCode::Internal, path_ + ": " + sql + ": no answer");
   }
   return statement.text(0);
 }
 
-Result<Statement> Statement::prepare(Database& database, std::string_view sql) {
+void Database::give_back(sqlite3_stmt* statement) {
+  // What it failed with has been told.
+  sqlite3_reset(statement);
+  sqlite3_clear_bindings(statement);
+  auto place = compiled_.find(std::string_view(sqlite3_sql(statement)));
+  if (place == compiled_.end()) place = compiled_.emplace(sqlite3_sql(statement), nullptr).first;
+  place->second.reset(statement);
+}
+
+void Statement::GiveBack::operator()(sqlite3_stmt* statement) const {
+  if (database != nullptr) {
+    database->give_back(statement);
+  } else {
+    sqlite3_finalize(statement);
+  }
+}
+
+Result<Statement> Statement::compile(Database& database, std::string_view sql, bool keep) {
   sqlite3_stmt* statement = nullptr;
-  if (sqlite3_prepare_v2(database.handle(), sql.data(), static_cast<int>(sql.size()), &statement,
-                         nullptr) != SQLITE_OK) {
+  if (sqlite3_prepare_v3(database.handle(), sql.data(), static_cast<int>(sql.size()),
+                         keep ? SQLITE_PREPARE_PERSISTENT : 0, &statement, nullptr) != SQLITE_OK) {
     return database.failure(sql);
   }
-  return Statement(database, statement);
+  return Statement(database, statement, keep);
+}
+
+Result<Statement> Statement::prepare(Database& database, std::string_view sql) {
+  const auto known = database.compiled_.find(sql);
+  if (known != database.compiled_.end() && known->second != nullptr) {
+    return Statement(database, known->second.release(), true);
+  }
+  return compile(database, sql, true);
+}
+
+Result<Statement> Statement::once(Database& database, std::string_view sql) {
+  return compile(database, sql, false);
 }
 
 void Statement::note(int result) {

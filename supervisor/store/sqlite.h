@@ -4,6 +4,7 @@
 #include <sqlite3.h>
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -16,7 +17,8 @@ namespace appd::store {
 // Every failure of the store has this reason.
 Error store_error(ErrorCode code, std::string message);
 
-// One connection. Owns it; one thread. Statements must not outlive it.
+// One connection, and what was compiled for it: to compile a statement takes longer than to run it.
+// Owns both; one thread. Statements must not outlive it, nor its being moved.
 class Database {
  public:
   // `path` must exist: the caller made it with the right mode.
@@ -34,19 +36,29 @@ class Database {
   Error failure(std::string_view doing) const;
 
  private:
+  friend class Statement;
   struct Close {
     void operator()(sqlite3* handle) const { sqlite3_close_v2(handle); }
   };
+  struct Finalize {
+    void operator()(sqlite3_stmt* statement) const { sqlite3_finalize(statement); }
+  };
   Database(std::unique_ptr<sqlite3, Close> handle, std::string path)
       : handle_(std::move(handle)), path_(std::move(path)) {}
+  void give_back(sqlite3_stmt* statement);
   std::unique_ptr<sqlite3, Close> handle_;
   std::string path_;
+  // By their text; empty while in use.
+  std::map<std::string, std::unique_ptr<sqlite3_stmt, Finalize>, std::less<>> compiled_;
 };
 
 // One prepared statement: bind in order, then step(). Borrows its database.
 class Statement {
  public:
+  // Kept compiled for the next one with the same text.
   static Result<Statement> prepare(Database& database, std::string_view sql);
+  // Compiled anew: some PRAGMAs do their work when they are compiled.
+  static Result<Statement> once(Database& database, std::string_view sql);
 
   // Each binds the next parameter. A failure shows up in step(). Text is copied.
   Statement& bind(std::string_view value);
@@ -67,15 +79,17 @@ class Statement {
   std::optional<std::string> optional_text(int column) const;
 
  private:
-  struct Finalize {
-    void operator()(sqlite3_stmt* statement) const { sqlite3_finalize(statement); }
+  struct GiveBack {
+    Database* database;  // null: nobody wants it
+    void operator()(sqlite3_stmt* statement) const;
   };
-  Statement(Database& database, sqlite3_stmt* statement)
-      : database_(&database), statement_(statement) {}
+  Statement(Database& database, sqlite3_stmt* statement, bool keep)
+      : database_(&database), statement_(statement, GiveBack{keep ? &database : nullptr}) {}
+  static Result<Statement> compile(Database& database, std::string_view sql, bool keep);
   void note(int result);
 
   Database* database_;
-  std::unique_ptr<sqlite3_stmt, Finalize> statement_;
+  std::unique_ptr<sqlite3_stmt, GiveBack> statement_;
   int next_parameter_ = 1;
   int bind_result_ = SQLITE_OK;
 };

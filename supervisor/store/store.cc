@@ -23,6 +23,7 @@ constexpr std::chrono::hours kKeepRequests{24};
 constexpr std::chrono::hours kKeepOperationsOfRemovedApps{24};
 constexpr std::int64_t kKeepOperations = 200;  // ended ones, of each app
 constexpr std::int64_t kKeepAudit = 10'000;
+constexpr std::chrono::minutes kForgetEvery{1};  // what is too old; it takes a look at everything
 
 std::int64_t before(model::WallTime now, std::chrono::hours age) { return encode_time(now - age); }
 
@@ -164,10 +165,7 @@ Result<void> write_request(Database& database, const Change::Request& request,
 Result<void> write_audit(Database& database, const std::string& text, model::WallTime now) {
   Statement statement =
       TRY(Statement::prepare(database, "INSERT INTO audit (time, text) VALUES (?,?)"));
-  TRY(statement.bind(encode_time(now)).bind(text).run());
-  Statement prune = TRY(Statement::prepare(
-      database, "DELETE FROM audit WHERE id <= (SELECT max(id) FROM audit) - ?"));
-  return prune.bind(kKeepAudit).run();
+  return statement.bind(encode_time(now)).bind(text).run();
 }
 
 Result<void> remove_app(Database& database, const std::string& id) {
@@ -176,9 +174,7 @@ Result<void> remove_app(Database& database, const std::string& id) {
   return remove_revisions(database, id);
 }
 
-Result<void> prune(Database& database, const std::set<std::string>& apps, model::WallTime now) {
-  Statement requests = TRY(Statement::prepare(database, "DELETE FROM requests WHERE time < ?"));
-  TRY(requests.bind(before(now, kKeepRequests)).run());
+Result<void> prune(Database& database, const std::set<std::string>& apps) {
   for (const std::string& app : apps) {
     Statement old = TRY(Statement::prepare(
         database,
@@ -187,6 +183,14 @@ Result<void> prune(Database& database, const std::set<std::string>& apps, model:
         "  ORDER BY sequence DESC LIMIT 1 OFFSET ?2)"));
     TRY(old.bind(app).bind(kKeepOperations).run());
   }
+  Statement audit = TRY(Statement::prepare(
+      database, "DELETE FROM audit WHERE id <= (SELECT max(id) FROM audit) - ?"));
+  return audit.bind(kKeepAudit).run();
+}
+
+Result<void> forget_old(Database& database, model::WallTime now) {
+  Statement requests = TRY(Statement::prepare(database, "DELETE FROM requests WHERE time < ?"));
+  TRY(requests.bind(before(now, kKeepRequests)).run());
   Statement orphans = TRY(Statement::prepare(
       database, "DELETE FROM operations WHERE end_time < ? AND app NOT IN (SELECT id FROM apps)"));
   return orphans.bind(before(now, kKeepOperationsOfRemovedApps)).run();
@@ -195,14 +199,25 @@ Result<void> prune(Database& database, const std::set<std::string>& apps, model:
 }  // namespace
 
 struct Store::Impl {
+  Result<void> commit(std::span<const Change> changes, model::WallTime now);
+  Result<void> restore_attached(const std::vector<Change>& changes, model::WallTime now);
+  Result<void> finish(Transaction& transaction, const std::set<std::string>& touched,
+                      model::WallTime now);
+  Result<void> settle();
+
   Database database;
+  std::optional<model::WallTime> forgot;  // what is too old, last
+  // What the log holds may be no more than it should, or may not have reached the disk.
+  bool unsettled = true;
 };
 
 Store::Store(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Store::~Store() = default;
 
 Result<std::unique_ptr<Store>> Store::open(const std::string& path) {
-  auto impl = std::make_unique<Impl>(Impl{TRY(open_file(path))});
+  auto impl = std::make_unique<Impl>(Impl{TRY(open_file(path)), std::nullopt});
+  // On a full disk it comes to nothing, but all can be read, and the next change asks again.
+  (void)impl->settle();
   return std::unique_ptr<Store>(new Store(std::move(impl)));
 }
 
@@ -322,17 +337,6 @@ Result<void> apply(Database& database, const Change& change, model::WallTime now
   return {};
 }
 
-Result<void> finish(Database& database, Transaction& transaction,
-                    const std::set<std::string>& touched, model::WallTime now) {
-  TRY(prune(database, touched, now));
-  if (int error = failpoint("store.commit"); error != 0) {
-    return sys_error("STORE_FAILED", database.path() + ": commit", error);
-  }
-  TRY(transaction.commit());
-  failpoint("store.committed");
-  return {};
-}
-
 // Its revisions and certificates, from the attached file, which has come through the same
 // migrations and so has the same columns. What was at work when the backup was made has come to no
 // end that is known.
@@ -353,35 +357,81 @@ Result<void> bring_history(Database& database, const std::string& app, model::Wa
       .run();
 }
 
-Result<void> restore_attached(Database& database, const std::vector<Change>& changes,
-                              model::WallTime now) {
+}  // namespace
+
+Result<void> Store::Impl::finish(Transaction& transaction, const std::set<std::string>& touched,
+                                 model::WallTime now) {
+  TRY(prune(database, touched));
+  const bool due = !forgot || now < *forgot || now - *forgot >= kForgetEvery;
+  if (due) TRY(forget_old(database, now));
+  Result<void> committed;
+  if (const int error = failpoint("store.commit"); error != 0) {
+    committed = sys_error("STORE_FAILED", database.path() + ": commit", error);
+  } else {
+    committed = transaction.commit();
+  }
+  if (!committed) {
+    unsettled = true;
+    return committed;
+  }
+  if (due) forgot = now;
+  failpoint("store.committed");
+  return {};
+}
+
+// https://sqlite.org/wal.html: a commit is a frame of the log that says so. One whose write or sync
+// has failed is rolled back: this connection ignores what is behind the last commit that it knows
+// of, and writes over it. But if the frame has come into the log nevertheless, whoever opens the
+// file next reads it there, and what was refused is back. So what counts is taken over into the
+// file, which is synced, and the log is cut off; before the next change, which also shows that the
+// disk is well. While a foreign process reads the file that cannot be had, and nobody waits for it.
+Result<void> Store::Impl::settle() {
+  if (!unsettled) return {};
+  sqlite3_busy_timeout(database.handle(), 0);
+  const auto busy = database.number("PRAGMA wal_checkpoint(TRUNCATE)");
+  sqlite3_busy_timeout(database.handle(), kBusyTimeout);
+  if (!busy) return busy.error();
+  unsettled = *busy != 0;
+  return {};
+}
+
+Result<void> Store::Impl::commit(std::span<const Change> changes, model::WallTime now) {
+  TRY(settle());
+  Transaction transaction = TRY(Transaction::begin(database));
+  std::set<std::string> touched;
+  for (const Change& change : changes) TRY(apply(database, change, now, touched));
+  return finish(transaction, touched, now);
+}
+
+Result<void> Store::Impl::restore_attached(const std::vector<Change>& changes,
+                                           model::WallTime now) {
   Transaction transaction = TRY(Transaction::begin(database));
   std::set<std::string> touched;
   for (const Change& change : changes) {
     TRY(bring_history(database, change.put_app->id, now));
     TRY(apply(database, change, now, touched));
   }
-  return finish(database, transaction, touched, now);
+  return finish(transaction, touched, now);
 }
 
-}  // namespace
+Result<void> Store::commit_all(std::span<const Change> changes, model::WallTime now) {
+  return impl_->commit(changes, now);
+}
 
-Result<void> Store::commit(const Change& change, model::WallTime now) {
-  Database& database = impl_->database;
-  Transaction transaction = TRY(Transaction::begin(database));
-  std::set<std::string> touched;
-  TRY(apply(database, change, now, touched));
-  return finish(database, transaction, touched, now);
+bool Store::settled() {
+  (void)impl_->settle();
+  return !impl_->unsettled;
 }
 
 Result<void> Store::restore(const std::string& from, const std::vector<Change>& changes,
                             model::WallTime now) {
   Database& database = impl_->database;
+  TRY(impl_->settle());
   {
     Statement attach = TRY(Statement::prepare(database, "ATTACH ? AS backup"));
     TRY(attach.bind(from).run());
   }
-  Result<void> restored = restore_attached(database, changes, now);
+  Result<void> restored = impl_->restore_attached(changes, now);
   const Result<void> detached = database.run("DETACH backup");
   if (restored && !detached) return detached.error();
   return restored;

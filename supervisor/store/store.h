@@ -6,6 +6,7 @@
 
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -68,9 +69,17 @@ class Store {
   // By id.
   Result<std::vector<model::Token>> tokens();
   Result<std::optional<Replay>> find_request(std::string_view request_id);
-  // Also forgets request ids older than 24 hours, operations and revisions beyond what is kept,
-  // and all but the newest 10,000 audit records.
-  Result<void> commit(const Change& change, model::WallTime now);
+  // Of these changes in their order all or none: one transaction, one sync. Also forgets request
+  // ids older than 24 hours, operations and revisions beyond what is kept, and all but the newest
+  // 10,000 audit records.
+  Result<void> commit_all(std::span<const Change> changes, model::WallTime now);
+  Result<void> commit(const Change& change, model::WallTime now) {
+    return commit_all({&change, 1}, now);
+  }
+  // Whether the file holds what can be read and nothing else, on disk. After a commit that failed
+  // it may not, nor may what an earlier appd has left; it is then tried to bring that about, as
+  // every commit does first.
+  bool settled();
   std::int32_t schema_version() const;
   static std::int32_t newest_schema();
   // Writes a copy as of now to a file that is not there yet, complete or not at all; its size.

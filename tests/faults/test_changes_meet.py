@@ -4,16 +4,19 @@ import os
 import shutil
 import signal
 import threading
+import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from crowd import Crowd, Site
 from harness import http, processes
-from harness.appd import CONFLICT, DONE, Appd
+from harness.appd import CONFLICT, DONE, UNREACHABLE, Appd
 from harness.apps import write_app
 from harness.events import Events
+from harness.ports import free_port
 from harness.waiting import wait_until
 from moments import rounds, seeded
 from world import World
@@ -44,6 +47,35 @@ def test_changes_at_once_end_in_one_defined_state(appd: Appd, world: World, web:
             assert int(appd.observed("web")["rollout"]) == begun + reloads
         crowd.progress()
     crowd.assert_nothing_lost()
+
+
+def revisions(appd: Appd, name: str) -> list[dict[str, Any]]:
+    return appd.ok("history", name, "-o", "json").json["revisions"]
+
+
+def test_changes_of_many_callers_that_kill_9_cuts_off_are_each_done_once(appd: Appd, tmp_path: Path) -> None:
+    """They share transactions. Killed at any moment of these, appd is asked again with the same request id."""
+    random = seeded()
+    names = [f"app{number}" for number in range(8)]
+    folder = write_app(tmp_path / "code")
+    for name in names:
+        appd.create(name, folder, free_port()).expect(DONE)
+        appd.ok("stop", name)
+    first = {name: int(revisions(appd, name)[0]["number"]) for name in names}
+    for number in rounds():
+        commands = {name: ("scale", name, "--workers", str(number + 1), "--no-wait", "--request-id", str(uuid.uuid4())) for name in names}
+        with ThreadPoolExecutor(len(names)) as callers:
+            asked = {name: callers.submit(appd.ctl, *command) for name, command in commands.items()}
+            signal.sigtimedwait([], random.uniform(0, 0.1))
+            appd.kill9()
+            appd.start()
+        for name, command in commands.items():
+            outcome = asked[name].result()
+            if outcome.exit == UNREACHABLE:  # killed before it was asked at all
+                outcome = appd.ctl(*command)
+            assert outcome.exit == DONE, outcome.output
+            newest = revisions(appd, name)[0]
+            assert (int(newest["number"]), appd.get(name)["spec"]["workers"]) == (first[name] + number, number + 1)
 
 
 def test_delete_in_the_middle_of_a_deploy_leaves_nothing(appd: Appd, world: World, web: Site, live: Site) -> None:

@@ -9,16 +9,19 @@ import shutil
 import sqlite3
 import subprocess
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from crowd import Crowd, Site
 from failing import start_failing
 from harness import http
-from harness.appd import DONE, FAILED, Appd
+from harness.appd import DONE, FAILED, Appd, Outcome
 from harness.apps import write_app
 from harness.paths import APPCTL
+from harness.ports import free_port
 from harness.waiting import wait_until
 from moments import SECONDS, rounds, seeded
 from world import World, stored
@@ -106,6 +109,74 @@ def test_a_full_disk_refuses_changes_and_nothing_else(small_state: Path, idle_ap
     assert len(appd.wait_ready("web", 4)) == 4
     appd.ok("delete", "web")
     assert appd.stop() == 0  # nothing may be left on the file system that is about to go
+
+
+def stopped_apps(appd: Appd, tmp_path: Path, number: int) -> list[str]:
+    names = [f"app{one}" for one in range(number)]
+    folder = write_app(tmp_path / "code")
+    for name in names:
+        appd.create(name, folder, free_port()).expect(DONE)
+        appd.ok("stop", name)
+    return names
+
+
+def known(appd: Appd, names: list[str]) -> list[tuple[Any, ...]]:
+    apps = [appd.get(name) for name in names]
+    return [(app["spec"], app["etag"], app["operation"]) for app in apps]
+
+
+def changed_at_once(appd: Appd, names: list[str]) -> list[Outcome]:
+    """One more worker for each, by as many callers."""
+    with ThreadPoolExecutor(len(names)) as callers:
+        return list(callers.map(lambda name: appd.ctl("scale", name, "--workers", "2", "--no-wait"), names))
+
+
+def assert_refused_without_effect(appd: Appd, names: list[str], outcomes: list[Outcome], before: list[tuple[Any, ...]]) -> None:
+    for outcome in outcomes:
+        assert outcome.exit == FAILED and str(appd.state_dir / "appd.db") in outcome.output, outcome.output
+    assert known(appd, names) == before
+
+
+def test_a_sick_disk_refuses_every_caller_and_a_well_one_none(idle_appd: Appd, fail_nth: Path, tmp_path: Path) -> None:
+    """Callers at once share a transaction; appd goes on by itself, and what it refused does not come back after a kill."""
+    appd = idle_appd
+    appd.expect_error(STORE_TROUBLE)
+    failing = start_failing(appd, fail_nth, "store", tmp_path)
+    names = stopped_apps(appd, tmp_path, 6)
+    before = known(appd, names)
+    for nth in (1, 2, 3, 5, 8):
+        failing.arm(nth, errno.EIO, lasting=True)
+        # What comes before the fault may be done: the first group of them, or nobody.
+        outcomes = changed_at_once(appd, names)
+        assert failing.disarm()
+        refused = [name for name, outcome in zip(names, outcomes) if outcome.exit != DONE]
+        done = [name for name in names if name not in refused]
+        assert refused, outcomes
+        of_refused = [app for name, app in zip(names, before) if name in refused]
+        assert_refused_without_effect(appd, refused, [one for one in outcomes if one.exit != DONE], of_refused)
+        appd.ok("scale", names[0], "--workers", "3")
+        appd.kill9()
+        failing = start_failing(appd, fail_nth, "store", tmp_path)
+        expected = {**dict.fromkeys(refused, 1), **dict.fromkeys(done, 2), names[0]: 3}
+        assert {name: appd.get(name)["spec"]["workers"] for name in names} == expected
+        for name in names:
+            appd.ok("scale", name, "--workers", "1")
+        before = known(appd, names)
+
+
+def test_a_commit_that_fails_refuses_every_caller_of_it(appd: Appd, tmp_path: Path) -> None:
+    appd.expect_error(STORE_TROUBLE)
+    names = stopped_apps(appd, tmp_path, 6)
+    before = known(appd, names)
+    appd.kill9()
+    appd.start(failpoints="store.commit=error:ENOSPC")
+    outcomes = changed_at_once(appd, names)
+    assert all("No space left on device" in outcome.output for outcome in outcomes), outcomes
+    assert_refused_without_effect(appd, names, outcomes, before)
+    appd.kill9()
+    appd.start()
+    assert known(appd, names) == before
+    assert all(outcome.exit == DONE for outcome in changed_at_once(appd, names))
 
 
 def test_allocations_fail_in_turn(idle_appd: Appd, fail_nth: Path, tmp_path: Path, port: int) -> None:

@@ -100,6 +100,90 @@ TEST_P(FaultInCommit, LeavesTheStateBeforeOrAfterButNeverBetween) {
 INSTANTIATE_TEST_SUITE_P(IoErrorsAndFullDisk, FaultInCommit,
                          testing::Values(SQLITE_IOERR_WRITE, SQLITE_FULL));
 
+TEST_F(FaultTest, WhatWasRefusedIsGoneFromTheDiskOnceItIsWell) {
+  int n = 1;
+  int came_back = 0;
+  for (bool struck = true; struck; ++n) {
+    ASSERT_LT(n, kEnough);
+    auto store = open();
+    ASSERT_TRUE(store->commit(change(1), at(0)));
+    faults_.fail_from(n, SQLITE_IOERR_WRITE);
+    const std::int64_t known = store->commit(change(2), at(1)) ? 2 : 1;
+    struck = faults_.struck();
+    EXPECT_EQ(store->settled(), known == 2) << "fault at " << n;
+    if (version_after_a_crash() != known) ++came_back;
+    faults_.heal();
+    EXPECT_TRUE(store->settled());
+    EXPECT_EQ(version_after_a_crash(), known) << "fault at " << n;
+    // And it accepts changes again.
+    EXPECT_TRUE(store->commit(change(known + 1), at(2)));
+    EXPECT_EQ(version_of(*store), known + 1);
+    store.reset();
+    fs::remove(path());
+  }
+  EXPECT_GT(came_back, 0);  // there is something to be cut off
+}
+
+TEST_F(FaultTest, ASickDiskRefusesTheNextChangeToo) {
+  auto store = open();
+  ASSERT_TRUE(store->commit(change(1), at(0)));
+  faults_.fail_from(1, SQLITE_FULL);
+  EXPECT_FALSE(store->commit(change(2), at(1)));
+  const auto again = store->commit(change(2), at(1));
+  ASSERT_FALSE(again);
+  EXPECT_EQ(again.error().code, ErrorCode::ResourceExhausted);
+  faults_.heal();
+  EXPECT_TRUE(store->commit(change(2), at(1)));
+  EXPECT_EQ(version_of(*store), 2);
+}
+
+TEST_F(FaultTest, WhoReadsTheFileKeepsNobodyFromChangingItAgain) {
+  auto store = open();
+  ASSERT_TRUE(store->commit(change(1), at(0)));
+  sqlite3* reader = nullptr;
+  ASSERT_EQ(sqlite3_open(path().c_str(), &reader), SQLITE_OK);
+  ASSERT_EQ(sqlite3_exec(reader, "BEGIN; SELECT * FROM apps", nullptr, nullptr, nullptr),
+            SQLITE_OK);
+  faults_.fail_from(1, SQLITE_IOERR_WRITE);
+  EXPECT_FALSE(store->commit(change(2), at(1)));
+  faults_.heal();
+  EXPECT_FALSE(store->settled());
+  EXPECT_TRUE(store->commit(change(2), at(2)));
+  sqlite3_close(reader);
+  EXPECT_TRUE(store->settled());
+  EXPECT_EQ(version_of(*store), 2);
+}
+
+TEST_F(FaultTest, AGroupOfChangesIsOneSync) {
+  auto store = open();
+  ASSERT_TRUE(store->commit(change(1), at(0)));
+  const int before = faults_.syncs();
+  const std::vector<Change> group{change(2), change(3), change(4)};
+  ASSERT_TRUE(store->commit_all(group, at(1)));
+  EXPECT_EQ(faults_.syncs(), before + 1);
+  EXPECT_EQ(version_of(*store), 4);
+  EXPECT_EQ(version_after_a_crash(), 4);
+}
+
+TEST_F(FaultTest, AGroupOfChangesIsWrittenWholeOrNotAtAll) {
+  int n = 1;
+  for (bool struck = true; struck; ++n) {
+    ASSERT_LT(n, kEnough);
+    auto store = open();
+    ASSERT_TRUE(store->commit(change(1), at(0)));
+    faults_.fail_from(n, SQLITE_FULL);
+    const std::vector<Change> group{change(2), change(3)};
+    const std::int64_t known = store->commit_all(group, at(1)) ? 3 : 1;
+    struck = faults_.struck();
+    faults_.heal();
+    EXPECT_EQ(version_of(*store), known) << "fault at " << n;
+    const std::int64_t crashed = version_after_a_crash();
+    EXPECT_TRUE(crashed == 3 || (known == 1 && crashed == 1)) << "fault at " << n;
+    store.reset();
+    fs::remove(path());
+  }
+}
+
 TEST_F(FaultTest, CreationIsCompleteOrNotAtAll) {
   int n = 1;
   for (bool struck = true; struck; ++n) {
