@@ -69,9 +69,9 @@ class Store {
   // By id.
   Result<std::vector<model::Token>> tokens();
   Result<std::optional<Replay>> find_request(std::string_view request_id);
-  // Of these changes in their order all or none: one transaction, one sync. Also forgets request
-  // ids older than 24 hours, operations and revisions beyond what is kept, and all but the newest
-  // 10,000 audit records.
+  // Of these changes in their order all or none: one transaction, one sync. Also forgets operations
+  // and revisions beyond what is kept and all but the newest 10,000 audit records, and once a
+  // minute request ids older than 24 hours.
   Result<void> commit_all(std::span<const Change> changes, model::WallTime now);
   Result<void> commit(const Change& change, model::WallTime now) {
     return commit_all({&change, 1}, now);

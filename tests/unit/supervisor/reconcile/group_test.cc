@@ -63,14 +63,17 @@ class ChangesThatMeet : public testing::Test {
     return spec;
   }
 
+  static UpdateApp change(const std::string& app, SpecEdit edit, CallOptions options = {}) {
+    return {app, std::move(edit), model::OperationKind::Update, false, std::move(options)};
+  }
   static UpdateApp scale(const std::string& app, std::int32_t workers, CallOptions options = {}) {
-    return {app, [workers](model::AppSpec& spec) { spec.workers = workers; },
-            model::OperationKind::Scale, false, std::move(options)};
+    return change(
+        app, [workers](model::AppSpec& spec) { spec.workers = workers; }, std::move(options));
   }
   UpdateApp move_to(const std::string& app, const std::string& socket) const {
-    return {app, [bind = "unix:" + directory_.path(socket)](model::AppSpec& spec) {
-              spec.bind = {bind};
-            }};
+    return change(app, [bind = "unix:" + directory_.path(socket)](model::AppSpec& spec) {
+      spec.bind = {bind};
+    });
   }
   static CallOptions repeatable(const std::string& fingerprint) {
     CallOptions options;
@@ -131,7 +134,8 @@ class ChangesThatMeet : public testing::Test {
     });
     auto store = store::Store::open(directory_.path("copy/appd.db"));
     std::map<std::string, std::int32_t> workers;
-    for (const model::AppRecord& record : *(*store)->apps()) {
+    const auto apps = (*store)->apps();
+    for (const model::AppRecord& record : *apps) {
       workers[record.id] = record.spec.workers;
     }
     std::filesystem::remove_all(directory_.path("copy"));
@@ -178,7 +182,7 @@ TEST_F(ChangesThatMeet, AreAllRefusedWhenTheDiskFailsAndChangeNothing) {
 
 TEST_F(ChangesThatMeet, OfOneAppSeeEachOther) {
   const auto answers = at_once(
-      {scale("a", 7), scale("b", 8), {"a", [](model::AppSpec& spec) { spec.workers *= 2; }}});
+      {scale("a", 7), scale("b", 8), change("a", [](model::AppSpec& spec) { spec.workers *= 2; })});
   EXPECT_EQ(answers[2].value().record.spec.workers, 14);
   EXPECT_EQ(answers[2].value().record.revision, answers[0].value().record.revision + 1);
   EXPECT_EQ(record_of("a").spec.workers, 14);
@@ -207,9 +211,9 @@ TEST_F(ChangesThatMeet, WithOneRequestIdAreDoneOnce) {
 TEST_F(ChangesThatMeet, ThatAreOnlyToBeCheckedSeeWhatCameBefore) {
   CallOptions check;
   check.validate_only = true;
-  const auto answers = at_once({scale("a", 7),
-                                {"a", [](model::AppSpec& spec) { ++spec.workers; },
-                                 model::OperationKind::Update, false, check}});
+  const auto answers =
+      at_once({scale("a", 7), change(
+                                  "a", [](model::AppSpec& spec) { ++spec.workers; }, check)});
   EXPECT_EQ(answers[1].value().record.spec.workers, 8);
   EXPECT_EQ(record_of("a").spec.workers, 7);
 }

@@ -154,7 +154,7 @@ TEST_F(StoreTest, RequestIdsAreForgottenAfterADay) {
   ASSERT_TRUE(store->commit(change, at(0)));
   ASSERT_TRUE(store->commit({}, at(86'400)));
   EXPECT_TRUE(store->find_request("r1")->has_value());
-  ASSERT_TRUE(store->commit({}, at(86'401)));
+  ASSERT_TRUE(store->commit({}, at(86'460)));
   EXPECT_FALSE(store->find_request("r1")->has_value());
 }
 
