@@ -41,7 +41,7 @@ class ChangesThatMeet : public testing::Test {
     if (!core_->load()) std::abort();
     thread_ = std::thread([this] { core_->run(); });
     for (const char* app : {"a", "b", "c"}) {
-      CreateApp create{app, spec(app), {}};
+      CreateApp create{app, spec(app), {}, {}};
       std::promise<App> promise;
       auto made_app = promise.get_future();
       core_->create_app(create, [&promise](App answer) { promise.set_value(std::move(answer)); });
@@ -63,8 +63,13 @@ class ChangesThatMeet : public testing::Test {
     return spec;
   }
 
-  static UpdateApp change(const std::string& app, SpecEdit edit, CallOptions options = {}) {
-    return {app, std::move(edit), model::OperationKind::Update, false, std::move(options)};
+  static UpdateApp change(const std::string& app, const std::function<void(model::AppSpec&)>& edit,
+                          CallOptions options = {}) {
+    SpecEdit readable = [edit](model::AppSpec& spec) {
+      edit(spec);
+      return std::vector<model::Violation>();
+    };
+    return {app, std::move(readable), model::OperationKind::Update, false, std::move(options)};
   }
   static UpdateApp scale(const std::string& app, std::int32_t workers, CallOptions options = {}) {
     return change(
@@ -85,7 +90,7 @@ class ChangesThatMeet : public testing::Test {
   // Runs it on the core thread, between two turns' transactions.
   void on_core(const std::function<void()>& deed) {
     std::promise<void> done;
-    core_->operations("", [&](const auto&) {
+    core_->operations({}, [&](const auto&) {
       deed();
       done.set_value();
     });
@@ -115,13 +120,13 @@ class ChangesThatMeet : public testing::Test {
   model::AppRecord record_of(const std::string& app) {
     std::promise<Answer<Snapshot>> promise;
     auto snapshot = promise.get_future();
-    core_->snapshot(app, [&promise](auto answer) { promise.set_value(std::move(answer)); });
+    core_->snapshot({app}, [&promise](auto answer) { promise.set_value(std::move(answer)); });
     return answer_of(snapshot).value().apps.front().record;
   }
   std::size_t operations() {
     std::promise<Answer<std::vector<model::Operation>>> promise;
     auto all = promise.get_future();
-    core_->operations("", [&promise](auto answer) { promise.set_value(std::move(answer)); });
+    core_->operations({}, [&promise](auto answer) { promise.set_value(std::move(answer)); });
     return answer_of(all).value().size();
   }
   // What another appd would find had this one been killed now.
