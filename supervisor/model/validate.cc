@@ -228,7 +228,7 @@ std::vector<Violation> validate(const AppSpec& spec) {
     check_bind(check, spec.bind);
   }
   check.range("workers", spec.workers, 1, kMaxWorkers, "the number of worker processes",
-              "choose a number in that range; to run none, set run_mode to STOPPED");
+              "choose a number in that range; to run none, stop the app");
   check_class(check, spec);
   check.absolute_path("python", spec.python, "the app's interpreter",
                       "give the interpreter's path, for example \"/usr/bin/python3\" or that of a "

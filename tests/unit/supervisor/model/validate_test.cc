@@ -182,7 +182,7 @@ TEST(Validate, SaysTheRuleTheValueAndWhatToDo) {
   const std::string& text = violations[0].description;
   EXPECT_NE(text.find("1 to 1024"), std::string::npos) << text;
   EXPECT_NE(text.find("100000"), std::string::npos) << text;
-  EXPECT_NE(text.find("STOPPED"), std::string::npos) << text;
+  EXPECT_NE(text.find("stop the app"), std::string::npos) << text;
 }
 
 TEST(Validate, TakesEveryClassAndEachFormOfAnApp) {
