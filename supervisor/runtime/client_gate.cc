@@ -167,7 +167,8 @@ void ClientGate::watch(UniqueFd witness, ConnectionPtr connection) {
 void ClientGate::accept_all(std::size_t index, const Handlers& handlers) {
   Door& door = doors_[index];
   const model::Entrance& settings = door.entrance.settings();
-  while (true) {
+  // No more in one turn, so that those who have come are seen to speak.
+  for (std::size_t turns = 0; turns < WaitingRoom::kSeats / 2; ++turns) {
     if (is_full(index) && next_to_leave(index) == clients_.end()) return pause(door);
     UniqueFd client(::accept4(door.entrance.fd(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
     if (!client && (errno == EINTR || errno == ECONNABORTED)) continue;

@@ -20,6 +20,8 @@ WaitingRoom::~WaitingRoom() {
 }
 
 void WaitingRoom::hold(UniqueFd client, Poller::Time now, Admit admit) {
+  // Who has waited longest may have spoken since.
+  if (seats_.size() >= kSeats) look(seats_.begin(), EPOLLIN);
   if (seats_.size() >= kSeats) leave(seats_.begin());
   const int fd = client.get();
   const auto seat =

@@ -88,6 +88,16 @@ TEST_F(Waiting, WhoHasWaitedLongestMakesRoom) {
   EXPECT_EQ(in_.size(), 1u);
 }
 
+TEST_F(Waiting, WhoHasSpokenIsLetInAndMakesNoRoom) {
+  std::vector<UniqueFd> crowd;
+  for (std::size_t i = 0; i < WaitingRoom::kSeats; ++i) crowd.push_back(come());
+  ASSERT_EQ(::write(crowd[0].get(), kPreface.data(), kPreface.size()),
+            static_cast<ssize_t>(kPreface.size()));
+  crowd.push_back(come());  // before the room has heard of it
+  EXPECT_EQ(in_.size(), 1u);
+  for (const UniqueFd& client : crowd) EXPECT_FALSE(is_shown_out(client));
+}
+
 TEST_F(Waiting, WhoGoesLeavesNothing) {
   for (const std::string& said : {std::string(), kPreface.substr(0, 10)}) {
     UniqueFd client = come();
