@@ -154,11 +154,10 @@ model::Operation Reconciler::replayed_operation(const store::Replay& replay) con
 // Everything about a spec but its sockets. Of a field that could not be read, the spec has another
 // value than its user wants: no rule that looks at it says anything about what is meant.
 std::optional<Rejection> Reconciler::check_spec(const std::string& id, const model::AppSpec& spec,
-                                                std::vector<model::Violation> unreadable) {
-  const std::vector<model::Violation> unread = unreadable;
-  std::vector<model::Violation> violations = std::move(unreadable);
+                                                const std::vector<model::Violation>& unreadable) {
+  std::vector<model::Violation> violations = unreadable;
   for (model::Violation& broken : model::validate(spec)) {
-    const bool follows = std::any_of(unread.begin(), unread.end(), [&](const auto& field) {
+    const bool follows = std::any_of(unreadable.begin(), unreadable.end(), [&](const auto& field) {
       return model::is_about(broken, field.field);
     });
     if (!follows) violations.push_back(std::move(broken));
@@ -194,9 +193,7 @@ std::optional<Rejection> Reconciler::check_spec(const std::string& id, const mod
 
 std::optional<Rejection> Reconciler::check_edit(const AppEntry* app, const std::string& id,
                                                 const CallOptions& options) {
-  if (stops_seen_ > 0) {
-    return Rejection{shutting_down(), {}};
-  }
+  if (stops_seen_ > 0) return Rejection{shutting_down(), {}};
   if (app == nullptr) return Rejection{app_not_found(id), {}};
   if (app->record.deleting) {
     return Rejection{
@@ -365,7 +362,7 @@ void Reconciler::edit_spec(AppEntry& app, Edit edit, const CallOptions& options,
   record.spec = std::move(edit.spec);
   const model::AppSpec& before = app.record.spec;
   if (record.spec.bind != before.bind) commit_staged();  // others may come to it, or leave it
-  if (auto rejected = check_spec(record.id, record.spec, std::move(edit.unreadable))) {
+  if (auto rejected = check_spec(record.id, record.spec, edit.unreadable)) {
     return reply(*rejected);
   }
   bool changed = record.spec != before;

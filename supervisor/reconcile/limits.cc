@@ -5,6 +5,16 @@
 #include "supervisor/reconcile/reconciler.h"
 
 namespace appd::reconcile {
+namespace {
+
+// Whether the kernel has counted more than was told of. Now all is told, or one more.
+bool take(std::optional<std::int64_t> counted, std::int64_t& told, bool all) {
+  if (!counted || *counted <= told) return false;
+  told = all ? *counted : told + 1;
+  return true;
+}
+
+}  // namespace
 
 void Reconciler::begin_limits() {
   const runtime::Cgroups& cgroups = runtime_.cgroups();
@@ -35,10 +45,7 @@ void Reconciler::keep_limits(AppEntry& app) {
 
 bool Reconciler::take_refused_pids(AppEntry& app, bool all) {
   if (app.record.spec.limit_pids == 0) return false;
-  const auto count = runtime_.cgroups().refused_pids(app.record.id);
-  if (!count || *count <= app.refused_pids) return false;
-  app.refused_pids = all ? *count : app.refused_pids + 1;
-  return true;
+  return take(runtime_.cgroups().refused_pids(app.record.id), app.refused_pids, all);
 }
 
 std::optional<core::RolloutEvent> Reconciler::blame_limit(AppEntry& app,
@@ -54,9 +61,8 @@ void Reconciler::judge_limits(AppEntry& app, model::Death& death) {
     core::note_pids_limit(app.record.spec.limit_pids, death);
   }
   if (death.cause != model::DeathCause::OutOfMemory || app.record.spec.limit_memory == 0) return;
-  const auto count = runtime_.cgroups().out_of_memory(app.record.id);
-  if (!count || *count <= app.out_of_memory) return;
-  ++app.out_of_memory;  // of several that died together each has its own
+  // Of several that died together each has its own.
+  if (!take(runtime_.cgroups().out_of_memory(app.record.id), app.out_of_memory, false)) return;
   core::note_memory_limit(app.record.spec.limit_memory, death);
 }
 

@@ -131,7 +131,7 @@ class Reconciler : public Control {
   model::Operation replayed_operation(const store::Replay& replay) const;
   void record(const std::string& words, const CallOptions& options, int answer);
   std::optional<Rejection> check_spec(const std::string& id, const model::AppSpec& spec,
-                                      std::vector<model::Violation> unreadable = {});
+                                      const std::vector<model::Violation>& unreadable = {});
   bool is_there(const model::AppScope& scope) const;
   std::optional<Rejection> check_edit(const AppEntry* app, const std::string& id,
                                       const CallOptions& options);
