@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,8 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         if not binary.exists():
             pytest.exit(f"{binary} is not built: run scripts/dev build", returncode=2)
     processes.become_subreaper()
+    # A shell's background jobs ignore it, and so would all that the tests start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
